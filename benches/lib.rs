@@ -1,0 +1,1 @@
+//! Criterion benches of the workspace; the peers they are measured against live here too.

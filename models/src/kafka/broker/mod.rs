@@ -1,0 +1,5 @@
+//! broker
+
+/// What its timers carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BrokerTimer {}

@@ -1,0 +1,5 @@
+//! client
+
+/// What its timers carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientTimer {}

@@ -1,0 +1,242 @@
+//! `server.properties`, producer and consumer properties: the options that the model knows.
+
+use crate::options::{OptionValue, options};
+use crate::time::Span;
+
+options! {
+    /// The options of a broker, with the defaults of Kafka 3.6 (`KafkaConfig`, `Defaults`). Sizes are bytes.
+    pub struct BrokerConfig {
+        /// The broker's id.
+        broker_id: i32 = 0, "broker.id" in 0..=32_767;
+        /// Rack, for the report.
+        rack: Option<Text> = None, "broker.rack";
+        /// The session timeout asked of ZooKeeper.
+        zookeeper_session_timeout_ms: u32 = 18_000, "zookeeper.session.timeout.ms" in 1..=3_600_000;
+        /// How long start-up waits for ZooKeeper; unset means the session timeout.
+        zookeeper_connection_timeout_ms: Option<u32> = None, "zookeeper.connection.timeout.ms";
+        /// Requests under way to ZooKeeper, all threads together.
+        zookeeper_max_in_flight_requests: u32 = 10, "zookeeper.max.in.flight.requests" in 1..=100_000;
+        /// Connect wait and in-flight limit of connections to and from the controller.
+        controller_socket_timeout_ms: u32 = 30_000, "controller.socket.timeout.ms" in 1..=3_600_000;
+        /// In-flight limit of the broker's own requests.
+        request_timeout_ms: u32 = 30_000, "request.timeout.ms" in 1..=3_600_000;
+        /// How far behind, in time, an in-sync replica may be.
+        replica_lag_time_max_ms: u32 = 30_000, "replica.lag.time.max.ms" in 1..=3_600_000;
+        /// How long a replica fetch waits for data.
+        replica_fetch_wait_max_ms: u32 = 500, "replica.fetch.wait.max.ms" in 0..=3_600_000;
+        /// How much data a replica fetch waits for.
+        replica_fetch_min_bytes: u32 = 1, "replica.fetch.min.bytes" in 0..=2_147_483_647;
+        /// Most bytes of one partition in a replica fetch.
+        replica_fetch_max_bytes: u32 = 1_048_576, "replica.fetch.max.bytes" in 1..=2_147_483_647;
+        /// Most bytes of a replica fetch.
+        replica_fetch_response_max_bytes: u32 = 10_485_760, "replica.fetch.response.max.bytes" in 1..=2_147_483_647;
+        /// Pause of a fetcher after an error.
+        replica_fetch_backoff_ms: u32 = 1_000, "replica.fetch.backoff.ms" in 0..=3_600_000;
+        /// Connect wait of replica fetchers.
+        replica_socket_timeout_ms: u32 = 30_000, "replica.socket.timeout.ms" in 1..=3_600_000;
+        /// Fetcher threads per source broker.
+        num_replica_fetchers: u32 = 1, "num.replica.fetchers" in 1..=1_000;
+        /// How often high watermarks are written to disk.
+        replica_high_watermark_checkpoint_interval_ms: u32 = 5_000, "replica.high.watermark.checkpoint.interval.ms" in 1..=3_600_000;
+        /// First wait for a TCP connection.
+        socket_connection_setup_timeout_ms: u32 = 10_000, "socket.connection.setup.timeout.ms" in 1..=3_600_000;
+        /// Longest wait for a TCP connection.
+        socket_connection_setup_timeout_max_ms: u32 = 30_000, "socket.connection.setup.timeout.max.ms" in 1..=3_600_000;
+        /// Whether a replica outside the ISR may lead.
+        unclean_leader_election_enable: bool = false, "unclean.leader.election.enable";
+        /// Fewest in-sync replicas for `acks=all`.
+        min_insync_replicas: u32 = 1, "min.insync.replicas" in 1..=32_767;
+        /// Replicas of topics created without saying how many.
+        default_replication_factor: u32 = 1, "default.replication.factor" in 1..=32_767;
+        /// Partitions of topics created without saying how many.
+        num_partitions: u32 = 1, "num.partitions" in 1..=65_535;
+        /// Whether the controller moves leadership back to preferred replicas.
+        auto_leader_rebalance_enable: bool = true, "auto.leader.rebalance.enable";
+        /// How often it looks.
+        leader_imbalance_check_interval_seconds: u32 = 300, "leader.imbalance.check.interval.seconds" in 1..=3_600_000;
+        /// From which share of misplaced leaders on, in percent.
+        leader_imbalance_per_broker_percentage: u32 = 10, "leader.imbalance.per.broker.percentage" in 0..=100;
+        /// Records between fsyncs of a log; the default is "never".
+        log_flush_interval_messages: u64 = 9_223_372_036_854_775_807, "log.flush.interval.messages" in 1..=9_223_372_036_854_775_807u64;
+        /// Time between fsyncs of a log; unset is "never".
+        log_flush_interval_ms: Option<u64> = None, "log.flush.interval.ms";
+        /// How often recovery points are written.
+        log_flush_offset_checkpoint_interval_ms: u32 = 60_000, "log.flush.offset.checkpoint.interval.ms" in 1..=3_600_000;
+        /// Segment size; a full segment is fsynced when it is rolled.
+        log_segment_bytes: u32 = 1_073_741_824, "log.segment.bytes" in 14..=2_147_483_647;
+        /// Age at which a segment is rolled.
+        log_roll_hours: u32 = 168, "log.roll.hours" in 1..=1_000_000;
+        /// Most bytes of a batch.
+        message_max_bytes: u32 = 1_048_588, "message.max.bytes" in 0..=2_147_483_647;
+        /// How long the state of an idle producer is kept.
+        producer_id_expiration_ms: u32 = 86_400_000, "producer.id.expiration.ms" in 1..=2_000_000_000;
+        /// Whether clients asking for a missing topic create it.
+        auto_create_topics_enable: bool = true, "auto.create.topics.enable";
+        /// Whether SIGTERM moves leadership away first.
+        controlled_shutdown_enable: bool = true, "controlled.shutdown.enable";
+        /// Attempts at that.
+        controlled_shutdown_max_retries: u32 = 3, "controlled.shutdown.max.retries" in 0..=1_000;
+        /// Pause between attempts.
+        controlled_shutdown_retry_backoff_ms: u32 = 5_000, "controlled.shutdown.retry.backoff.ms" in 0..=3_600_000;
+        /// Selects the rules of its time; the model holds 3.6 rules (AlterPartition, truncation on fetch).
+        inter_broker_protocol_version: Text = Text("3.6".to_owned()), "inter.broker.protocol.version";
+    }
+}
+
+options! {
+    /// The options of a producer, with the defaults of the Java client 3.6 (`ProducerConfig`).
+    pub struct ProducerConfig {
+        /// How many replicas must have a record before it is acknowledged.
+        acks: Acks = Acks::All, "acks";
+        /// Whether retries are recognised by sequence numbers.
+        enable_idempotence: bool = true, "enable.idempotence";
+        /// Attempts after the first one.
+        retries: u32 = 2_147_483_647, "retries" in 0..=2_147_483_647;
+        /// Requests under way per connection.
+        max_in_flight_requests_per_connection: u32 = 5, "max.in.flight.requests.per.connection" in 1..=2_147_483_647;
+        /// How long a batch waits for company.
+        linger_ms: u32 = 0, "linger.ms" in 0..=3_600_000;
+        /// Most bytes of a batch.
+        batch_size: u32 = 16_384, "batch.size" in 0..=2_147_483_647;
+        /// Bytes of records not yet answered.
+        buffer_memory: u64 = 33_554_432, "buffer.memory" in 0..=1_000_000_000_000u64;
+        /// How long a request waits for its response.
+        request_timeout_ms: u32 = 30_000, "request.timeout.ms" in 0..=3_600_000;
+        /// How long a record may take in all.
+        delivery_timeout_ms: u32 = 120_000, "delivery.timeout.ms" in 0..=86_400_000;
+        /// Pause before a retry.
+        retry_backoff_ms: u32 = 100, "retry.backoff.ms" in 0..=3_600_000;
+        /// First pause before reconnecting.
+        reconnect_backoff_ms: u32 = 50, "reconnect.backoff.ms" in 0..=3_600_000;
+        /// Longest pause before reconnecting.
+        reconnect_backoff_max_ms: u32 = 1_000, "reconnect.backoff.max.ms" in 0..=3_600_000;
+        /// How long `send()` waits for metadata and memory.
+        max_block_ms: u32 = 60_000, "max.block.ms" in 0..=3_600_000;
+        /// Age at which metadata is refreshed unasked.
+        metadata_max_age_ms: u32 = 300_000, "metadata.max.age.ms" in 0..=86_400_000;
+        /// First wait for a TCP connection.
+        socket_connection_setup_timeout_ms: u32 = 10_000, "socket.connection.setup.timeout.ms" in 1..=3_600_000;
+        /// Longest wait for a TCP connection.
+        socket_connection_setup_timeout_max_ms: u32 = 30_000, "socket.connection.setup.timeout.max.ms" in 1..=3_600_000;
+    }
+}
+
+options! {
+    /// The options of a consumer, with the defaults of the Java client 3.6 (`ConsumerConfig`).
+    pub struct ConsumerConfig {
+        /// How long a fetch waits for data.
+        fetch_max_wait_ms: u32 = 500, "fetch.max.wait.ms" in 0..=3_600_000;
+        /// How much data a fetch waits for.
+        fetch_min_bytes: u32 = 1, "fetch.min.bytes" in 0..=2_147_483_647;
+        /// Most bytes of a fetch.
+        fetch_max_bytes: u32 = 52_428_800, "fetch.max.bytes" in 0..=2_147_483_647;
+        /// Most bytes of one partition.
+        max_partition_fetch_bytes: u32 = 1_048_576, "max.partition.fetch.bytes" in 0..=2_147_483_647;
+        /// Most records of a poll.
+        max_poll_records: u32 = 500, "max.poll.records" in 1..=2_147_483_647;
+        /// Where to begin without a position.
+        auto_offset_reset: OffsetReset = OffsetReset::Latest, "auto.offset.reset";
+        /// How long a request waits for its response.
+        request_timeout_ms: u32 = 30_000, "request.timeout.ms" in 0..=3_600_000;
+        /// Pause before a retry.
+        retry_backoff_ms: u32 = 100, "retry.backoff.ms" in 0..=3_600_000;
+        /// First pause before reconnecting.
+        reconnect_backoff_ms: u32 = 50, "reconnect.backoff.ms" in 0..=3_600_000;
+        /// Longest pause before reconnecting.
+        reconnect_backoff_max_ms: u32 = 1_000, "reconnect.backoff.max.ms" in 0..=3_600_000;
+        /// Age at which metadata is refreshed unasked.
+        metadata_max_age_ms: u32 = 300_000, "metadata.max.age.ms" in 0..=86_400_000;
+        /// First wait for a TCP connection.
+        socket_connection_setup_timeout_ms: u32 = 10_000, "socket.connection.setup.timeout.ms" in 1..=3_600_000;
+        /// Longest wait for a TCP connection.
+        socket_connection_setup_timeout_max_ms: u32 = 30_000, "socket.connection.setup.timeout.max.ms" in 1..=3_600_000;
+    }
+}
+
+/// How many replicas must have a record before the producer hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Acks {
+    /// `0`: nobody answers.
+    None,
+    /// `1`: the leader.
+    Leader,
+    /// `all` or `-1`: every in-sync replica.
+    All,
+}
+
+impl OptionValue for Acks {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "0" => Ok(Self::None),
+            "1" => Ok(Self::Leader),
+            "all" | "-1" => Ok(Self::All),
+            _ => Err("0, 1 or all".to_owned()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::None => "0",
+            Self::Leader => "1",
+            Self::All => "all",
+        }
+        .to_owned()
+    }
+}
+
+/// Where a consumer begins without a valid position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum OffsetReset {
+    /// At the log's start.
+    Earliest,
+    /// At the log's end.
+    Latest,
+    /// It stops with an error.
+    None,
+}
+
+impl OptionValue for OffsetReset {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "earliest" => Ok(Self::Earliest),
+            "latest" => Ok(Self::Latest),
+            "none" => Ok(Self::None),
+            _ => Err("earliest, latest or none".to_owned()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Earliest => "earliest",
+            Self::Latest => "latest",
+            Self::None => "none",
+        }
+        .to_owned()
+    }
+}
+
+/// Free text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Text(pub String);
+
+impl OptionValue for Text {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self(text.trim().to_owned()))
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl BrokerConfig {
+    /// The ZooKeeper session timeout that the broker asks for.
+    pub fn zookeeper_session_timeout(&self) -> Span {
+        Span::from_ms(self.zookeeper_session_timeout_ms.into())
+    }
+
+    /// How long start-up waits for ZooKeeper.
+    pub fn zookeeper_connection_timeout(&self) -> Span {
+        Span::from_ms(self.zookeeper_connection_timeout_ms.unwrap_or(self.zookeeper_session_timeout_ms).into())
+    }
+}

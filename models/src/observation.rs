@@ -1,0 +1,472 @@
+//! What an operator or a checker could see. Laws read these and nothing else, so that they can judge real hosts too.
+//!
+//! The fields follow section 0.1 of the catalogue of invariants. Every observation is stamped by the driver with the true
+//! time, the process and its incarnation ([`Observed`]). The enum is versioned: readers of recorded observations refuse
+//! another [`VERSION`].
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{BrokerId, FaultId, HostId, ProcessId, SessionId, TopicPartition, ValueId, Zxid};
+use crate::kafka::config::Acks;
+use crate::kafka::protocol::{ErrorCode, ProducerMark};
+use crate::time::{Instant, Span};
+use crate::zk::protocol::Txn;
+
+/// Version of the observation vocabulary.
+pub const VERSION: u32 = 1;
+
+/// An observation with its stamp.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Observed {
+    /// True time.
+    pub at: Instant,
+    /// Who was observed. Faults are observed at process 0.
+    pub process: ProcessId,
+    /// Which life of it, from 1.
+    pub incarnation: u32,
+    /// What was seen.
+    pub what: Observation,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Observation {
+    // --- By the engine or the bridge -----------------------------------------------------------------------------
+    /// The process started.
+    Up,
+    /// The process is gone.
+    Down {
+        /// Whether something that it had written is lost.
+        lossy: bool,
+        /// Why.
+        cause: DownCause,
+    },
+    /// The process stands still (SIGSTOP, GC).
+    Pause,
+    /// The process goes on.
+    Resume,
+    /// A fault begins.
+    FaultBegin {
+        /// Which.
+        fault: FaultId,
+        /// Its kind, for people and for grouping: `cut`, `loss`, `kill` ...
+        name: Arc<str>,
+        /// The whole of it in words.
+        text: Arc<str>,
+        /// What it touches.
+        scope: FaultScope,
+    },
+    /// A fault is over.
+    FaultEnd {
+        /// Which.
+        fault: FaultId,
+    },
+
+    // --- ZooKeeper servers ---------------------------------------------------------------------------------------
+    /// A server's role changed. `Leading` and `Following` are reported when the server starts to serve (BROADCAST).
+    ZkRole {
+        /// The new role.
+        role: ZkRole,
+        /// The epoch it leads or follows in; its current epoch otherwise.
+        epoch: u32,
+        /// Its last logged zxid.
+        last_zxid: Zxid,
+    },
+    /// A server's log holds these transactions durably now: all up to `zxid`, with a running digest of them.
+    ZkLog {
+        /// The last transaction.
+        zxid: Zxid,
+        /// Digest of the log up to it.
+        digest: u64,
+    },
+    /// A leader counted a quorum for a transaction.
+    ZkCommit {
+        /// The transaction.
+        zxid: Zxid,
+        /// Epoch of the leader.
+        epoch: u32,
+    },
+    /// A server applied a transaction to its tree.
+    ZkApply {
+        /// The transaction.
+        txn: Arc<Txn>,
+        /// Digest of all transactions applied, in order, this one included.
+        digest: u64,
+    },
+    /// A server replaced its tree by a snapshot, or cut its log, during synchronisation.
+    ZkReset {
+        /// The last transaction that the tree holds now.
+        zxid: Zxid,
+        /// Digest of all transactions applied up to it.
+        digest: u64,
+    },
+    /// A server's log was cut after `zxid`.
+    ZkTruncate {
+        /// The last transaction that stays.
+        zxid: Zxid,
+    },
+    /// A server holds these ephemeral nodes of a session after having applied its close: always none, unless it is broken.
+    ZkSessionClosed {
+        /// The session.
+        session: SessionId,
+        /// The transaction that closed it.
+        zxid: Zxid,
+        /// Ephemeral nodes that it still owns on this server.
+        left: u32,
+    },
+    /// A leader lets a session expire: it proposes its close.
+    ZkSessionExpiring {
+        /// The session.
+        session: SessionId,
+    },
+
+    // --- ZooKeeper clients ---------------------------------------------------------------------------------------
+    /// A client's session handle changed its state.
+    ZkClient {
+        /// The new state.
+        state: ZkClientState,
+        /// The session, 0 if there is none yet.
+        session: SessionId,
+    },
+
+    // --- Controllers ---------------------------------------------------------------------------------------------
+    /// `activeControllerId` was set to the own id, or ceased to be it: the gauge ActiveControllerCount of this broker.
+    ActiveController {
+        /// The gauge.
+        active: bool,
+    },
+    /// A broker won the controller election.
+    ControllerBegin {
+        /// Its epoch.
+        epoch: i32,
+    },
+    /// A controller resigned or lost its session.
+    ControllerEnd {
+        /// Its epoch.
+        epoch: i32,
+    },
+    /// The failover is complete: the controller has read the cluster's state and acts.
+    ControllerReady {
+        /// Its epoch.
+        epoch: i32,
+    },
+    /// The controller acted: it finished an event that made it write or answer.
+    ControllerActed {
+        /// Its epoch.
+        epoch: i32,
+    },
+    /// A write guarded by the version of `/controller_epoch` was accepted by the store and reported to the controller.
+    ControllerEffect {
+        /// Epoch of the controller that wrote.
+        epoch: i32,
+        /// The znode.
+        path: Arc<str>,
+        /// The transaction.
+        zxid: Zxid,
+    },
+    /// A broker took or refused a request of a controller.
+    ControlRequest {
+        /// Which.
+        request: ControlRequestKind,
+        /// The sender.
+        controller: BrokerId,
+        /// The sender's epoch.
+        controller_epoch: i32,
+        /// The largest controller epoch that the broker had seen before.
+        known_controller_epoch: i32,
+        /// The broker epoch that the request names.
+        broker_epoch: i64,
+        /// The broker's own.
+        known_broker_epoch: i64,
+        /// Whether it was applied.
+        applied: bool,
+    },
+    /// A broker is registered in ZooKeeper with this epoch, as it knows itself.
+    Registered {
+        /// The broker.
+        broker: BrokerId,
+        /// `czxid` of its node.
+        broker_epoch: i64,
+    },
+    /// A registration failed for good; the broker stays unregistered.
+    RegistrationFailed {
+        /// The broker.
+        broker: BrokerId,
+        /// Why.
+        reason: Arc<str>,
+    },
+
+    // --- Replicas ------------------------------------------------------------------------------------------------
+    /// A replica appended records.
+    Append {
+        /// The partition.
+        partition: TopicPartition,
+        /// Offset of the first record.
+        base_offset: u64,
+        /// Epoch of the leader that first appended them.
+        leader_epoch: i32,
+        /// The records.
+        values: Arc<[ValueId]>,
+        /// The idempotent producer's mark of the batch.
+        producer: Option<ProducerMark>,
+        /// As what.
+        role: ReplicaRole,
+    },
+    /// A replica cut its log: `to` is its new LEO.
+    Truncate {
+        /// The partition.
+        partition: TopicPartition,
+        /// LEO before.
+        from: u64,
+        /// LEO after.
+        to: u64,
+        /// The replica's high watermark before.
+        high_watermark: u64,
+        /// The leader epoch it acts in.
+        leader_epoch: i32,
+        /// As what.
+        role: ReplicaRole,
+        /// Why.
+        reason: TruncateReason,
+    },
+    /// A replica's log as it is after a start: offsets from `log_start` to `leo`.
+    LogLoaded {
+        /// The partition.
+        partition: TopicPartition,
+        /// First offset.
+        log_start: u64,
+        /// Offset after the last one.
+        leo: u64,
+        /// The high watermark it starts with.
+        high_watermark: u64,
+    },
+    /// A replica's high watermark changed.
+    HighWatermark {
+        /// The partition.
+        partition: TopicPartition,
+        /// The new value.
+        value: u64,
+        /// The leader epoch it acts in.
+        leader_epoch: i32,
+        /// As what.
+        role: ReplicaRole,
+    },
+    /// A replica became leader.
+    LeaderBegin {
+        /// The partition.
+        partition: TopicPartition,
+        /// Its epoch.
+        leader_epoch: i32,
+        /// Its LEO: the epoch's start offset.
+        leo: u64,
+    },
+    /// A replica ceased to be leader.
+    LeaderEnd {
+        /// The partition.
+        partition: TopicPartition,
+        /// The epoch that it led in.
+        leader_epoch: i32,
+    },
+    /// A leader's own view of the ISR changed.
+    IsrLocal {
+        /// The partition.
+        partition: TopicPartition,
+        /// Its epoch.
+        leader_epoch: i32,
+        /// The committed ISR.
+        isr: Arc<[BrokerId]>,
+        /// The committed ISR with every replica that a pending change would add.
+        maximal_isr: Arc<[BrokerId]>,
+        /// The partition epoch.
+        partition_epoch: i32,
+    },
+    /// A leader acknowledged a batch (or is about to, when the response travels).
+    Acknowledge {
+        /// The partition.
+        partition: TopicPartition,
+        /// Offset of the first record.
+        base_offset: u64,
+        /// How many records.
+        records: u32,
+        /// What the producer asked for.
+        acks: Acks,
+        /// The leader's high watermark.
+        high_watermark: u64,
+        /// Size of its maximal ISR.
+        maximal_isr: u32,
+        /// `min.insync.replicas`.
+        min_isr: u32,
+    },
+
+    // --- Clients -------------------------------------------------------------------------------------------------
+    /// An application handed a record to its producer.
+    Send {
+        /// The partition.
+        partition: TopicPartition,
+        /// The record.
+        value: ValueId,
+        /// What it wants to hear of.
+        acks: Acks,
+        /// Whether the producer is idempotent.
+        idempotent: bool,
+        /// Most requests under way on a connection.
+        max_in_flight: u32,
+    },
+    /// The producer reported success.
+    SendOk {
+        /// The partition.
+        partition: TopicPartition,
+        /// The record.
+        value: ValueId,
+        /// Its offset, if the answer told it.
+        offset: Option<u64>,
+        /// What it was sent with.
+        acks: Acks,
+        /// Since [`Observation::Send`].
+        latency: Span,
+    },
+    /// The producer reported a failure that proves that the record was not appended.
+    SendFail {
+        /// The partition.
+        partition: TopicPartition,
+        /// The record.
+        value: ValueId,
+        /// The error.
+        error: ErrorCode,
+    },
+    /// The producer reported a failure after which the record may be in the log, now or later.
+    SendUnknown {
+        /// The partition.
+        partition: TopicPartition,
+        /// The record.
+        value: ValueId,
+        /// The error.
+        error: ErrorCode,
+    },
+    /// A consumer was told to read these partitions from the earliest offset.
+    Assign {
+        /// The partitions.
+        partitions: Arc<[TopicPartition]>,
+    },
+    /// A consumer got records.
+    Poll {
+        /// The partition.
+        partition: TopicPartition,
+        /// Offset of the first record.
+        base_offset: u64,
+        /// The records, at consecutive offsets.
+        values: Arc<[ValueId]>,
+        /// Who served them.
+        replica: BrokerId,
+    },
+    /// A consumer was told a partition's end by its leader.
+    EndOffset {
+        /// The partition.
+        partition: TopicPartition,
+        /// The end: a consumer can read below it.
+        offset: u64,
+    },
+    /// A consumer's position became invalid and was reset.
+    PositionReset {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it was.
+        from: u64,
+        /// Where it goes on.
+        to: u64,
+    },
+}
+
+/// Why a process is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DownCause {
+    /// `kill -9`.
+    Killed,
+    /// Its host lost power.
+    HostCrash,
+    /// It ended itself.
+    Exited(Arc<str>),
+}
+
+/// What a fault touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FaultScope {
+    /// Processes that are killed, paused or slowed.
+    pub processes: Vec<ProcessId>,
+    /// Hosts that crash or whose disk or clock is disturbed.
+    pub hosts: Vec<HostId>,
+    /// Directed pairs of hosts whose packets are disturbed.
+    pub links: Vec<(HostId, HostId)>,
+    /// Whether packets on `links` are all lost.
+    pub silent: bool,
+}
+
+/// The role of a ZooKeeper server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZkRole {
+    /// Electing.
+    Looking,
+    /// Elected itself, or leads while it synchronises; not yet established.
+    Electing,
+    /// Leads and serves.
+    Leading,
+    /// Follows and serves.
+    Following,
+}
+
+/// The state of a ZooKeeper client's session handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZkClientState {
+    /// A server has confirmed the session.
+    Connected,
+    /// The connection was lost; the session may live on.
+    Disconnected,
+    /// A server said that the session has expired.
+    Expired,
+}
+
+/// A request of the controller to a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlRequestKind {
+    /// `LeaderAndIsr`.
+    LeaderAndIsr,
+    /// `UpdateMetadata`.
+    UpdateMetadata,
+    /// `StopReplica`.
+    StopReplica,
+}
+
+/// The role of a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaRole {
+    /// It believes that it leads.
+    Leader,
+    /// It follows, or has not been told.
+    Follower,
+}
+
+/// Why a replica cut its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TruncateReason {
+    /// The leader reported a diverging epoch (KIP-595 rules).
+    DivergingEpoch,
+    /// An answer to OffsetsForLeaderEpoch (KIP-101, KIP-279).
+    EpochQuery,
+    /// To the own high watermark (before KIP-101, or without epochs).
+    HighWatermark,
+    /// The fetch offset was beyond the leader's end.
+    OutOfRange,
+    /// Below the leader's log start: everything goes.
+    Full,
+    /// The log ended early at start-up: an unflushed tail was lost.
+    Recovery,
+}

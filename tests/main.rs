@@ -1,0 +1,1 @@
+//! The workspace suite: one binary, a module per concern.
