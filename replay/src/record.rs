@@ -1,0 +1,57 @@
+//! The record of a run.
+
+use models::time::Instant;
+use scenarios::{Scenario, Schedule};
+use serde::{Deserialize, Serialize};
+
+/// Everything that repeats a run, and what it must come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The build that ran it, for people: package version and build profile.
+    pub build: String,
+    /// What was there.
+    pub scenario: Scenario,
+    /// The seed of every stream of chance.
+    pub seed: u64,
+    /// What happened to it: the schedule of the scenario file, or the one drawn from the seed.
+    pub schedule: Schedule,
+    /// The run's fingerprint, each virtual second, in the order of time.
+    pub checkpoints: Vec<Checkpoint>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// The fingerprint of a run up to a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// All events up to and including this moment.
+    pub at: Instant,
+    /// How many those are.
+    pub events: u64,
+    /// The rolling fingerprint over them.
+    pub fingerprint: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// When.
+    pub ended: Instant,
+    /// How many events there were.
+    pub events: u64,
+    /// The fingerprint over all of them.
+    pub fingerprint: u64,
+    /// The first law that was broken, if any.
+    pub violation: Option<BrokenLaw>,
+}
+
+/// The law that a run broke first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokenLaw {
+    /// Its name in the catalogue.
+    pub law: String,
+    /// When.
+    pub at: Instant,
+    /// What was wrong.
+    pub what: String,
+}

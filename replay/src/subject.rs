@@ -1,0 +1,26 @@
+//! What a simulator must offer so that records can be verified and, later, shrunk.
+
+use std::ops::ControlFlow;
+
+use scenarios::{Scenario, Schedule};
+
+use crate::record::{Checkpoint, Outcome};
+
+/// Something that can run a scenario.
+pub trait Subject {
+    /// Why a run could not be made at all.
+    type Error;
+
+    /// Runs `scenario` with `seed` and exactly `schedule`, reporting each checkpoint as it passes. A `Break` stops the run;
+    /// the outcome then tells of the run so far.
+    ///
+    /// # Errors
+    /// The scenario cannot be run.
+    fn run(
+        &self,
+        scenario: &Scenario,
+        seed: u64,
+        schedule: &Schedule,
+        on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
+    ) -> Result<Outcome, Self::Error>;
+}

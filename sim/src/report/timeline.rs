@@ -1,0 +1,347 @@
+//! The story of a run: observations condensed into lines that an operator can read.
+//!
+//! Things of a kind that happen close together at the same place become one line with a count: a lost broker moves a hundred
+//! partitions, and that is one event for whoever reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use models::id::{BrokerId, ProcessId, SessionId, TopicPartition};
+use models::observation::{DownCause, Observation, Observed, TruncateReason, ZkClientState, ZkRole};
+use models::time::{Instant, Span};
+
+use super::names::Names;
+
+/// Lines of the same kind and place that are closer than this become one.
+const WINDOW: Span = Span::from_ms(1_500);
+/// No acknowledgement for this long is an outage worth a line. Healthy partitions are probed far more often.
+const OUTAGE: Span = Span::from_secs(3);
+
+/// A line of the story.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// When the first of the things happened.
+    pub at: Instant,
+    /// When the last of them happened.
+    pub until: Instant,
+    /// What it is about, for the margin: `fault`, `zookeeper`, `controller` ...
+    pub topic: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+/// Collects the story.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    names: Names,
+    lines: Vec<Line>,
+    groups: BTreeMap<(Kind, u64), Group>,
+    zk_leader: Option<ProcessId>,
+    leaders: BTreeMap<TopicPartition, (ProcessId, i32)>,
+    isr: BTreeMap<TopicPartition, usize>,
+    active: BTreeSet<ProcessId>,
+    acknowledged: BTreeMap<TopicPartition, Instant>,
+    silent: BTreeSet<TopicPartition>,
+    outage_began: Option<Instant>,
+    looked_at: Instant,
+    writing: bool,
+}
+
+/// What lines can be merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Looking,
+    Following,
+    SessionLost,
+    SessionBack,
+    SessionExpired,
+    LeaderMoved,
+    IsrShrunk,
+    IsrGrown,
+    Truncated,
+    Recovered,
+    Unknown,
+    Failed,
+    Rejected,
+    Expiring,
+}
+
+#[derive(Clone, Debug)]
+struct Group {
+    first: Instant,
+    last: Instant,
+    count: u64,
+    who: BTreeSet<u64>,
+    detail: String,
+}
+
+impl Timeline {
+    /// A story that has not begun.
+    pub fn new(names: Names) -> Self {
+        Self {
+            names,
+            lines: Vec::new(),
+            groups: BTreeMap::new(),
+            zk_leader: None,
+            leaders: BTreeMap::new(),
+            isr: BTreeMap::new(),
+            active: BTreeSet::new(),
+            acknowledged: BTreeMap::new(),
+            silent: BTreeSet::new(),
+            outage_began: None,
+            looked_at: Instant::ZERO,
+            writing: false,
+        }
+    }
+
+    /// Takes an observation.
+    pub fn observe(&mut self, seen: &Observed) {
+        let at = seen.at;
+        let who = seen.process;
+        match &seen.what {
+            Observation::FaultBegin { fault, text, .. } => self.line(at, "fault", format!("{fault} begins: {text}")),
+            Observation::FaultEnd { fault } => self.line(at, "fault", format!("{fault} ends")),
+            Observation::Up if seen.incarnation > 1 => {
+                let name = self.names.process(who);
+                self.line(at, "process", format!("{name} starts again (life {})", seen.incarnation));
+            }
+            Observation::Down { lossy, cause } => self.on_down(at, who, *lossy, cause),
+            Observation::Pause => self.line(at, "process", format!("{} stands still", self.names.process(who))),
+            Observation::Resume => self.line(at, "process", format!("{} goes on", self.names.process(who))),
+            Observation::ZkRole { role, epoch, .. } => self.on_zk_role(at, who, *role, *epoch),
+            Observation::ZkClient { state, session } => self.on_zk_client(at, who, *state, *session),
+            Observation::ZkSessionExpiring { session } => {
+                self.group(at, Kind::Expiring, u64::from(who.0), session.0, String::new());
+            }
+            Observation::ActiveController { active } => self.on_active(at, who, *active),
+            Observation::ControllerBegin { epoch } => {
+                self.line(at, "controller", format!("{} is elected, epoch {epoch}", self.names.process(who)));
+            }
+            Observation::ControllerReady { epoch } => {
+                let text = format!("{} has taken over, epoch {epoch}", self.names.process(who));
+                self.line(at, "controller", text);
+            }
+            Observation::Registered { broker, broker_epoch } => {
+                self.line(at, "registered", format!("broker {broker} with epoch {broker_epoch}"));
+            }
+            Observation::RegistrationFailed { broker, reason } => {
+                self.line(at, "registered", format!("broker {broker} FAILED for good: {reason}"));
+            }
+            _ => self.observe_data(seen),
+        }
+    }
+
+    /// Ends the story: what was still being merged is written, in the order of time.
+    pub fn finish(mut self, now: Instant) -> Vec<Line> {
+        self.look_for_silence(now);
+        if let Some(began) = self.outage_began {
+            self.line(now, "clients", format!("writes have not come back since {began}"));
+        }
+        let open: Vec<_> = self.groups.keys().copied().collect();
+        for key in open {
+            self.close(key);
+        }
+        self.lines.sort_by_key(|line| line.at);
+        self.lines
+    }
+
+    /// The frequent ones: replicas and clients.
+    fn observe_data(&mut self, seen: &Observed) {
+        let at = seen.at;
+        let who = seen.process;
+        match &seen.what {
+            Observation::SendOk { partition, .. } => self.on_acknowledged(at, *partition),
+            Observation::SendUnknown { partition, error, .. } => {
+                let key = (u64::from(partition.topic.0) << 16) | u64::from(partition.partition);
+                self.group(at, Kind::Unknown, u64::from(who.0), key, format!("{error:?}"));
+            }
+            Observation::SendFail { partition, error, .. } => {
+                let key = (u64::from(partition.topic.0) << 16) | u64::from(partition.partition);
+                self.group(at, Kind::Failed, u64::from(who.0), key, format!("{error:?}"));
+            }
+            Observation::LeaderBegin { partition, leader_epoch, .. } => {
+                let before = self.leaders.insert(*partition, (who, *leader_epoch));
+                if let Some((old, _)) = before
+                    && old != who
+                {
+                    let detail = format!("{partition} from {} to {}", self.names.process(old), self.names.process(who));
+                    self.group(at, Kind::LeaderMoved, u64::from(who.0), key_of(*partition), detail);
+                }
+            }
+            Observation::IsrLocal { partition, isr, .. } => self.on_isr(at, who, *partition, isr),
+            Observation::Truncate { partition, from, to, reason, .. } if from > to => {
+                let kind = if *reason == TruncateReason::Recovery { Kind::Recovered } else { Kind::Truncated };
+                let detail = format!("{partition} {from} to {to}");
+                self.group(at, kind, u64::from(who.0), key_of(*partition), detail);
+            }
+            Observation::ControlRequest { controller, controller_epoch, applied: false, .. } => {
+                let detail = format!("from broker {controller}, epoch {controller_epoch}");
+                self.group(at, Kind::Rejected, u64::from(who.0), 0, detail);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_down(&mut self, at: Instant, who: ProcessId, lossy: bool, cause: &DownCause) {
+        let name = self.names.process(who);
+        let how = match cause {
+            DownCause::Killed => "is killed".to_owned(),
+            DownCause::HostCrash => "dies with its host".to_owned(),
+            DownCause::Exited(reason) => format!("exits: {reason}"),
+        };
+        let loss = if lossy { "; unflushed data is lost" } else { "" };
+        self.line(at, "process", format!("{name} {how}{loss}"));
+        if self.zk_leader == Some(who) {
+            self.lose_quorum(at);
+        }
+        self.on_active(at, who, false);
+    }
+
+    fn on_zk_role(&mut self, at: Instant, who: ProcessId, role: ZkRole, epoch: u32) {
+        if self.zk_leader == Some(who) && role != ZkRole::Leading {
+            self.lose_quorum(at);
+        }
+        match role {
+            ZkRole::Looking => self.group(at, Kind::Looking, 0, u64::from(who.0), String::new()),
+            ZkRole::Electing => {}
+            ZkRole::Following => self.group(at, Kind::Following, 0, u64::from(who.0), String::new()),
+            ZkRole::Leading => {
+                self.zk_leader = Some(who);
+                self.line(at, "zookeeper", format!("{} leads the ensemble, epoch {epoch}", self.names.process(who)));
+            }
+        }
+    }
+
+    fn lose_quorum(&mut self, at: Instant) {
+        if let Some(leader) = self.zk_leader.take() {
+            self.line(at, "zookeeper", format!("{} no longer leads", self.names.process(leader)));
+        }
+    }
+
+    fn on_zk_client(&mut self, at: Instant, who: ProcessId, state: ZkClientState, _session: SessionId) {
+        let kind = match state {
+            ZkClientState::Connected => Kind::SessionBack,
+            ZkClientState::Disconnected => Kind::SessionLost,
+            ZkClientState::Expired => Kind::SessionExpired,
+        };
+        self.group(at, kind, 0, u64::from(who.0), String::new());
+    }
+
+    fn on_active(&mut self, at: Instant, who: ProcessId, active: bool) {
+        let changed = if active { self.active.insert(who) } else { self.active.remove(&who) };
+        if changed {
+            let list: Vec<_> = self.active.iter().map(|p| self.names.process(*p)).collect();
+            let who = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
+            self.line(at, "controller", format!("ActiveControllerCount is {}{who}", list.len()));
+        }
+    }
+
+    fn on_isr(&mut self, at: Instant, who: ProcessId, partition: TopicPartition, isr: &[BrokerId]) {
+        let before = self.isr.insert(partition, isr.len());
+        let kind = match before {
+            Some(before) if isr.len() < before => Kind::IsrShrunk,
+            Some(before) if isr.len() > before => Kind::IsrGrown,
+            _ => return,
+        };
+        let ids: Vec<_> = isr.iter().map(ToString::to_string).collect();
+        self.group(at, kind, u64::from(who.0), key_of(partition), format!("{partition} to [{}]", ids.join(",")));
+    }
+
+    fn on_acknowledged(&mut self, at: Instant, partition: TopicPartition) {
+        self.writing = true;
+        self.acknowledged.insert(partition, at);
+        self.silent.remove(&partition);
+        if at.since(self.looked_at) >= Span::from_secs(1) {
+            self.look_for_silence(at);
+        }
+        if self.silent.is_empty()
+            && let Some(began) = self.outage_began.take()
+        {
+            let text = format!("every partition takes writes again, {} after the first fell silent", at - began);
+            self.line(at, "clients", text);
+        }
+    }
+
+    /// Called once a second of acknowledgements, not per observation: it looks at every partition.
+    fn look_for_silence(&mut self, now: Instant) {
+        self.looked_at = now;
+        if !self.writing {
+            return;
+        }
+        let silent: BTreeSet<_> =
+            self.acknowledged.iter().filter(|(_, last)| now.since(**last) >= OUTAGE).map(|(p, _)| *p).collect();
+        if !silent.is_empty() && self.outage_began.is_none() {
+            let began = silent.iter().map(|p| self.acknowledged[p]).min().unwrap_or(now);
+            self.outage_began = Some(began);
+            let text = format!("{} of {} partitions take no writes", silent.len(), self.acknowledged.len());
+            self.lines.push(Line { at: began, until: now, topic: "clients", text });
+        }
+        self.silent = silent;
+    }
+
+    fn line(&mut self, at: Instant, topic: &'static str, text: String) {
+        self.lines.push(Line { at, until: at, topic, text });
+    }
+
+    /// Adds one thing to the open group of its kind and place, or opens a new one.
+    fn group(&mut self, at: Instant, kind: Kind, place: u64, who: u64, detail: String) {
+        let key = (kind, place);
+        if let Some(group) = self.groups.get_mut(&key) {
+            if at.since(group.last) <= WINDOW {
+                group.last = at;
+                group.count += 1;
+                group.who.insert(who);
+                return;
+            }
+            self.close(key);
+        }
+        self.groups.insert(key, Group { first: at, last: at, count: 1, who: BTreeSet::from([who]), detail });
+    }
+
+    fn close(&mut self, key: (Kind, u64)) {
+        let Some(group) = self.groups.remove(&key) else { return };
+        let (topic, text) = self.describe(key, &group);
+        self.lines.push(Line { at: group.first, until: group.last, topic, text });
+    }
+
+    fn describe(&self, (kind, place): (Kind, u64), group: &Group) -> (&'static str, String) {
+        let at_place = || self.names.process(ProcessId(place as u16));
+        let who = || {
+            let names: Vec<_> = group.who.iter().map(|id| self.names.process(ProcessId(*id as u16))).collect();
+            names.join(", ")
+        };
+        let partitions = |verb: &str| {
+            let mut text = format!("{verb} {} partition", group.who.len());
+            if group.who.len() > 1 {
+                text.push('s');
+            }
+            let _ = write!(text, " ({}{})", group.detail, if group.who.len() > 1 { ", ..." } else { "" });
+            text
+        };
+        let records = |what: &str| format!("{} records of {} {what} ({})", group.count, at_place(), group.detail);
+        match kind {
+            Kind::Looking => ("zookeeper", format!("looking for a leader: {}", who())),
+            Kind::Following => ("zookeeper", format!("following: {}", who())),
+            Kind::SessionLost => ("session", format!("disconnected: {}", who())),
+            Kind::SessionBack => ("session", format!("connected: {}", who())),
+            Kind::SessionExpired => ("session", format!("EXPIRED: {}", who())),
+            Kind::Expiring => {
+                ("session", format!("{} proposes to close {} silent session(s)", at_place(), group.who.len()))
+            }
+            Kind::LeaderMoved => ("leaders", format!("{} now leads {}", at_place(), partitions("in all"))),
+            Kind::IsrShrunk => ("isr", partitions(&format!("{} shrinks the ISR of", at_place()))),
+            Kind::IsrGrown => ("isr", partitions(&format!("{} expands the ISR of", at_place()))),
+            Kind::Truncated => ("log", partitions(&format!("{} cuts an unreplicated tail off", at_place()))),
+            Kind::Recovered => ("log", partitions(&format!("{} lost unflushed records of", at_place()))),
+            Kind::Unknown => ("clients", records("end without a known outcome")),
+            Kind::Failed => ("clients", records("are refused")),
+            Kind::Rejected => {
+                ("controller", format!("{} refuses {} stale request(s) ({})", at_place(), group.count, group.detail))
+            }
+        }
+    }
+}
+
+fn key_of(partition: TopicPartition) -> u64 {
+    (u64::from(partition.topic.0) << 16) | u64::from(partition.partition)
+}
