@@ -1,2 +1,5 @@
-//! The command line.
-fn main() {}
+//! The `sim` command.
+
+fn main() -> std::process::ExitCode {
+    sim::cli::main()
+}

@@ -1,0 +1,145 @@
+//! Flags as typed: checked for shape, nothing decided.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Faultline: a deterministic network-partition simulator for Kafka.
+///
+/// A run is a pure function of scenario and seed. Without a subcommand, `sim --seed N` is `sim run stretch-cluster --seed N`.
+///
+/// Exit status: 0 all laws held, 1 a law or an expectation of the scenario was broken, 2 bad input, 3 internal error.
+#[derive(Debug, Parser)]
+#[command(name = "sim", version, args_conflicts_with_subcommands = true, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Without a subcommand: how to run `stretch-cluster`.
+    #[command(flatten)]
+    pub run: RunFlags,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario once and tell what happened.
+    Run(RunArgs),
+    /// Repeat a recorded run, verify it at every checkpoint, and name the first difference.
+    Replay {
+        /// A file written by `--record`, or by a run that broke a law.
+        file: PathBuf,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
+    Survey(SurveyArgs),
+    /// The scenarios that are built in.
+    #[command(subcommand)]
+    Scenarios(ScenariosCommand),
+}
+
+/// What to do with scenarios.
+#[derive(Debug, Subcommand)]
+pub enum ScenariosCommand {
+    /// Names and what each is for.
+    List,
+    /// Print one as a file, to be changed and run.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Check a scenario file and print what it means.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// `sim run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The name of a built-in scenario, or a scenario file (`*.yaml`).
+    #[arg(conflicts_with_all = ["server_properties", "zoo_cfg"])]
+    pub scenario: Option<String>,
+    /// The brokers' own `server.properties`: a path or a quoted glob; may be given several times.
+    #[arg(long, value_name = "GLOB", requires = "zoo_cfg")]
+    pub server_properties: Vec<String>,
+    /// The ensemble's own `zoo.cfg`.
+    #[arg(long, value_name = "FILE", requires = "server_properties")]
+    pub zoo_cfg: Option<PathBuf>,
+    /// How to run it.
+    #[command(flatten)]
+    pub flags: RunFlags,
+}
+
+/// Flags of a run.
+#[derive(Debug, Args)]
+pub struct RunFlags {
+    /// The seed: it decides the schedule and every draw of the run.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Print only failures.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Write a replay file, whatever the outcome. A failing run writes one in any case.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Changes to the scenario.
+    #[command(flatten)]
+    pub changes: Changes,
+}
+
+/// Changes to a scenario from the command line.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Changes {
+    /// Length of the fault phase, e.g. `120s`, `5m`.
+    #[arg(long, value_name = "SPAN")]
+    pub duration: Option<String>,
+    /// Number of topics.
+    #[arg(long)]
+    pub topics: Option<u16>,
+    /// Partitions of each topic.
+    #[arg(long)]
+    pub partitions: Option<u16>,
+    /// Records per second in all.
+    #[arg(long)]
+    pub rate: Option<u32>,
+}
+
+/// `sim survey`.
+#[derive(Debug, Args)]
+pub struct SurveyArgs {
+    /// The name of a built-in scenario, or a scenario file.
+    #[arg(default_value = "stretch-cluster")]
+    pub scenario: String,
+    /// Seeds `A..B`, B excluded.
+    #[arg(long, default_value = "0..200", value_parser = seeds)]
+    pub seeds: (u64, u64),
+    /// Runs at a time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// Changes to the scenario.
+    #[command(flatten)]
+    pub changes: Changes,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// JSON Lines, as `docs/json-lines.md` describes.
+    Json,
+}
+
+fn seeds(text: &str) -> Result<(u64, u64), String> {
+    let expected = || "expected A..B with A < B, such as 0..200".to_owned();
+    let (from, to) = text.split_once("..").ok_or_else(expected)?;
+    let (from, to) = (from.parse().map_err(|_| expected())?, to.parse().map_err(|_| expected())?);
+    if from < to { Ok((from, to)) } else { Err(expected()) }
+}

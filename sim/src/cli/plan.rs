@@ -1,0 +1,62 @@
+//! From what was typed to a run in which everything is decided.
+
+use models::time::Span;
+use scenarios::Scenario;
+use scenarios::schedule::Schedule;
+
+use super::Failure;
+use super::args::Changes;
+
+/// A run in which everything is decided.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What is there.
+    pub scenario: Scenario,
+    /// The seed.
+    pub seed: u64,
+    /// What happens.
+    pub schedule: Schedule,
+}
+
+impl Plan {
+    /// The plan of a scenario and a seed.
+    pub fn new(scenario: Scenario, seed: u64) -> Self {
+        let schedule = Schedule::draw(&scenario, seed);
+        Self { scenario, seed, schedule }
+    }
+}
+
+/// Applies what the flags change.
+///
+/// # Errors
+/// A value that cannot be had.
+pub fn change(scenario: &mut Scenario, changes: &Changes) -> Result<(), Failure> {
+    if let Some(text) = &changes.duration {
+        let span = scenarios::units::parse_span(text)
+            .map_err(|expected| Failure::Input(format!("--duration {text}: {expected}")))?;
+        if span == Span::ZERO {
+            return Err(Failure::Input("--duration 0: a fault phase has some length, such as 120s".to_owned()));
+        }
+        scenario.phases.faults = span;
+    }
+    let workload = &mut scenario.workload;
+    let positive = |name: &str, value: u32| match value {
+        0 => Err(Failure::Input(format!("--{name} 0: expected at least 1"))),
+        value => Ok(value),
+    };
+    if let Some(topics) = changes.topics {
+        positive("topics", topics.into())?;
+        workload.topics = topics;
+    }
+    if let Some(partitions) = changes.partitions {
+        positive("partitions", partitions.into())?;
+        workload.partitions = partitions;
+    }
+    if let Some(rate) = changes.rate {
+        workload.records_per_second = positive("rate", rate)?;
+    }
+    // What was changed has to fit the rest, exactly as if the file had said so.
+    let text = scenario.to_yaml();
+    *scenario = Scenario::parse("the changed scenario", &text).map_err(|errors| super::input::list(&errors))?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `sim survey`: many seeds of one scenario, and what they reached.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use models::laws::Outcome;
+use models::observation::Observed;
+use scenarios::Scenario;
+
+use super::args::SurveyArgs;
+use super::plan::{self, Plan};
+use super::{Exit, Failure, input};
+use crate::run::{Finished, Run};
+
+/// What a set of seeds reached.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Seeds run.
+    pub seeds: u64,
+    /// Inputs that processes were given, in all.
+    pub delivered: u64,
+    /// How many seeds reached each state of interest.
+    pub reached: BTreeMap<&'static str, u64>,
+    /// Facts that each law judged, and breaches that the settings permit, in the order of the laws.
+    pub judged: Vec<(&'static str, u64, u64)>,
+    /// Seeds that failed, with the first thing that was wrong.
+    pub failures: BTreeMap<u64, String>,
+    /// XOR of all fingerprints.
+    pub fingerprint: u64,
+}
+
+impl Survey {
+    /// Adds one run.
+    pub fn add(&mut self, seed: u64, finished: &Finished) {
+        self.seeds += 1;
+        self.delivered += finished.delivered;
+        self.fingerprint ^= finished.outcome.fingerprint;
+        for (word, reached) in finished.judgement.coverage.words() {
+            *self.reached.entry(word).or_default() += u64::from(reached);
+        }
+        if self.judged.is_empty() {
+            self.judged = finished.judgement.reports.iter().map(|r| (r.name, 0, 0)).collect();
+        }
+        for (total, report) in self.judged.iter_mut().zip(&finished.judgement.reports) {
+            total.1 += report.judged;
+            total.2 += report.permitted;
+        }
+        if !finished.judgement.is_clean() {
+            self.failures.insert(seed, first_wrong(finished));
+        }
+    }
+}
+
+fn first_wrong(finished: &Finished) -> String {
+    for report in &finished.judgement.reports {
+        if let Outcome::Broken(violation) = &report.outcome {
+            return format!("{}: {}", report.name, violation.what);
+        }
+    }
+    finished.judgement.expectations.iter().find(|met| !met.met).map_or_else(String::new, |met| met.what.clone())
+}
+
+/// Runs the seeds `from..to` of a scenario on `jobs` threads. The result does not depend on `jobs`.
+pub fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) -> Survey {
+    let next = AtomicU64::new(from);
+    let done: Mutex<BTreeMap<u64, Finished>> = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= to {
+                        break;
+                    }
+                    let plan = Plan::new(scenario.clone(), seed);
+                    let mut nobody = |_: &Observed| {};
+                    let mut go_on = |_| ControlFlow::Continue(());
+                    let finished =
+                        Run::new(&plan.scenario, seed, &plan.schedule).finish(&mut nobody, &mut go_on);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, finished);
+                }
+            });
+        }
+    });
+    let mut survey = Survey::default();
+    for (seed, finished) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        survey.add(seed, &finished);
+    }
+    survey
+}
+
+/// Runs many seeds and prints what they reached.
+///
+/// # Errors
+/// The input is bad, or the output cannot be written.
+pub fn survey(args: &SurveyArgs) -> Result<Exit, Failure> {
+    let mut scenario = input::scenario(&args.scenario)?;
+    plan::change(&mut scenario, &args.changes)?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let jobs = if args.jobs == 0 { cores } else { args.jobs };
+    let survey = run_seeds(&scenario, args.seeds.0, args.seeds.1, jobs);
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}: seeds {}..{}, {} inputs delivered", args.scenario, args.seeds.0, args.seeds.1, survey.delivered)?;
+    writeln!(out, "\nshare of seeds with")?;
+    for (word, count) in &survey.reached {
+        let permille = count * 1000 / survey.seeds.max(1);
+        writeln!(out, "  {word:<26} {:>5}.{} %", permille / 10, permille % 10)?;
+    }
+    writeln!(out, "\nfacts judged, breaches that the settings permit")?;
+    for (name, judged, permitted) in &survey.judged {
+        writeln!(out, "  {name:<26} {judged:>12} {permitted:>8}")?;
+    }
+    writeln!(out, "\n{} of {} seeds failed", survey.failures.len(), survey.seeds)?;
+    for (seed, what) in &survey.failures {
+        writeln!(out, "  seed {seed}: {what}")?;
+        writeln!(out, "    cargo run -p sim -- run {} --seed {seed}", args.scenario)?;
+    }
+    writeln!(out, "fingerprint of all {:016x}", survey.fingerprint)?;
+    Ok(if survey.failures.is_empty() { Exit::Clean } else { Exit::Broken })
+}

@@ -1,0 +1,187 @@
+//! From a scenario to a simulation: hosts, links and processes with their settings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use models::defect::Defects;
+use models::id::{BrokerId, HostId, ProcessId, Sid, Topic};
+use models::kafka::Addresses;
+use models::kafka::broker::{Broker, BrokerSpec};
+use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec};
+use models::node::Node;
+use models::random::{Purpose, Random};
+use models::time::{Instant, Span};
+use models::zk::server::{Server, ServerSpec};
+use scenarios::Scenario;
+use scenarios::deployment::{Deployment, Process, ProcessKind};
+use scenarios::scenario::Restart;
+
+use crate::clock::ClockProfile;
+use crate::disk::DiskProfile;
+use crate::kernel::{HostSpec, ProcessSpec, RestartPolicy, SimulationSpec};
+use crate::net::netem::{Loss, Ppm};
+use crate::net::tcp::TcpConfig;
+use crate::net::topology::{LinkProfile, Site, SiteGraph};
+use crate::inject::netem;
+
+/// Processes of one start-up do not come up in the same instant; the spread of a configuration management run.
+const START_SPREAD: Span = Span::from_ms(500);
+/// Brokers are started when the ensemble has had time to elect, as their unit files order them.
+const BROKERS_AFTER: Span = Span::from_secs(2);
+/// Clients begin when the brokers have registered.
+const CLIENTS_AFTER: Span = Span::from_secs(6);
+/// Producers and consumers begin when the topics exist.
+const TRAFFIC_AFTER: Span = Span::from_secs(10);
+
+/// The simulation of a scenario before its first event.
+pub fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64) -> SimulationSpec<Node> {
+    let brokers: Addresses = Arc::new(deployment.broker_addresses());
+    let restart = match scenario.supervisor {
+        Restart::After(span) => RestartPolicy::After(span),
+        Restart::Never => RestartPolicy::Never,
+    };
+    let processes = deployment.processes.iter().map(|process| ProcessSpec {
+        process: node(scenario, deployment, &brokers, process),
+        host: process.host,
+        restart,
+        start_at: start_at(process, seed),
+    });
+    SimulationSpec {
+        seed,
+        sites: sites(scenario),
+        loopback: scenario.topology.loopback.delay,
+        tcp: tcp(scenario),
+        hosts: scenario.topology.hosts.iter().map(host).collect(),
+        processes: processes.collect(),
+    }
+}
+
+/// When a process starts first: servers, then brokers, then clients, each a little apart.
+fn start_at(process: &Process, seed: u64) -> Instant {
+    let mut random = Random::new(seed, Purpose::Startup, u64::from(process.id.0));
+    let base = match process.kind {
+        ProcessKind::ZooKeeper { .. } => Span::ZERO,
+        ProcessKind::Broker { .. } => BROKERS_AFTER,
+        ProcessKind::Admin | ProcessKind::Producer { .. } | ProcessKind::Consumer { .. } => CLIENTS_AFTER,
+    };
+    Instant::ZERO + base + random.span(Span::ZERO, START_SPREAD)
+}
+
+fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, process: &Process) -> Node {
+    match &process.kind {
+        ProcessKind::ZooKeeper { sid } => Node::ZooKeeper(server(scenario, deployment, *sid)),
+        ProcessKind::Broker { broker } => Node::Broker(self::broker(scenario, deployment, brokers, *broker)),
+        ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, brokers))),
+        ProcessKind::Producer { ordinal, of, config } => {
+            let workload = &scenario.workload;
+            Node::Producer(Producer::new(ProducerSpec {
+                config: Arc::new(config.clone()),
+                bootstrap: brokers.clone(),
+                partitions: workload.all_partitions().collect(),
+                interval: interval(workload.records_per_second, *of),
+                jitter: Span::ZERO,
+                record_size: workload.record_size,
+                start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
+                client: u64::from(*ordinal),
+            }))
+        }
+        ProcessKind::Consumer { partitions, config, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
+            config: Arc::new(config.clone()),
+            bootstrap: brokers.clone(),
+            partitions: partitions.iter().copied().collect(),
+            start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
+        })),
+    }
+}
+
+/// Time between the records of one producer.
+pub fn interval(records_per_second: u32, producers: u32) -> Span {
+    Span::from_secs(1).scaled(u64::from(producers), u64::from(records_per_second.max(1)))
+}
+
+fn server(scenario: &Scenario, deployment: &Deployment, sid: Sid) -> Server {
+    let zookeeper = &scenario.cluster.zookeeper;
+    let ensemble: BTreeMap<Sid, ProcessId> = deployment.zookeepers().collect();
+    Server::new(ServerSpec {
+        sid,
+        ensemble: Arc::new(ensemble),
+        config: Arc::new(zookeeper.config.clone()),
+        defects: zookeeper.defects,
+    })
+}
+
+fn broker(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, id: BrokerId) -> Broker {
+    let kafka = &scenario.cluster.kafka;
+    let broker = kafka.brokers.iter().find(|b| b.id == id).expect("the deployment lists the scenario's own brokers");
+    Broker::new(BrokerSpec {
+        config: Arc::new(broker.config.clone()),
+        zookeeper: deployment.zookeeper_connect(broker).into(),
+        addresses: brokers.clone(),
+        defects: defects(scenario),
+    })
+}
+
+fn defects(scenario: &Scenario) -> Defects {
+    scenario.cluster.kafka.defects
+}
+
+fn admin_spec(scenario: &Scenario, brokers: &Addresses) -> AdminSpec {
+    let workload = &scenario.workload;
+    AdminSpec {
+        bootstrap: brokers.clone(),
+        brokers_expected: scenario.cluster.kafka.brokers.len(),
+        topics: (0..workload.topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
+        start_after: Span::ZERO,
+    }
+}
+
+fn sites(scenario: &Scenario) -> SiteGraph {
+    let topology = &scenario.topology;
+    let mut graph = SiteGraph::new();
+    let inside = profile(&topology.lan);
+    let nodes: Vec<_> =
+        topology.sites.iter().map(|name| graph.add_node(Site { name: name.as_str().into(), inside })).collect();
+    for link in &topology.links {
+        graph.add_edge(nodes[usize::from(link.from.0)], nodes[usize::from(link.to.0)], profile(&link.netem));
+    }
+    graph
+}
+
+/// A link without faults. What a plain link cannot express (bursts, duplicates ...) is added as a rule by the injector.
+fn profile(wire: &scenarios::netem::Netem) -> LinkProfile {
+    let wire = netem(wire);
+    LinkProfile {
+        delay: wire.delay,
+        jitter: wire.jitter,
+        loss: if let Loss::Random(chance) = wire.loss { chance.probability } else { Ppm::NEVER },
+        rate: wire.rate,
+        queue: Span::ZERO,
+    }
+}
+
+fn tcp(scenario: &Scenario) -> TcpConfig {
+    let tcp = &scenario.tcp;
+    TcpConfig {
+        rto_min: tcp.rto_min,
+        rto_max: tcp.rto_max,
+        rto_initial: tcp.rto_initial,
+        retries2: tcp.retries2,
+        syn_retries: tcp.syn_retries,
+        ..TcpConfig::default()
+    }
+}
+
+fn host(host: &scenarios::topology::Host) -> HostSpec {
+    HostSpec {
+        site: host.site.0,
+        disk: DiskProfile {
+            capacity: host.disk.capacity,
+            fsync: host.disk.fsync,
+            fsync_jitter: host.disk.fsync_jitter * 2,
+            read: host.disk.read,
+            bandwidth: host.disk.bandwidth,
+        },
+        clock: ClockProfile { offset_ns: host.clock.offset_ns, drift_ppb: host.clock.drift_ppm.saturating_mul(1_000) },
+        tcp: None,
+    }
+}

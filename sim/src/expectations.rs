@@ -1,0 +1,233 @@
+//! What a scenario expects, measured: gauges at every instant, totals over the run.
+
+use models::laws::StoreSummary;
+use models::observation::{Observation, Observed, ZkClientState, ZkRole};
+use models::id::ProcessId;
+use models::time::{Instant, Span};
+use scenarios::deployment::{Deployment, ProcessKind};
+use scenarios::expect::{Bound, Expect, Gauge, Total};
+
+/// What came of one expectation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Met {
+    /// The expectation's word in the scenario file, with its section.
+    pub name: String,
+    /// Whether it holds.
+    pub met: bool,
+    /// The expectation and what was measured, in words.
+    pub what: String,
+}
+
+/// Measures what a scenario expects.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    expect: Expect,
+    start: Instant,
+    brokers: Vec<ProcessId>,
+    serving: Vec<(ProcessId, ZkRole)>,
+    /// Per gauge that is watched throughout: its smallest and largest value, and when each was first seen.
+    extremes: Vec<[(u64, Instant); 2]>,
+    steady: Vec<u64>,
+    started: bool,
+    quorum: bool,
+    totals: Counted,
+    store_at_start: StoreSummary,
+    last_ok: Option<Instant>,
+    longest_outage: Span,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    controller_changes: u64,
+    sessions_expired: u64,
+    truncations: u64,
+    lossy_restarts: u64,
+    ambiguous: u64,
+    quorum_losses: u64,
+    zookeeper_elections: u64,
+    sent: u64,
+    acknowledged: u64,
+}
+
+impl Meter {
+    /// Measures from `start`, the end of the warm-up, on.
+    pub fn new(expect: Expect, deployment: &Deployment, start: Instant) -> Self {
+        let is_broker = |kind: &ProcessKind| matches!(kind, ProcessKind::Broker { .. });
+        let extremes = vec![[(u64::MAX, start), (0, start)]; expect.throughout.len()];
+        Self {
+            expect,
+            start,
+            brokers: deployment.processes.iter().filter(|p| is_broker(&p.kind)).map(|p| p.id).collect(),
+            serving: Vec::new(),
+            extremes,
+            steady: Vec::new(),
+            started: false,
+            quorum: false,
+            totals: Counted::default(),
+            store_at_start: StoreSummary::default(),
+            last_ok: None,
+            longest_outage: Span::ZERO,
+        }
+    }
+
+    /// Takes an observation, after the judge has.
+    pub fn observe(&mut self, seen: &Observed, controllers: usize, store: &StoreSummary) {
+        self.follow_servers(seen);
+        if self.started {
+            self.count(seen);
+            if changes_a_gauge(&seen.what) {
+                self.look(seen.at, controllers, store);
+            }
+        }
+    }
+
+    /// The warm-up is over.
+    pub fn faults_begin(&mut self, controllers: usize, store: &StoreSummary) {
+        self.started = true;
+        self.store_at_start = *store;
+        self.last_ok = Some(self.start);
+        self.steady = self.expect.steady_state.iter().map(|(g, _)| self.gauge(*g, controllers, store)).collect();
+        self.look(self.start, controllers, store);
+    }
+
+    /// What came of every expectation.
+    pub fn finish(
+        mut self,
+        now: Instant,
+        controllers: usize,
+        store: &StoreSummary,
+        recovery: Option<Span>,
+        losses: u64,
+    ) -> Vec<Met> {
+        self.outage_until(now);
+        let mut all = Vec::new();
+        for ((gauge, bound), value) in self.expect.steady_state.iter().zip(&self.steady) {
+            all.push(met("steady_state", gauge.word(), *bound, gauge.unit(), *value, "at the end of start-up"));
+        }
+        for ((gauge, bound), [low, high]) in self.expect.throughout.iter().zip(&self.extremes) {
+            let (value, at) = if bound.holds(low.0) { *high } else { *low };
+            let when = format!("from {} to {} throughout, this value first {} after start-up", low.0, high.0, at - self.start);
+            all.push(met("throughout", gauge.word(), *bound, gauge.unit(), value, &when));
+        }
+        for (gauge, bound) in &self.expect.at_end {
+            let value = self.gauge(*gauge, controllers, store);
+            all.push(met("at_end", gauge.word(), *bound, gauge.unit(), value, "at the end"));
+        }
+        for (total, bound) in &self.expect.totals {
+            let value = self.total(*total, store, recovery);
+            all.push(met("totals", total.word(), *bound, total.unit(), value, "over the run"));
+        }
+        if let Some(most) = self.expect.permitted_losses {
+            let bound = Bound { min: 0, max: most };
+            let unit = scenarios::expect::Unit::Count;
+            all.push(met("expect", "permitted_losses", bound, unit, losses, "acknowledged records lost"));
+        }
+        all
+    }
+
+    fn follow_servers(&mut self, seen: &Observed) {
+        match &seen.what {
+            Observation::ZkRole { role, .. } => {
+                self.serving.retain(|(process, _)| *process != seen.process);
+                if matches!(role, ZkRole::Leading | ZkRole::Following) {
+                    self.serving.push((seen.process, *role));
+                }
+            }
+            Observation::Down { .. } => self.serving.retain(|(process, _)| *process != seen.process),
+            _ => return,
+        }
+        let quorum = self.serving.iter().any(|(_, role)| *role == ZkRole::Leading);
+        self.totals.quorum_losses += u64::from(self.started && self.quorum && !quorum);
+        self.quorum = quorum;
+    }
+
+    fn count(&mut self, seen: &Observed) {
+        match &seen.what {
+            Observation::Send { .. } => self.totals.sent += 1,
+            Observation::SendOk { .. } => {
+                self.totals.acknowledged += 1;
+                self.outage_until(seen.at);
+            }
+            Observation::SendUnknown { .. } => self.totals.ambiguous += 1,
+            Observation::ControllerBegin { .. } => self.totals.controller_changes += 1,
+            Observation::ZkClient { state: ZkClientState::Expired, .. } if self.brokers.contains(&seen.process) => {
+                self.totals.sessions_expired += 1;
+            }
+            Observation::Truncate { from, to, .. } => self.totals.truncations += u64::from(from > to),
+            Observation::Down { lossy, .. } => self.totals.lossy_restarts += u64::from(*lossy),
+            Observation::ZkRole { role: ZkRole::Leading, .. } => self.totals.zookeeper_elections += 1,
+            _ => {}
+        }
+    }
+
+    fn outage_until(&mut self, at: Instant) {
+        if let Some(last) = self.last_ok.replace(at) {
+            self.longest_outage = self.longest_outage.max(at - last);
+        }
+    }
+
+    fn look(&mut self, at: Instant, controllers: usize, store: &StoreSummary) {
+        for index in 0..self.expect.throughout.len() {
+            let value = self.gauge(self.expect.throughout[index].0, controllers, store);
+            let [low, high] = &mut self.extremes[index];
+            if value < low.0 {
+                *low = (value, at);
+            }
+            if value > high.0 {
+                *high = (value, at);
+            }
+        }
+    }
+
+    fn gauge(&self, gauge: Gauge, controllers: usize, store: &StoreSummary) -> u64 {
+        let leading = |(_, role): &&(ProcessId, ZkRole)| *role == ZkRole::Leading;
+        match gauge {
+            Gauge::Controllers => controllers as u64,
+            Gauge::Brokers => store.registered,
+            Gauge::ZooKeeperLeaders => self.serving.iter().filter(leading).count() as u64,
+            Gauge::ZooKeeperServing => self.serving.len() as u64,
+            Gauge::UnderReplicated => store.under_replicated,
+            Gauge::Offline => store.offline,
+        }
+    }
+
+    fn total(&self, total: Total, store: &StoreSummary, recovery: Option<Span>) -> u64 {
+        let counted = &self.totals;
+        match total {
+            Total::ControllerChanges => counted.controller_changes,
+            Total::SessionsExpired => counted.sessions_expired,
+            Total::Registrations => store.registrations - self.store_at_start.registrations,
+            Total::LeaderElections => store.leader_changes - self.store_at_start.leader_changes,
+            Total::IsrShrinks => store.isr_shrinks - self.store_at_start.isr_shrinks,
+            Total::Truncations => counted.truncations,
+            Total::LossyRestarts => counted.lossy_restarts,
+            Total::AmbiguousWrites => counted.ambiguous,
+            Total::QuorumLosses => counted.quorum_losses,
+            Total::ZooKeeperElections => counted.zookeeper_elections,
+            Total::LongestOutage => self.longest_outage.as_ns(),
+            Total::Recovery => recovery.map_or(u64::MAX, Span::as_ns),
+            Total::Acknowledged => (counted.acknowledged * 1_000_000).checked_div(counted.sent).unwrap_or(0),
+        }
+    }
+}
+
+fn met(section: &str, word: &str, bound: Bound, unit: scenarios::expect::Unit, value: u64, when: &str) -> Met {
+    let shown = if value == u64::MAX { "never".to_owned() } else { unit.show(value) };
+    Met {
+        name: format!("{section}.{word}"),
+        met: bound.holds(value),
+        what: format!("{section}: {word} {}; measured {shown} ({when})", bound.text(unit)),
+    }
+}
+
+fn changes_a_gauge(what: &Observation) -> bool {
+    matches!(
+        what,
+        Observation::ActiveController { .. }
+            | Observation::ZkRole { .. }
+            | Observation::ZkApply { .. }
+            | Observation::ZkCommit { .. }
+            | Observation::Up
+            | Observation::Down { .. }
+    )
+}

@@ -1,0 +1,413 @@
+//! Faults onto the engine: the one match over all of them, and who fills a role at the moment.
+
+use std::collections::BTreeMap;
+
+use models::id::{HostId, ProcessId, TopicPartition};
+use models::node::Node;
+use models::observation::{FaultScope, Observation, Observed, ZkRole};
+use models::time::{Instant, Span};
+use scenarios::Scenario;
+use scenarios::deployment::Deployment;
+use scenarios::fault::{Fault, HostSelector, ProcessSelector, Route};
+use scenarios::netem as words;
+use scenarios::schedule::{Schedule, Timed};
+use scenarios::units::Share;
+
+use crate::disk::DiskFault;
+use crate::kernel::{Observer, Simulation};
+use crate::net::netem::{Chance, Distribution, Loss, Netem, Ppm};
+use crate::net::rule::{Effect, Rule, RuleId};
+
+/// Who fills which role, as observed.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    controller: Option<(i32, ProcessId)>,
+    zookeeper_leader: Option<(u32, ProcessId)>,
+    leaders: BTreeMap<TopicPartition, (i32, ProcessId)>,
+}
+
+impl Roles {
+    /// Takes an observation.
+    pub fn observe(&mut self, seen: &Observed) {
+        match seen.what {
+            Observation::ControllerBegin { epoch } if self.controller.is_none_or(|(newest, _)| epoch >= newest) => {
+                self.controller = Some((epoch, seen.process));
+            }
+            Observation::ZkRole { role: ZkRole::Leading, epoch, .. }
+                if self.zookeeper_leader.is_none_or(|(newest, _)| epoch >= newest) =>
+            {
+                self.zookeeper_leader = Some((epoch, seen.process));
+            }
+            Observation::LeaderBegin { partition, leader_epoch, .. } => {
+                let newest = self.leaders.entry(partition).or_insert((leader_epoch, seen.process));
+                if leader_epoch >= newest.0 {
+                    *newest = (leader_epoch, seen.process);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn resolve(&self, selector: ProcessSelector, deployment: &Deployment) -> Option<ProcessId> {
+        match selector {
+            ProcessSelector::Controller => self.controller.map(|(_, process)| process),
+            ProcessSelector::ZooKeeperLeader => self.zookeeper_leader.map(|(_, process)| process),
+            ProcessSelector::LeaderOf(partition) => self.leaders.get(&partition).map(|(_, process)| *process),
+            fixed => fixed.fixed(deployment),
+        }
+    }
+
+    fn host(&self, selector: HostSelector, deployment: &Deployment) -> Option<HostId> {
+        match selector {
+            HostSelector::Host(host) => Some(host),
+            HostSelector::Of(process) => {
+                let process = self.resolve(process, deployment)?;
+                deployment.process(process).map(|p| p.host)
+            }
+        }
+    }
+}
+
+/// Something that the schedule does at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Ends come before beginnings of the same moment, so that back-to-back faults do not overlap.
+    End(usize),
+    Begin(usize),
+    FlapDown(usize),
+    FlapUp(usize),
+}
+
+/// What undoes a fault.
+#[derive(Clone, Debug)]
+enum Undo {
+    Rules(Vec<RuleId>),
+    Start(ProcessId),
+    Resume(ProcessId),
+    Boot(HostId),
+    Disk(HostId, DiskFault),
+    Capacity(HostId, u64),
+    Jump(HostId, i64),
+    Drift(HostId, i32),
+}
+
+/// Carries a schedule out.
+#[derive(Clone, Debug)]
+pub struct Injector {
+    faults: Vec<Timed>,
+    start: Instant,
+    /// Future steps by time; within a moment by [`Step`]'s order.
+    steps: BTreeMap<(Instant, Step), ()>,
+    undo: BTreeMap<usize, Vec<Undo>>,
+    flapping: BTreeMap<usize, Vec<(HostId, HostId)>>,
+    /// How many faults hold a process down, paused or without power; it is released with the last of them.
+    holds: BTreeMap<Hold, u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hold {
+    Down(ProcessId),
+    Paused(ProcessId),
+    Dark(HostId),
+}
+
+impl Injector {
+    /// A schedule whose times count from `start`, the end of the warm-up.
+    pub fn new(schedule: &Schedule, start: Instant) -> Self {
+        let mut steps = BTreeMap::new();
+        for (index, fault) in schedule.faults.iter().enumerate() {
+            steps.insert((start + fault.at, Step::Begin(index)), ());
+            steps.insert((start + fault.end(), Step::End(index)), ());
+        }
+        Self {
+            faults: schedule.faults.clone(),
+            start,
+            steps,
+            undo: BTreeMap::new(),
+            flapping: BTreeMap::new(),
+            holds: BTreeMap::new(),
+        }
+    }
+
+    /// When the schedule next does something.
+    pub fn next(&self) -> Option<Instant> {
+        self.steps.first_key_value().map(|((at, _), ())| *at)
+    }
+
+    /// When the last fault ends; the start if there is none.
+    pub fn end(&self) -> Instant {
+        self.start + self.faults.iter().map(Timed::end).max().unwrap_or(Span::ZERO)
+    }
+
+    /// Does what is due by now.
+    pub fn act(
+        &mut self,
+        sim: &mut Simulation<Node>,
+        scenario: &Scenario,
+        deployment: &Deployment,
+        roles: &Roles,
+        observer: &mut impl Observer,
+    ) {
+        while let Some((&(at, step), ())) = self.steps.first_key_value()
+            && at <= sim.now()
+        {
+            self.steps.remove(&(at, step));
+            match step {
+                Step::Begin(index) => self.begin(index, sim, scenario, deployment, roles, observer),
+                Step::End(index) => self.end_fault(index, sim, observer),
+                Step::FlapDown(index) => self.flap(index, true, sim),
+                Step::FlapUp(index) => self.flap(index, false, sim),
+            }
+        }
+    }
+
+    fn begin(
+        &mut self,
+        index: usize,
+        sim: &mut Simulation<Node>,
+        scenario: &Scenario,
+        deployment: &Deployment,
+        roles: &Roles,
+        observer: &mut impl Observer,
+    ) {
+        let Timed { id, fault, .. } = self.faults[index].clone();
+        let process = |selector: ProcessSelector| roles.resolve(selector, deployment);
+        let host = |selector: HostSelector| roles.host(selector, deployment);
+        let pairs = |route: &Route| route.pairs(scenario, host);
+        let mut scope = FaultScope::default();
+        // Where a role is meant, the story names who fills it.
+        let mut whom = None;
+        match &fault {
+            Fault::Cut(route) | Fault::Flap { route, .. } => {
+                scope.links = pairs(route);
+                scope.silent = true;
+            }
+            Fault::Impair { route, .. } | Fault::ResetConnections(route) => scope.links = pairs(route),
+            Fault::Kill { process: selector } | Fault::Pause { process: selector } => {
+                whom = process(*selector);
+                scope.processes.extend(whom);
+            }
+            Fault::HostCrash { host: selector }
+            | Fault::SlowDisk { host: selector, .. }
+            | Fault::StallDisk { host: selector }
+            | Fault::FailDisk { host: selector }
+            | Fault::FillDisk { host: selector, .. }
+            | Fault::ClockJump { host: selector, .. }
+            | Fault::ClockDrift { host: selector, .. } => scope.hosts.extend(host(*selector)),
+        }
+        let mut text = fault.text(scenario);
+        if let Some(process) = whom {
+            let name = deployment.name(process);
+            if !text.contains(name) {
+                text = format!("{text} ({name})");
+            }
+        }
+        if let Some(host) = scope.hosts.first() {
+            let name = scenario.topology.host_name(*host);
+            if !text.contains(name) {
+                text = format!("{text} ({name})");
+            }
+        }
+        if scope.links.is_empty() && scope.processes.is_empty() && scope.hosts.is_empty() {
+            text = format!("{text}: nobody fills that role now, nothing happens");
+        }
+        let begin = Observation::FaultBegin {
+            fault: id,
+            name: fault.kind().into(),
+            text: text.into(),
+            scope: scope.clone(),
+        };
+        sim.observe(ProcessId(0), begin, observer);
+        let undo = self.strike(index, &fault, &scope, sim, observer);
+        self.undo.insert(index, undo);
+    }
+
+    /// Does what the fault does, and says what undoes it.
+    fn strike(
+        &mut self,
+        index: usize,
+        fault: &Fault,
+        scope: &FaultScope,
+        sim: &mut Simulation<Node>,
+        observer: &mut impl Observer,
+    ) -> Vec<Undo> {
+        let mut undo = Vec::new();
+        match fault {
+            Fault::Cut(_) => undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Cut))),
+            Fault::Impair { netem: words, .. } => {
+                undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Netem(netem(words)))));
+            }
+            Fault::Flap { .. } => {
+                self.flapping.insert(index, scope.links.clone());
+                self.steps.insert((sim.now(), Step::FlapDown(index)), ());
+            }
+            Fault::ResetConnections(_) => {
+                for (from, to) in &scope.links {
+                    sim.reset_connections(*from, *to, observer);
+                }
+            }
+            Fault::Kill { .. } => {
+                for process in &scope.processes {
+                    self.hold(Hold::Down(*process));
+                    sim.kill(*process, observer);
+                    undo.push(Undo::Start(*process));
+                }
+            }
+            Fault::Pause { .. } => {
+                for process in &scope.processes {
+                    self.hold(Hold::Paused(*process));
+                    sim.pause(*process, observer);
+                    undo.push(Undo::Resume(*process));
+                }
+            }
+            Fault::HostCrash { .. } => {
+                for host in &scope.hosts {
+                    self.hold(Hold::Dark(*host));
+                    sim.crash_host(*host, observer);
+                    undo.push(Undo::Boot(*host));
+                }
+            }
+            Fault::SlowDisk { latency, .. } => {
+                let slow = DiskFault::Slow { percent: 100, extra: *latency };
+                undo.extend(scope.hosts.iter().map(|host| Undo::Disk(*host, slow)));
+            }
+            Fault::StallDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),
+            Fault::FailDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error))),
+            Fault::FillDisk { leave, .. } => {
+                for host in &scope.hosts {
+                    undo.push(Undo::Capacity(*host, sim.fill_disk(*host, *leave)));
+                }
+            }
+            Fault::ClockJump { by_ns, .. } => {
+                for host in &scope.hosts {
+                    sim.jump_clock(*host, *by_ns);
+                    undo.push(Undo::Jump(*host, by_ns.saturating_neg()));
+                }
+            }
+            Fault::ClockDrift { ppm, .. } => {
+                for host in &scope.hosts {
+                    let before = sim.set_clock_drift(*host, ppm.saturating_mul(1_000));
+                    undo.push(Undo::Drift(*host, before));
+                }
+            }
+        }
+        for undo in &undo {
+            if let Undo::Disk(host, fault) = undo {
+                sim.set_disk_fault(*host, *fault);
+            }
+        }
+        undo
+    }
+
+    fn end_fault(&mut self, index: usize, sim: &mut Simulation<Node>, observer: &mut impl Observer) {
+        self.flapping.remove(&index);
+        for undo in self.undo.remove(&index).unwrap_or_default() {
+            match undo {
+                Undo::Rules(rules) => rules.into_iter().for_each(|rule| sim.remove_rule(rule)),
+                Undo::Start(process) => {
+                    if self.release(Hold::Down(process)) {
+                        sim.start(process);
+                    }
+                }
+                Undo::Resume(process) => {
+                    if self.release(Hold::Paused(process)) {
+                        sim.resume(process, observer);
+                    }
+                }
+                Undo::Boot(host) => {
+                    if self.release(Hold::Dark(host)) {
+                        sim.boot_host(host);
+                    }
+                }
+                Undo::Disk(host, fault) => sim.clear_disk_fault(host, fault),
+                Undo::Capacity(host, capacity) => sim.set_disk_capacity(host, capacity),
+                Undo::Jump(host, by_ns) => sim.jump_clock(host, by_ns),
+                Undo::Drift(host, ppb) => {
+                    sim.set_clock_drift(host, ppb);
+                }
+            }
+        }
+        let fault = self.faults[index].id;
+        sim.observe(ProcessId(0), Observation::FaultEnd { fault }, observer);
+    }
+
+    fn flap(&mut self, index: usize, down: bool, sim: &mut Simulation<Node>) {
+        let Some(links) = self.flapping.get(&index) else { return };
+        let Fault::Flap { down: cut_for, up: sound_for, .. } = self.faults[index].fault else { return };
+        let (rest, next) = if down {
+            let rules = add_rules(sim, links, Effect::Cut);
+            self.undo.entry(index).or_default().push(Undo::Rules(rules));
+            (cut_for, Step::FlapUp(index))
+        } else {
+            for undo in self.undo.remove(&index).unwrap_or_default() {
+                if let Undo::Rules(rules) = undo {
+                    rules.into_iter().for_each(|rule| sim.remove_rule(rule));
+                }
+            }
+            (sound_for, Step::FlapDown(index))
+        };
+        // A flap of no length would never let time pass.
+        self.steps.insert((sim.now() + rest.max(Span::from_ms(1)), next), ());
+    }
+
+    fn hold(&mut self, hold: Hold) {
+        *self.holds.entry(hold).or_default() += 1;
+    }
+
+    /// Whether nothing else holds it any more.
+    fn release(&mut self, hold: Hold) -> bool {
+        let Some(count) = self.holds.get_mut(&hold) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.holds.remove(&hold);
+            return true;
+        }
+        false
+    }
+}
+
+/// One rule per sender, so that a route's pairs are covered and nothing else.
+fn add_rules(sim: &mut Simulation<Node>, links: &[(HostId, HostId)], effect: Effect) -> Vec<RuleId> {
+    let mut receivers: BTreeMap<HostId, Vec<HostId>> = BTreeMap::new();
+    for (from, to) in links {
+        receivers.entry(*from).or_default().push(*to);
+    }
+    receivers.into_iter().map(|(from, to)| sim.add_rule(Rule { from: vec![from], to, effect })).collect()
+}
+
+/// A share in the engine's unit.
+pub fn ppm(share: Share) -> Ppm {
+    Ppm(share.ppm())
+}
+
+/// A scenario's netem in the engine's terms. Rates go from bits to bytes.
+pub fn netem(words: &words::Netem) -> Netem {
+    let chance = |c: words::Correlated| Chance { probability: ppm(c.share), correlation: ppm(c.correlation) };
+    Netem {
+        delay: words.delay,
+        jitter: words.jitter,
+        delay_correlation: ppm(words.correlation),
+        distribution: match words.distribution {
+            words::Distribution::Uniform => Distribution::Uniform,
+            words::Distribution::Normal => Distribution::Normal,
+            words::Distribution::Pareto => Distribution::Pareto,
+            words::Distribution::ParetoNormal => Distribution::ParetoNormal,
+        },
+        loss: match words.loss {
+            words::Loss::Random(c) if c.share == Share::NONE => Loss::None,
+            words::Loss::Random(c) => Loss::Random(chance(c)),
+            words::Loss::State { p13, p31, p32, p23, p14 } => {
+                Loss::FourState { p13: ppm(p13), p31: ppm(p31), p32: ppm(p32), p23: ppm(p23), p14: ppm(p14) }
+            }
+            words::Loss::GilbertElliott { p, r, one_minus_h, one_minus_k } => {
+                Loss::GilbertElliott { p: ppm(p), r: ppm(r), bad: ppm(one_minus_h), good: ppm(one_minus_k) }
+            }
+        },
+        duplicate: chance(words.duplicate),
+        corrupt: chance(words.corrupt),
+        reorder: chance(words.reorder),
+        gap: words.gap,
+        rate: words.rate.unwrap_or(0) / 8,
+        limit: words.limit.unwrap_or(0),
+    }
+}

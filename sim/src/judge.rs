@@ -1,0 +1,195 @@
+//! Feeds observations to the laws and the scenario's expectations, and says what they came to.
+
+use std::collections::BTreeMap;
+
+use models::id::TopicPartition;
+use models::kafka::config::Acks;
+use models::laws::{Coverage, Facts, Judge, LawReport, Outcome, PartitionFacts, ProcessFacts, ProcessKind as Kind};
+use models::observation::{Observation, Observed};
+use models::time::{Instant, Span};
+use scenarios::Scenario;
+use scenarios::deployment::{Deployment, ProcessKind};
+
+use crate::deploy;
+use crate::expectations::{Met, Meter};
+
+/// Laws, expectations, and the little that the run itself has to know.
+#[derive(Clone, Debug)]
+pub struct Jury {
+    judge: Judge,
+    meter: Meter,
+    hold: Span,
+    limit: Option<Span>,
+    quiet: Option<Instant>,
+    /// Since when every liveness law has held.
+    held_since: Option<Instant>,
+    /// Offset after the last acknowledged record.
+    acknowledged: BTreeMap<TopicPartition, u64>,
+}
+
+/// What laws and expectations came to.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// One a law.
+    pub reports: Vec<LawReport>,
+    /// One an expectation.
+    pub expectations: Vec<Met>,
+    /// Time with none, one, and several active controllers, from the end of the warm-up.
+    pub controllers: [Span; 3],
+    /// From the last heal until all liveness laws held; `None` if they never did.
+    pub recovery: Option<Span>,
+    /// What the run met.
+    pub coverage: Coverage,
+}
+
+impl Judgement {
+    /// Whether nothing was broken.
+    pub fn is_clean(&self) -> bool {
+        let broken = |report: &LawReport| matches!(report.outcome, Outcome::Broken(_));
+        !self.reports.iter().any(broken) && self.expectations.iter().all(|met| met.met)
+    }
+
+    /// The law that was broken first: name, moment and what happened.
+    pub fn first_broken(&self) -> Option<(String, Instant, String)> {
+        let violations = self.reports.iter().filter_map(|report| match &report.outcome {
+            Outcome::Broken(violation) => Some((report.name, violation)),
+            _ => None,
+        });
+        let first = violations.min_by_key(|(_, violation)| violation.at)?;
+        Some((first.0.to_owned(), first.1.at, first.1.what.clone()))
+    }
+}
+
+impl Jury {
+    /// A jury for a scenario whose warm-up ends at `start`.
+    pub fn new(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Self {
+        Self {
+            judge: Judge::new(facts(scenario, deployment, start)),
+            meter: Meter::new(scenario.expect.clone(), deployment, start),
+            hold: scenario.phases.quiet_hold,
+            limit: scenario.phases.quiet_limit,
+            quiet: None,
+            held_since: None,
+            acknowledged: BTreeMap::new(),
+        }
+    }
+
+    /// Takes an observation.
+    pub fn observe(&mut self, seen: &Observed) {
+        self.judge.observe(seen);
+        self.meter.observe(seen, self.judge.controllers().sum(), self.judge.store_summary());
+        if let Observation::SendOk { partition, offset: Some(offset), .. } = seen.what {
+            let end = self.acknowledged.entry(partition).or_default();
+            *end = (*end).max(offset + 1);
+        }
+    }
+
+    /// The warm-up is over.
+    pub fn faults_begin(&mut self, _now: Instant) {
+        self.meter.faults_begin(self.judge.controllers().sum(), self.judge.store_summary());
+    }
+
+    /// All faults are off.
+    pub fn quiet_begins(&mut self, now: Instant) {
+        self.quiet = Some(now);
+        self.judge.quiet_begins(now);
+    }
+
+    /// Looks at the liveness laws. True if all have held for long enough, or the deadline has passed.
+    pub fn is_settled(&mut self, now: Instant) -> bool {
+        let Some(quiet) = self.quiet else { return false };
+        if self.judge.unmet(now).is_empty() {
+            let since = *self.held_since.get_or_insert(now);
+            if now - since >= self.hold {
+                return true;
+            }
+        } else {
+            self.held_since = None;
+        }
+        let by_laws = self.judge.deadline().unwrap_or(Instant::MAX);
+        let deadline = self.limit.map_or(by_laws, |limit| (quiet + limit).min(by_laws));
+        // What began to hold just before the deadline is given the time to show that it stays.
+        self.held_since.is_none() && now > deadline
+    }
+
+    /// Whether a law is broken already.
+    pub fn is_broken(&self) -> bool {
+        self.judge.first_violation().is_some()
+    }
+
+    /// The offset after a partition's last acknowledged record.
+    pub fn acknowledged_end(&self, partition: TopicPartition) -> u64 {
+        self.acknowledged.get(&partition).copied().unwrap_or(0)
+    }
+
+    /// What it all came to. `ended_early` if the run broke off, so that nothing can be said of what would have come.
+    pub fn finish(mut self, now: Instant, ended_early: bool) -> Judgement {
+        let recovery = self.quiet.zip(self.held_since).map(|(quiet, held)| held - quiet);
+        let (whole, _) = self.judge.controllers().times(now);
+        let controllers = self.judge.controllers().sum();
+        let store = *self.judge.store_summary();
+        let coverage = *self.judge.coverage();
+        let reports = self.judge.finish(now);
+        let losses = reports.iter().filter(|r| r.name == "J-LOST-WRITE" || r.name == "J-UNSEEN").map(|r| r.permitted).max();
+        let expectations = if ended_early {
+            Vec::new()
+        } else {
+            self.meter.finish(now, controllers, &store, recovery, losses.unwrap_or(0))
+        };
+        Judgement { reports, expectations, controllers: [whole.none, whole.one, whole.several], recovery, coverage }
+    }
+}
+
+/// `min.insync.replicas` of the cluster: the smallest, if brokers differ.
+pub fn min_isr(scenario: &Scenario) -> u32 {
+    scenario.cluster.kafka.brokers.iter().map(|b| b.config.min_insync_replicas).min().unwrap_or(1)
+}
+
+/// The producers' `acks`: the weakest, if they differ.
+pub fn acks(scenario: &Scenario) -> Acks {
+    scenario.workload.producers.iter().map(|group| group.config.acks).min().unwrap_or(Acks::All)
+}
+
+/// The producers' `acks` as it is written.
+pub fn acks_word(scenario: &Scenario) -> String {
+    models::options::OptionValue::show(&acks(scenario))
+}
+
+fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts {
+    let zookeeper = &scenario.cluster.zookeeper.config;
+    let brokers = &scenario.cluster.kafka.brokers;
+    let workload = &scenario.workload;
+    let processes = deployment.processes.iter().map(|process| ProcessFacts {
+        kind: match &process.kind {
+            ProcessKind::ZooKeeper { sid } => Kind::ZooKeeper(*sid),
+            ProcessKind::Broker { broker } => Kind::Broker(*broker),
+            ProcessKind::Admin => Kind::Admin,
+            ProcessKind::Producer { .. } => Kind::Producer,
+            ProcessKind::Consumer { .. } => Kind::Consumer,
+        },
+        host: process.host,
+        wanted: true,
+    });
+    let replication_factor = u32::from(workload.replication_factor);
+    let partitions = workload.all_partitions().map(|partition| PartitionFacts { partition, replication_factor });
+    let lag = brokers.iter().map(|b| b.config.replica_lag_time_max_ms).max().unwrap_or(30_000);
+    let session = brokers.iter().map(|b| b.config.zookeeper_session_timeout()).max().unwrap_or(Span::from_secs(18));
+    let partition_count = u64::from(workload.topics) * u64::from(workload.partitions);
+    let producers = workload.producer_count().max(1);
+    Facts {
+        processes: processes.collect(),
+        partitions: partitions.collect(),
+        min_isr: min_isr(scenario),
+        unclean_election: brokers.iter().any(|b| b.config.unclean_leader_election_enable),
+        replica_lag: Span::from_ms(lag.into()),
+        session_timeout: zookeeper.negotiate(session),
+        tick: zookeeper.tick(),
+        init_limit: zookeeper.init_limit,
+        sync_limit: zookeeper.sync_limit,
+        acks: acks(scenario),
+        idempotence: workload.producers.iter().all(|group| group.config.enable_idempotence),
+        produce_interval: deploy::interval(workload.records_per_second, producers) * partition_count,
+        controller_probe: false,
+        start,
+    }
+}

@@ -1,0 +1,7 @@
+//! What a run says: to people ([`text`], with the [`timeline`] and the [`figures`]) and to programs ([`json`]).
+
+pub mod figures;
+pub mod json;
+pub mod names;
+pub mod text;
+pub mod timeline;

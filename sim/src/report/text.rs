@@ -1,0 +1,218 @@
+//! Every line of a run that a person reads.
+
+use std::fmt::Write as _;
+
+use models::laws::{LawReport, Outcome};
+use models::time::{Instant, Span};
+use scenarios::Scenario;
+use scenarios::schedule::Schedule;
+
+use super::figures::Summary;
+use super::timeline::Line;
+use crate::judge::Judgement;
+use crate::run::Finished;
+
+/// More lines than this are cut in the middle: the beginning and the end of a story are what one reads first.
+const MOST_LINES: usize = 400;
+
+/// What the seed decided, before the first step.
+pub fn header(scenario: &Scenario, seed: u64, schedule: &Schedule) -> String {
+    let mut out = String::new();
+    let cluster = &scenario.cluster;
+    let workload = &scenario.workload;
+    let _ = writeln!(out, "scenario   {} (seed {seed})", scenario.name);
+    let _ = writeln!(
+        out,
+        "cluster    {} brokers (Kafka {}), {} ZooKeeper servers (ZooKeeper {}), sites {}",
+        cluster.kafka.brokers.len(),
+        cluster.kafka.version,
+        cluster.zookeeper.servers.len(),
+        cluster.zookeeper.version,
+        scenario.topology.sites.join(", "),
+    );
+    for link in &scenario.topology.links {
+        let name = |site| scenario.topology.site_name(site);
+        let _ = writeln!(out, "link       {} -> {}: {}", name(link.from), name(link.to), link.netem.text());
+    }
+    let _ = writeln!(
+        out,
+        "workload   {} topics x {} partitions, RF {}, min ISR {}, acks {}, {} records/s of {} bytes",
+        workload.topics,
+        workload.partitions,
+        workload.replication_factor,
+        crate::judge::min_isr(scenario),
+        crate::judge::acks_word(scenario),
+        workload.records_per_second,
+        workload.record_size,
+    );
+    let defects: Vec<_> =
+        cluster.kafka.defects.union(cluster.zookeeper.defects).iter().map(|d| d.word()).collect();
+    if !defects.is_empty() {
+        let _ = writeln!(out, "defects    {}", defects.join(", "));
+    }
+    let _ = writeln!(
+        out,
+        "phases     {} start-up, {} of faults, then quiet until recovered; times below count from the end of start-up",
+        scenario.phases.warm_up, scenario.phases.faults
+    );
+    if schedule.faults.is_empty() {
+        out.push_str("schedule   no faults\n");
+    }
+    for timed in &schedule.faults {
+        let _ = writeln!(
+            out,
+            "schedule   {} at {} for {}: {}",
+            timed.id,
+            show(Instant::ZERO + timed.at, Instant::ZERO),
+            timed.duration,
+            timed.fault.text(scenario)
+        );
+    }
+    out
+}
+
+/// The story.
+pub fn timeline(lines: &[Line], start: Instant) -> String {
+    let mut out = String::from("\nWhat happened\n");
+    let before = lines.partition_point(|line| line.at < start);
+    let (starting, story) = lines.split_at(before);
+    for line in starting.iter().filter(|l| matches!(l.topic, "zookeeper" | "controller")) {
+        write_line(&mut out, line, start);
+    }
+    if !starting.is_empty() {
+        let _ = writeln!(out, "  {:>10}             -- start-up ends, {} lines of it not shown --", "", before);
+    }
+    if story.len() <= MOST_LINES {
+        story.iter().for_each(|line| write_line(&mut out, line, start));
+    } else {
+        let half = MOST_LINES / 2;
+        story[..half].iter().for_each(|line| write_line(&mut out, line, start));
+        let _ = writeln!(out, "  ... {} lines left out (see --format json) ...", story.len() - MOST_LINES);
+        story[story.len() - half..].iter().for_each(|line| write_line(&mut out, line, start));
+    }
+    out
+}
+
+fn write_line(out: &mut String, line: &Line, start: Instant) {
+    let lasted = line.until - line.at;
+    let lasted = if lasted >= Span::from_ms(50) { format!(" (within {lasted})") } else { String::new() };
+    let _ = writeln!(out, "  {:>10}  {:<10} {}{lasted}", show(line.at, start), line.topic, line.text);
+}
+
+/// A moment relative to the end of the start-up.
+fn show(at: Instant, start: Instant) -> String {
+    let (sign, span) = if at >= start { ('+', at - start) } else { ('-', start - at) };
+    format!("{sign}{}.{:03}", span.as_ns() / 1_000_000_000, span.as_ms() % 1_000)
+}
+
+/// Laws, with the number of facts that each judged.
+pub fn laws(reports: &[LawReport]) -> String {
+    let mut out = String::from("\nLaws\n");
+    for report in reports {
+        let outcome = match &report.outcome {
+            Outcome::Held => "held".to_owned(),
+            Outcome::Broken(_) => "BROKEN".to_owned(),
+            Outcome::NotExercised => "not exercised".to_owned(),
+            Outcome::NotJudged(why) => format!("not judged: {why}"),
+        };
+        let wait = report.longest_wait.map_or_else(String::new, |wait| format!(", longest wait {wait}"));
+        let _ = writeln!(out, "  {:<26} {outcome:<14} {:>9} facts{wait}", report.name, report.judged);
+        for note in &report.notes {
+            let _ = writeln!(out, "  {:<26}   {note}", "");
+        }
+    }
+    out
+}
+
+/// Figures of the run.
+pub fn figures(summary: &Summary, judgement: &Judgement) -> String {
+    let counts = &summary.counts;
+    let mut out = String::from("\nFigures (from the end of start-up)\n");
+    let us = |value: u64| Span::from_us(value);
+    let percent = |ppm: u64| format!("{}.{:02} %", ppm / 10_000, ppm / 100 % 100);
+    let _ = writeln!(
+        out,
+        "  availability     {} of {} records acknowledged within 1 s; {} acknowledged, {} refused, {} unknown",
+        percent(summary.availability_ppm),
+        counts.sent,
+        counts.acknowledged,
+        counts.refused,
+        counts.unknown
+    );
+    let _ = writeln!(
+        out,
+        "  produce latency  p50 {}, p99 {}, max {}",
+        us(summary.latency_p50_us),
+        us(summary.latency_p99_us),
+        us(summary.latency_max_us)
+    );
+    if let Some(partition) = summary.longest_gap_partition {
+        let _ = writeln!(out, "  longest outage   {} without an acknowledged write ({partition})", summary.longest_gap);
+    }
+    let _ = writeln!(
+        out,
+        "  failovers        {} controller elections ({} to another broker), {} ZooKeeper elections, {} sessions expired",
+        counts.controller_elections, counts.controller_changes, counts.zookeeper_elections, counts.sessions_expired
+    );
+    let _ = writeln!(
+        out,
+        "  partitions       {} leader changes, {} ISR shrinks, {} expansions, {} truncations",
+        counts.leader_changes, counts.isr_shrinks, counts.isr_expansions, counts.truncations
+    );
+    let [zero, one, more] = judgement.controllers;
+    let _ = writeln!(out, "  controllers      none for {zero}, one for {one}, two or more for {more}");
+    let _ = writeln!(out, "  consumers        {} records read", summary.polled);
+    if let Some(recovery) = judgement.recovery {
+        let waits: Vec<_> = judgement
+            .reports
+            .iter()
+            .filter_map(|r| r.longest_wait.map(|wait| format!("{} {wait}", r.name)))
+            .collect();
+        let _ = writeln!(out, "  recovery         {recovery} after the last heal ({})", waits.join(", "));
+    }
+    out
+}
+
+/// Expectations of the scenario.
+pub fn expectations(judgement: &Judgement) -> String {
+    if judgement.expectations.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("\nExpectations of the scenario\n");
+    for met in &judgement.expectations {
+        let _ = writeln!(out, "  {:<8} {}", if met.met { "met" } else { "NOT MET" }, met.what);
+    }
+    out
+}
+
+/// The last lines: fingerprint, verdict, and on a failure what to paste.
+pub fn verdict(finished: &Finished, scenario: &str, seed: u64, replay: Option<&str>) -> String {
+    let mut out = String::new();
+    let outcome = &finished.outcome;
+    let _ = writeln!(
+        out,
+        "\nfingerprint {:016x} over {} events, {} of virtual time",
+        outcome.fingerprint,
+        outcome.events,
+        outcome.ended - Instant::ZERO
+    );
+    for report in &finished.judgement.reports {
+        let Outcome::Broken(violation) = &report.outcome else { continue };
+        let _ = writeln!(out, "\nBROKEN {} ({})", report.name, report.source);
+        let _ = writeln!(out, "  when   {}", show(violation.at, finished.start));
+        let _ = writeln!(out, "  what   {}", violation.what);
+        let _ = writeln!(out, "  state  {}", violation.state);
+    }
+    for met in finished.judgement.expectations.iter().filter(|met| !met.met) {
+        let _ = writeln!(out, "\nNOT MET {}", met.what);
+    }
+    if finished.judgement.is_clean() {
+        out.push_str("verdict: every law held\n");
+    } else {
+        let _ = writeln!(out, "\nto repeat it: cargo run -p sim -- run {scenario} --seed {seed}");
+        if let Some(file) = replay {
+            let _ = writeln!(out, "or exactly:   cargo run -p sim -- replay {file}");
+        }
+    }
+    out
+}
