@@ -146,11 +146,7 @@ impl Disk {
 
     fn failing(&self) -> Option<DiskError> {
         let has = |fault| self.faults.contains(&fault);
-        if has(DiskFault::Error) {
-            Some(DiskError::Io)
-        } else {
-            has(DiskFault::Full).then_some(DiskError::Full)
-        }
+        if has(DiskFault::Error) { Some(DiskError::Io) } else { has(DiskFault::Full).then_some(DiskError::Full) }
     }
 }
 

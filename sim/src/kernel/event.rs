@@ -10,14 +10,32 @@ use crate::net::connection::{ConnRef, Side};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<T> {
     /// The supervisor starts a process, if it is still down in that life.
-    Start { process: ProcessId, incarnation: u32 },
-    Timer { process: ProcessId, id: TimerId, timer: T },
-    Datagram { from: ProcessId, to: ProcessId, letter: u32 },
+    Start {
+        process: ProcessId,
+        incarnation: u32,
+    },
+    Timer {
+        process: ProcessId,
+        id: TimerId,
+        timer: T,
+    },
+    Datagram {
+        from: ProcessId,
+        to: ProcessId,
+        letter: u32,
+    },
     Disk(Request),
     /// A packet of a stream arrives from the end `side`.
-    Packet { conn: ConnRef, side: Side, packet: Packet },
+    Packet {
+        conn: ConnRef,
+        side: Side,
+        packet: Packet,
+    },
     /// The retransmission timer of the end `side` wants to be looked at.
-    Retransmit { conn: ConnRef, side: Side },
+    Retransmit {
+        conn: ConnRef,
+        side: Side,
+    },
 }
 
 /// A packet of a stream.

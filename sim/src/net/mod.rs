@@ -78,7 +78,13 @@ impl Network {
                 let index = usize::from(*from_site) * width + usize::from(*to_site);
                 let reachable = from == to || routes[index].is_some();
                 let route = (from != to && reachable).then_some(index as u32);
-                pairs.push(Pair { route, cuts: u32::from(!reachable), netems: Vec::new(), base: None, disturbed: None });
+                pairs.push(Pair {
+                    route,
+                    cuts: u32::from(!reachable),
+                    netems: Vec::new(),
+                    base: None,
+                    disturbed: None,
+                });
             }
         }
         let (routes, hosts) = (routes.into(), sites.len());
