@@ -1,0 +1,237 @@
+//! What can be done to a deployment from outside, between two events. All of it takes effect at once.
+
+use models::id::{HostId, ProcessId};
+use models::observation::{DownCause, Observation};
+use models::process::{CloseReason, Input, Loss, Process};
+
+use crate::disk::DiskFault;
+use crate::net::connection::EndState;
+use crate::net::rule::{Rule, RuleId};
+
+use super::Simulation;
+use super::event::{Event, News};
+use super::slot::RunState;
+use super::spec::RestartPolicy;
+
+impl<P: Process> Simulation<P> {
+    /// `kill -9`. The kernel closes the process's connections; its supervisor starts it again unless it is held down.
+    pub fn kill(&mut self, id: ProcessId) {
+        if self.is_up(id) {
+            self.take_down(id, DownCause::Killed, Loss::Memory);
+        }
+    }
+
+    /// Tells the supervisor to leave the process down, once it is, until [`Simulation::start`].
+    pub fn hold_down(&mut self, id: ProcessId) {
+        self.slots[usize::from(id.0)].held_down = true;
+    }
+
+    /// Starts a process that is down, on a host that is up. The process is no longer held down in any case.
+    pub fn start(&mut self, id: ProcessId) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        slot.held_down = false;
+        slot.starts_at_boot = true;
+        if slot.run != RunState::Down || !self.hosts[usize::from(slot.host.0)].up {
+            return;
+        }
+        slot.run = RunState::Up;
+        slot.incarnation += 1;
+        self.record(id, Observation::Up);
+        self.handle(id, Input::Start);
+    }
+
+    /// Stops a process in its tracks (SIGSTOP, a long garbage collection). Its kernel goes on.
+    pub fn pause(&mut self, id: ProcessId) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        if slot.run == RunState::Up {
+            slot.run = RunState::Paused;
+            self.record(id, Observation::Pause);
+        }
+    }
+
+    /// Lets a paused process go on: it reads what has come meanwhile, and its late timers fire.
+    pub fn resume(&mut self, id: ProcessId) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        if slot.run != RunState::Paused {
+            return;
+        }
+        slot.run = RunState::Up;
+        slot.unread_datagrams = 0;
+        let open = slot.conns.clone();
+        self.record(id, Observation::Resume);
+        let mut waiting = Vec::new();
+        for open in open {
+            let Some(conn) = self.connection(open.conn) else { continue };
+            let half = &mut conn.halves[usize::from(1 - open.side)];
+            half.unread = 0;
+            if std::mem::take(&mut half.refused) {
+                waiting.push(open);
+            }
+        }
+        while let Some(input) = self.slots[usize::from(id.0)].inbox.pop_front() {
+            self.read(id, input);
+        }
+        for open in waiting {
+            self.send_ack(open.conn, 1 - open.side, News::WindowOpen, true);
+        }
+    }
+
+    /// Hands a formerly paused process an input, unless what it has read before made the input void.
+    fn read(&mut self, id: ProcessId, input: Input<P::Message, P::Timer>) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        let stands = match &input {
+            Input::Timer { id, .. } => slot.take_timer(*id).is_some(),
+            Input::Message { conn, .. } | Input::Closed { conn, .. } | Input::Opened { conn } => {
+                slot.conn(*conn).is_some()
+            }
+            _ => true,
+        };
+        if stands {
+            self.deliver(id, input);
+        }
+    }
+
+    /// Power loss: all processes of the host are gone, what they had not fsynced is gone, and nothing answers.
+    pub fn crash_host(&mut self, id: HostId) {
+        let host = &mut self.hosts[usize::from(id.0)];
+        if !host.up {
+            return;
+        }
+        host.up = false;
+        host.disk.power_off(self.now);
+        for process in self.on_host(id) {
+            let slot = &mut self.slots[usize::from(process.0)];
+            slot.starts_at_boot = slot.run != RunState::Down || slot.restart != RestartPolicy::Never;
+            self.take_down(process, DownCause::HostCrash, Loss::PageCache);
+        }
+        for index in 0..self.conns.len() {
+            for side in [0, 1] {
+                let conn = self.conn_ref(index);
+                let end = &self.conns[index].ends[usize::from(side)];
+                if end.host == id && !matches!(end.state, EndState::Unborn | EndState::Gone) {
+                    self.forget_end(conn, side);
+                }
+            }
+        }
+    }
+
+    /// Gives a host power again. It starts the processes that ran, or that have a supervisor, unless they are held down.
+    pub fn boot_host(&mut self, id: HostId) {
+        let host = &mut self.hosts[usize::from(id.0)];
+        if host.up {
+            return;
+        }
+        host.up = true;
+        for process in self.on_host(id) {
+            let slot = self.slot(process);
+            if slot.starts_at_boot && !slot.held_down {
+                self.start(process);
+            }
+        }
+    }
+
+    /// Puts a rule in force, for packets sent from now on.
+    pub fn add_rule(&mut self, rule: Rule) -> RuleId {
+        self.network.add_rule(rule)
+    }
+
+    /// Takes a rule out of force. Returns whether it was in force.
+    pub fn remove_rule(&mut self, id: RuleId) -> bool {
+        self.network.remove_rule(id)
+    }
+
+    /// Resets every established connection between a host of `some` and one of `others`, at both ends, as a firewall does.
+    pub fn reset_connections(&mut self, some: &[HostId], others: &[HostId]) {
+        for index in 0..self.conns.len() {
+            let [a, b] = &self.conns[index].ends;
+            let between = some.contains(&a.host) && others.contains(&b.host)
+                || some.contains(&b.host) && others.contains(&a.host);
+            if !between {
+                continue;
+            }
+            for side in [0, 1] {
+                let conn = self.conn_ref(index);
+                if self.conns[index].ends[usize::from(side)].state == EndState::Established {
+                    self.end_connection(conn, side, CloseReason::Reset);
+                }
+            }
+        }
+    }
+
+    /// Breaks a disk in one more way.
+    pub fn set_disk_fault(&mut self, id: HostId, fault: DiskFault) {
+        self.hosts[usize::from(id.0)].disk.set_fault(fault);
+    }
+
+    /// Mends a disk in one way. Requests that had stalled go to the end of its queue.
+    pub fn clear_disk_fault(&mut self, id: HostId, fault: DiskFault) {
+        let disk = &mut self.hosts[usize::from(id.0)].disk;
+        for request in disk.clear_fault(fault) {
+            let at = disk.enqueue(self.now, request.takes);
+            self.queue.push(at, Event::Disk(request));
+        }
+    }
+
+    /// Sets the wall clock of a host forward, or back by a negative number of nanoseconds.
+    pub fn jump_clock(&mut self, id: HostId, by_ns: i64) {
+        self.hosts[usize::from(id.0)].clock.jump(by_ns);
+    }
+
+    /// Records an observation made from outside, such as the beginning of a fault.
+    pub fn observe(&mut self, process: ProcessId, what: Observation) {
+        self.record(process, what);
+    }
+
+    pub(super) fn exit(&mut self, id: ProcessId, reason: &'static str) {
+        self.take_down(id, DownCause::Exited(reason.into()), Loss::Memory);
+    }
+
+    pub(super) fn on_start(&mut self, id: ProcessId, incarnation: u32) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        slot.starts_at_boot = true;
+        if slot.incarnation == incarnation && !slot.held_down {
+            self.start(id);
+        }
+    }
+
+    fn on_host(&self, id: HostId) -> Vec<ProcessId> {
+        let ids = (0..self.slots.len()).map(|index| ProcessId(index as u16));
+        ids.filter(|process| self.slot(*process).host == id).collect()
+    }
+
+    /// Ends a life. A process that is already down can still lose what it had left in the page cache.
+    fn take_down(&mut self, id: ProcessId, cause: DownCause, loss: Loss) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        let was_up = slot.run != RunState::Down;
+        if slot.incarnation == 0 {
+            return;
+        }
+        slot.run = RunState::Down;
+        slot.listening.clear();
+        slot.inbox.clear();
+        slot.unread_datagrams = 0;
+        for (_, ticket) in slot.timers.drain(..) {
+            if let Some(ticket) = ticket {
+                self.queue.cancel(ticket);
+            }
+        }
+        let lossy = slot.process.crash(loss, &mut slot.random);
+        let open = std::mem::take(&mut slot.conns);
+        if was_up || lossy {
+            self.record(id, Observation::Down { lossy, cause });
+        }
+        let slot = self.slot(id);
+        if !self.hosts[usize::from(slot.host.0)].up {
+            return;
+        }
+        if let RestartPolicy::After(delay) = slot.restart
+            && !slot.held_down
+        {
+            let start = Event::Start { process: id, incarnation: slot.incarnation };
+            self.queue.push(self.now + delay, start);
+        }
+        for open in open {
+            self.close_end(open.conn, open.side);
+        }
+    }
+}

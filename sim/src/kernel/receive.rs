@@ -1,0 +1,173 @@
+//! The receiving half of streams: order, the buffer of a process that does not read, ACKs.
+
+use models::process::{CloseReason, Input, Process};
+use models::time::Instant;
+
+use crate::net::connection::{Body, ConnRef, EndState, Side};
+
+use super::Simulation;
+use super::event::{Event, News, Packet};
+use super::stream::IP_TCP_HEADERS;
+
+impl<P: Process> Simulation<P> {
+    /// A packet from the end `side` arrives at the host of the other.
+    pub(super) fn on_packet(&mut self, conn: ConnRef, side: Side, packet: Packet) {
+        let now = self.now;
+        let Some(known) = self.connection(conn) else { return };
+        let end = &known.ends[usize::from(1 - side)];
+        let (host, state) = (end.host, end.state);
+        self.fingerprint.fold(now.as_ns() ^ u64::from(conn.index) << 40);
+        if !self.hosts[usize::from(host.0)].up {
+            self.counts.lost += 1;
+            return self.expect_timeout(conn, side);
+        }
+        match packet {
+            Packet::Data { sequence, ack } => self.on_data(conn, side, sequence, ack),
+            Packet::Ack { ack, news } => match state {
+                EndState::Established | EndState::Orphaned => self.on_ack(conn, 1 - side, ack, news),
+                _ => {}
+            },
+            Packet::Syn => self.on_syn(conn),
+            Packet::SynAck => self.on_syn_ack(conn),
+            Packet::Established => {
+                self.on_established(conn);
+            }
+            Packet::Reset => self.on_reset(conn, 1 - side),
+        }
+    }
+
+    fn on_reset(&mut self, conn: ConnRef, side: Side) {
+        match self.conns[conn.index as usize].ends[usize::from(side)].state {
+            EndState::SynSent => self.end_connection(conn, side, CloseReason::Refused),
+            EndState::SynReceived | EndState::Established | EndState::Orphaned => {
+                self.end_connection(conn, side, CloseReason::Reset);
+            }
+            EndState::Unborn | EndState::Gone => {}
+        }
+    }
+
+    /// Data from the end `side` arrives.
+    fn on_data(&mut self, conn: ConnRef, side: Side, sequence: u32, ack: u32) {
+        let receiver = 1 - side;
+        if self.conns[conn.index as usize].ends[usize::from(receiver)].state == EndState::SynReceived
+            && !self.on_established(conn)
+        {
+            return;
+        }
+        if matches!(self.end_state(conn, receiver), Some(EndState::Established | EndState::Orphaned)) {
+            self.on_ack(conn, receiver, ack, News::Nothing);
+        }
+        match self.end_state(conn, receiver) {
+            None | Some(EndState::Unborn | EndState::SynSent | EndState::SynReceived) => return,
+            Some(EndState::Gone) => return self.send_reset(conn, receiver),
+            Some(EndState::Established | EndState::Orphaned) => {}
+        }
+        let paused = self.is_paused_end(conn, receiver);
+        let known = &mut self.conns[conn.index as usize];
+        let room = self.hosts[usize::from(known.ends[usize::from(receiver)].host.0)].tcp.receive_buffer;
+        let orphaned = known.ends[usize::from(receiver)].state == EndState::Orphaned;
+        let half = &mut known.halves[usize::from(side)];
+        if sequence < half.received {
+            return self.send_ack(conn, side, News::Nothing, true);
+        }
+        if orphaned && matches!(half.segment(sequence).body, Body::Message(_)) {
+            // Nobody will ever read it (`TCPAbortOnData`).
+            self.send_reset(conn, receiver);
+            return self.forget_end(conn, receiver);
+        }
+        if sequence > half.received {
+            if half.refused {
+                return self.send_ack(conn, side, News::WindowClosed, true);
+            }
+            half.segment(sequence).arrived = true;
+            return self.send_ack(conn, side, News::Selective(sequence), true);
+        }
+        half.segment(sequence).arrived = true;
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        let mut fin = false;
+        while half.received < half.next {
+            let received = half.received;
+            let unread = half.unread;
+            let segment = half.segment(received);
+            if !segment.arrived {
+                break;
+            }
+            if paused {
+                let unread = unread.saturating_add(segment.bytes);
+                if unread > room {
+                    segment.arrived = false;
+                    half.refused = true;
+                    break;
+                }
+                half.unread = unread;
+            }
+            let body = std::mem::replace(&mut half.segment(received).body, Body::Taken);
+            fin |= matches!(body, Body::Fin);
+            arrivals.push(body);
+            half.received += 1;
+        }
+        let news = if half.refused { News::WindowClosed } else { News::Nothing };
+        self.send_ack(conn, side, news, fin || half_refused(news));
+        for body in arrivals.drain(..) {
+            self.hand_over(conn, receiver, body);
+        }
+        self.arrivals = arrivals;
+    }
+
+    /// Gives the process at the end `side` what came in order.
+    fn hand_over(&mut self, conn: ConnRef, side: Side, body: Body<P::Message>) {
+        if self.end_state(conn, side) != Some(EndState::Established) {
+            return;
+        }
+        let end = &self.conns[conn.index as usize].ends[usize::from(side)];
+        let (process, id) = (end.process, end.id);
+        match body {
+            Body::Message(message) => self.deliver(process, Input::Message { conn: id, message }),
+            Body::Fin => self.end_connection(conn, side, CloseReason::Eof),
+            Body::Taken => unreachable!("a segment is accepted once"),
+        }
+    }
+
+    fn end_state(&mut self, conn: ConnRef, side: Side) -> Option<EndState> {
+        self.connection(conn).map(|known| known.ends[usize::from(side)].state)
+    }
+
+    /// Acknowledges what came from the end `side`. Unless someone waits for it, the ACK is no event: its fate is decided
+    /// here, and its arrival noted.
+    pub(super) fn send_ack(&mut self, conn: ConnRef, side: Side, news: News, at_once: bool) {
+        let Some(known) = self.conns.get_mut(conn.index as usize).filter(|c| c.generation == conn.generation) else {
+            return;
+        };
+        if !matches!(known.ends[usize::from(side)].state, EndState::Established | EndState::Orphaned) {
+            return;
+        }
+        let [from, to] = [known.ends[usize::from(1 - side)].host, known.ends[usize::from(side)].host];
+        let half = &mut known.halves[usize::from(side)];
+        let at_once = at_once || half.needs_acks();
+        let delay = if at_once { models::time::Span::ZERO } else { self.hosts[usize::from(from.0)].tcp.ack_delay };
+        let fate = self.network.transit(self.now + delay, from, to, IP_TCP_HEADERS);
+        let Some(at) = fate.at else {
+            self.counts.lost += 1;
+            return self.expect_timeout(conn, side);
+        };
+        let ack = half.received;
+        if at_once {
+            let patience = if let News::Selective(_) = news { half.rtt.reordering_window() } else { delay };
+            let packet = Packet::Ack { ack, news };
+            self.queue.push(at + patience, Event::Packet { conn, side: 1 - side, packet });
+            if at > half.deadline {
+                self.expect_timeout(conn, side);
+            }
+            return;
+        }
+        let at = half.acks.back().map_or(at, |(last, _): &(Instant, u32)| at.max(*last));
+        half.acks.push_back((at, ack));
+        if at > half.deadline {
+            self.expect_timeout(conn, side);
+        }
+    }
+}
+
+fn half_refused(news: News) -> bool {
+    news == News::WindowClosed
+}

@@ -1,0 +1,119 @@
+//! What the kernel keeps of a process and of a host.
+
+use std::collections::VecDeque;
+
+use models::id::{ConnId, HostId, Port, ProcessId, TimerId};
+use models::process::{Input, Numbers, Process};
+use models::random::{Purpose, Random};
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::net::connection::{ConnRef, Side};
+use crate::net::tcp::TcpConfig;
+
+use super::queue::Ticket;
+use super::spec::{HostSpec, ProcessSpec, RestartPolicy};
+
+/// Whether a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunState {
+    Down,
+    Up,
+    Paused,
+}
+
+/// An open connection of a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenConn {
+    pub(crate) id: ConnId,
+    pub(crate) conn: ConnRef,
+    pub(crate) side: Side,
+}
+
+/// A process and what its kernel keeps for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot<P: Process> {
+    pub(crate) process: P,
+    pub(crate) host: HostId,
+    pub(crate) restart: RestartPolicy,
+    pub(crate) run: RunState,
+    /// The supervisor has orders not to start it.
+    pub(crate) held_down: bool,
+    /// Its host starts it when it boots.
+    pub(crate) starts_at_boot: bool,
+    pub(crate) incarnation: u32,
+    pub(crate) random: Random,
+    pub(crate) numbers: Numbers,
+    pub(crate) listening: Vec<Port>,
+    /// Timers set, by id; without a ticket if the timer fired while the process was paused.
+    pub(crate) timers: Vec<(TimerId, Option<Ticket>)>,
+    /// Open connections, by id.
+    pub(crate) conns: Vec<OpenConn>,
+    /// Inputs that a paused process has not read.
+    pub(crate) inbox: VecDeque<Input<P::Message, P::Timer>>,
+    /// Bytes of datagrams in the inbox.
+    pub(crate) unread_datagrams: u32,
+}
+
+impl<P: Process> Slot<P> {
+    pub(crate) fn new(spec: ProcessSpec<P>, seed: u64, id: ProcessId) -> Self {
+        Self {
+            process: spec.process,
+            host: spec.host,
+            restart: spec.restart,
+            run: RunState::Down,
+            held_down: false,
+            starts_at_boot: false,
+            incarnation: 0,
+            random: Random::new(seed, Purpose::Process, u64::from(id.0)),
+            numbers: Numbers::default(),
+            listening: Vec::new(),
+            timers: Vec::new(),
+            conns: Vec::new(),
+            inbox: VecDeque::new(),
+            unread_datagrams: 0,
+        }
+    }
+
+    pub(crate) fn conn(&self, id: ConnId) -> Option<OpenConn> {
+        self.conns.binary_search_by_key(&id, |open| open.id).ok().map(|index| self.conns[index])
+    }
+
+    pub(crate) fn open(&mut self, open: OpenConn) {
+        // Ids only grow, so the place is nearly always the end.
+        let index = self.conns.partition_point(|other| other.id < open.id);
+        self.conns.insert(index, open);
+    }
+
+    pub(crate) fn forget(&mut self, id: ConnId) {
+        if let Ok(index) = self.conns.binary_search_by_key(&id, |open| open.id) {
+            self.conns.remove(index);
+        }
+    }
+
+    pub(crate) fn add_timer(&mut self, id: TimerId, ticket: Ticket) {
+        let index = self.timers.partition_point(|(other, _)| *other < id);
+        self.timers.insert(index, (id, Some(ticket)));
+    }
+
+    pub(crate) fn take_timer(&mut self, id: TimerId) -> Option<Option<Ticket>> {
+        let index = self.timers.binary_search_by_key(&id, |(other, _)| *other).ok()?;
+        Some(self.timers.remove(index).1)
+    }
+}
+
+/// A host.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) up: bool,
+    pub(crate) disk: Disk,
+    pub(crate) clock: Clock,
+    pub(crate) tcp: TcpConfig,
+}
+
+impl Host {
+    pub(crate) fn new(spec: &HostSpec, tcp: TcpConfig, seed: u64, id: HostId) -> Self {
+        let (disk, clock) = (Disk::new(spec.disk, seed, id), Clock::new(spec.clock));
+        Self { up: true, disk, clock, tcp: spec.tcp.unwrap_or(tcp) }
+    }
+}

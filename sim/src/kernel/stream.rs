@@ -1,0 +1,311 @@
+//! The sending half of streams: segments, the retransmission timer, the end of a connection.
+//!
+//! What Linux does and what the models rest on: one timer per direction, armed only while data is unacknowledged; on its
+//! expiry the head alone is sent again and nothing new until it is acknowledged, then all the rest; holes that later
+//! segments reveal are filled after about a round trip (RACK) without waiting for the timer. Not modelled, because it
+//! changes no figure that was measured: slow start, and the tail loss probe, which for a single segment under way is due
+//! when the timer is.
+
+use models::id::{ConnId, ProcessId};
+use models::process::{CloseReason, Input, Payload, Process};
+use models::time::Instant;
+
+use crate::net::connection::{Body, ConnRef, Connection, EndState, Side};
+
+use super::Simulation;
+use super::event::{Event, News, Packet};
+use super::slot::RunState;
+
+pub(super) const IP_UDP_HEADERS: u32 = 28;
+/// With timestamps.
+pub(super) const IP_TCP_HEADERS: u32 = 52;
+
+impl<P: Process> Simulation<P> {
+    pub(super) fn connection(&mut self, conn: ConnRef) -> Option<&mut Connection<P::Message>> {
+        self.conns.get_mut(conn.index as usize).filter(|known| known.generation == conn.generation)
+    }
+
+    pub(super) fn conn_ref(&self, index: usize) -> ConnRef {
+        ConnRef { index: index as u32, generation: self.conns[index].generation }
+    }
+
+    /// A process writes to a connection.
+    pub(super) fn send(&mut self, me: ProcessId, id: ConnId, message: P::Message) {
+        let Some(open) = self.slot(me).conn(id) else { return };
+        let (now, tcp) = (self.now, self.tcp_of(me));
+        let Some(conn) = self.connection(open.conn) else { return };
+        let side = usize::from(open.side);
+        if conn.ends[side].state != EndState::Established {
+            return;
+        }
+        let half = &mut conn.halves[side];
+        half.absorb(now, &tcp);
+        let bytes = message.wire_size();
+        half.append(Body::Message(message), bytes);
+        self.flush(open.conn, open.side);
+    }
+
+    /// Sends what was never sent, as far as that is allowed.
+    pub(super) fn flush(&mut self, conn: ConnRef, side: Side) {
+        let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
+        if half.backoff > 0 || half.blocked {
+            return;
+        }
+        self.send_new(conn, side);
+    }
+
+    fn send_new(&mut self, conn: ConnRef, side: Side) {
+        loop {
+            let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
+            if half.next >= half.end() {
+                return;
+            }
+            let sequence = half.next;
+            half.next += 1;
+            self.transmit(conn, side, sequence);
+        }
+    }
+
+    fn transmit(&mut self, conn: ConnRef, side: Side, sequence: u32) {
+        let (now, known) = (self.now, &mut self.conns[conn.index as usize]);
+        let [from, to] = [known.ends[usize::from(side)].host, known.ends[usize::from(1 - side)].host];
+        let ack = known.halves[usize::from(1 - side)].received;
+        let half = &mut known.halves[usize::from(side)];
+        let segment = half.segment(sequence);
+        segment.sent_at = now;
+        let bytes = segment.bytes + IP_TCP_HEADERS;
+        if half.deadline == Instant::MAX {
+            half.deadline = now + half.rtt.timeout(&self.hosts[usize::from(from.0)].tcp);
+        }
+        let fate = self.network.transit(now, from, to, bytes);
+        let Some(at) = fate.at else {
+            self.counts.lost += 1;
+            return self.expect_timeout(conn, side);
+        };
+        let at = half.arrival(at, fate.ordered);
+        let late = at > half.deadline;
+        self.queue.push(at, Event::Packet { conn, side, packet: Packet::Data { sequence, ack } });
+        if late {
+            self.expect_timeout(conn, side);
+        }
+    }
+
+    fn retransmit(&mut self, conn: ConnRef, side: Side, sequence: u32) {
+        self.counts.retransmissions += 1;
+        self.conns[conn.index as usize].halves[usize::from(side)].segment(sequence).retransmitted = true;
+        self.transmit(conn, side, sequence);
+    }
+
+    fn retransmit_all(&mut self, conn: ConnRef, side: Side, sequences: &[u32]) {
+        for sequence in sequences {
+            self.retransmit(conn, side, *sequence);
+        }
+    }
+
+    /// Something will not be acknowledged in time: sees to it that the deadline is looked at.
+    pub(super) fn expect_timeout(&mut self, conn: ConnRef, side: Side) {
+        let Some(known) = self.conns.get_mut(conn.index as usize).filter(|c| c.generation == conn.generation) else {
+            return;
+        };
+        let half = &mut known.halves[usize::from(side)];
+        if half.deadline == Instant::MAX {
+            return;
+        }
+        match half.timer {
+            Some((at, _)) if at <= half.deadline => return,
+            Some((_, ticket)) => {
+                self.queue.cancel(ticket);
+            }
+            None => {}
+        }
+        let at = half.deadline.max(self.now);
+        half.timer = Some((at, self.queue.push(at, Event::Retransmit { conn, side })));
+    }
+
+    /// Looks at the deadline.
+    pub(super) fn on_retransmit(&mut self, conn: ConnRef, side: Side) {
+        let now = self.now;
+        let Some(known) = self.connection(conn) else { return };
+        let end = &known.ends[usize::from(side)];
+        let (state, host) = (end.state, end.host);
+        known.halves[usize::from(side)].timer = None;
+        match state {
+            EndState::Unborn | EndState::Gone => return,
+            EndState::SynSent | EndState::SynReceived => return self.retry_handshake(conn, side),
+            EndState::Established | EndState::Orphaned => {}
+        }
+        let tcp = self.hosts[usize::from(host.0)].tcp;
+        let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
+        half.absorb(now, &tcp);
+        if !half.is_outstanding() {
+            return self.after_ack(conn, side, false);
+        }
+        if now < half.deadline {
+            return self.expect_timeout(conn, side);
+        }
+        let limit = if state == EndState::Orphaned { tcp.orphan_retries } else { tcp.retries2 };
+        if half.retries >= limit {
+            return self.end_connection(conn, side, CloseReason::TimedOut);
+        }
+        half.back_off(now, &tcp);
+        let head = half.una;
+        // From now on the sender waits for an ACK to go on, so those under way must arrive as events.
+        let acks = std::mem::take(&mut half.acks);
+        self.fingerprint.fold(now.as_ns());
+        self.fingerprint.fold(u64::from(conn.index) << 32 | u64::from(side) << 24 | 9);
+        for (at, ack) in acks {
+            let packet = Packet::Ack { ack, news: News::Nothing };
+            self.queue.push(at, Event::Packet { conn, side: 1 - side, packet });
+        }
+        self.retransmit(conn, side, head);
+        self.expect_timeout(conn, side);
+    }
+
+    /// An ACK arrives at the end `side`.
+    pub(super) fn on_ack(&mut self, conn: ConnRef, side: Side, ack: u32, news: News) {
+        let now = self.now;
+        let Some(known) = self.connection(conn) else { return };
+        let host = known.ends[usize::from(side)].host;
+        let tcp = self.hosts[usize::from(host.0)].tcp;
+        let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
+        half.absorb(now, &tcp);
+        let was_lost = half.backoff > 0;
+        let progress = half.acknowledge(now, ack, &tcp);
+        if news == News::WindowClosed {
+            // Probes that are answered do not count as unanswered retransmissions.
+            half.blocked = true;
+            half.retries = 0;
+            return;
+        }
+        if news == News::WindowOpen {
+            half.blocked = false;
+            half.backoff = 0;
+            half.retries = 0;
+            if half.is_outstanding() {
+                half.deadline = now + half.rtt.timeout(&tcp);
+            }
+        }
+        if let News::Selective(sequence) = news
+            && half.backoff == 0
+        {
+            let holes = half.holes_before(sequence);
+            self.retransmit_all(conn, side, &holes);
+        }
+        if progress || news == News::WindowOpen {
+            self.after_ack(conn, side, was_lost || news == News::WindowOpen);
+        }
+    }
+
+    /// Goes on after an ACK: sends the rest again if it was lost, then what waited, and ends what is finished.
+    fn after_ack(&mut self, conn: ConnRef, side: Side, was_lost: bool) {
+        let known = &mut self.conns[conn.index as usize];
+        let half = &known.halves[usize::from(side)];
+        if known.ends[usize::from(side)].state == EndState::Orphaned && half.una == half.end() {
+            return self.forget_end(conn, side);
+        }
+        if was_lost {
+            let missing = half.missing();
+            self.retransmit_all(conn, side, &missing);
+        }
+        self.flush(conn, side);
+        let half = &self.conns[conn.index as usize].halves[usize::from(side)];
+        // The deadline has come nearer, and what is under way may be lost already.
+        if half.timer.is_some() || was_lost {
+            self.expect_timeout(conn, side);
+        }
+    }
+
+    /// A process closes a connection.
+    pub(super) fn close(&mut self, me: ProcessId, id: ConnId) {
+        let slot = &mut self.slots[usize::from(me.0)];
+        if let Some(open) = slot.conn(id) {
+            slot.forget(id);
+            self.close_end(open.conn, open.side);
+        }
+    }
+
+    /// The kernel closes an end whose process is done with it: FIN behind what was said, or RST if something is unread.
+    pub(super) fn close_end(&mut self, conn: ConnRef, side: Side) {
+        let Some(known) = self.connection(conn) else { return };
+        let unread = known.halves[usize::from(1 - side)].unread > 0;
+        let end = &mut known.ends[usize::from(side)];
+        match end.state {
+            EndState::Established if unread => {
+                self.send_reset(conn, side);
+                self.forget_end(conn, side);
+            }
+            EndState::Established => {
+                end.state = EndState::Orphaned;
+                let half = &mut known.halves[usize::from(side)];
+                half.retries = 0;
+                half.append(Body::Fin, 0);
+                // The FIN takes along whatever waits, even while a timeout runs (`tcp_cwnd_test` lets the final FIN pass).
+                if !half.blocked {
+                    self.send_new(conn, side);
+                }
+            }
+            EndState::SynSent => self.forget_end(conn, side),
+            EndState::SynReceived | EndState::Unborn | EndState::Orphaned | EndState::Gone => {}
+        }
+    }
+
+    /// RST to the peer of the end `side`.
+    pub(super) fn send_reset(&mut self, conn: ConnRef, side: Side) {
+        if self.connection(conn).is_none() || !self.send_bare(conn, side, Packet::Reset) {
+            self.expect_timeout(conn, 1 - side);
+        }
+    }
+
+    /// Sends a packet without data. Returns whether it arrives.
+    pub(super) fn send_bare(&mut self, conn: ConnRef, side: Side, packet: Packet) -> bool {
+        let known = &mut self.conns[conn.index as usize];
+        let [from, to] = [known.ends[usize::from(side)].host, known.ends[usize::from(1 - side)].host];
+        let fate = self.network.transit(self.now, from, to, IP_TCP_HEADERS);
+        let Some(at) = fate.at else {
+            self.counts.lost += 1;
+            return false;
+        };
+        let at = known.halves[usize::from(side)].arrival(at, fate.ordered);
+        self.queue.push(at, Event::Packet { conn, side, packet });
+        true
+    }
+
+    /// The connection ends at one end, and its process is told.
+    pub(super) fn end_connection(&mut self, conn: ConnRef, side: Side, reason: CloseReason) {
+        let Some(known) = self.connection(conn) else { return };
+        let end = &known.ends[usize::from(side)];
+        let (process, id) = (end.process, end.id);
+        let tell = matches!(end.state, EndState::Established | EndState::SynSent);
+        self.forget_end(conn, side);
+        if tell {
+            self.deliver(process, Input::Closed { conn: id, reason });
+        }
+    }
+
+    /// The kernel of one end forgets the connection; when both have, its place is free.
+    pub(super) fn forget_end(&mut self, conn: ConnRef, side: Side) {
+        let known = &mut self.conns[conn.index as usize];
+        known.ends[usize::from(side)].state = EndState::Gone;
+        let half = &mut known.halves[usize::from(side)];
+        half.deadline = Instant::MAX;
+        half.acks.clear();
+        if let Some((_, ticket)) = half.timer.take() {
+            self.queue.cancel(ticket);
+        }
+        if known.ends.iter().all(|end| matches!(end.state, EndState::Gone | EndState::Unborn)) {
+            known.generation += 1;
+            known.ends.iter_mut().for_each(|end| end.state = EndState::Gone);
+            known.halves.iter_mut().for_each(|half| half.segments.clear());
+            self.free_conns.push(conn.index);
+        }
+    }
+
+    pub(super) fn tcp_of(&self, process: ProcessId) -> crate::net::tcp::TcpConfig {
+        self.hosts[usize::from(self.slot(process).host.0)].tcp
+    }
+
+    pub(super) fn is_paused_end(&self, conn: ConnRef, side: Side) -> bool {
+        let end = &self.conns[conn.index as usize].ends[usize::from(side)];
+        end.state == EndState::Established && self.slot(end.process).run == RunState::Paused
+    }
+}

@@ -1,0 +1,130 @@
+//! Processes, timers, disks; runs as values.
+
+use models::id::{DiskToken, TimerId};
+use models::observation::DownCause;
+
+use super::*;
+use crate::disk::DiskFault;
+
+fn timer(id: u64, ms: u64, timer: u8) -> Effect<Word, u8> {
+    Effect::SetTimer { id: TimerId(id), after: Span::from_ms(ms), timer }
+}
+
+#[test]
+fn timers_never_fire_once_cancelled_or_in_another_life() {
+    let mut world = World::new(1, Span::ZERO);
+    for effect in [timer(1, 10, 1), timer(2, 20, 2), timer(3, 6_000, 3), Effect::CancelTimer(TimerId(1))] {
+        world.act(0, effect);
+    }
+    world.run_to(100);
+    world.sim.kill(ProcessId(0));
+    world.run_to(20_000);
+    let log: Vec<_> = world.sim.process(ProcessId(0)).log.iter().map(|(at, note)| (at.as_ms(), *note)).collect();
+    assert_eq!(log, [(0, Note::Start), (20, Note::Timer(2)), (5_100, Note::Start)]);
+}
+
+#[test]
+fn a_paused_process_is_late_and_may_still_cancel() {
+    let mut world = World::new(1, Span::ZERO);
+    world.act(0, timer(1, 10, 1));
+    world.act(0, timer(2, 11, 2));
+    world.sim.pause(ProcessId(0));
+    world.run_to(1_000);
+    world.act(0, Effect::CancelTimer(TimerId(2)));
+    world.sim.resume(ProcessId(0));
+    assert_eq!((world.when(0, Note::Timer(1)), world.when(0, Note::Timer(2))), (Some(1_000), None));
+}
+
+#[test]
+fn the_supervisor_starts_what_ended_unless_told_otherwise() {
+    let killed = |lossy, cause| Observation::Down { lossy, cause };
+    let exited = || DownCause::Exited(Arc::from("asked to"));
+    let mut world = World::new(1, Span::ZERO);
+    world.act(0, timer(1, 10, 99));
+    world.run_to(6_000);
+    world.sim.hold_down(ProcessId(0));
+    world.sim.kill(ProcessId(0));
+    world.run_to(20_000);
+    world.sim.start(ProcessId(0));
+    world.sim.crash_host(HostId(0));
+    world.sim.start(ProcessId(0));
+    world.run_to(30_000);
+    world.sim.boot_host(HostId(0));
+    world.sim.pause(ProcessId(0));
+    world.run_to(30_001);
+    assert_eq!(
+        world.seen(0),
+        [
+            (0, Observation::Up),
+            (10, killed(false, exited())),
+            (5_010, Observation::Up),
+            (6_000, killed(false, DownCause::Killed)),
+            (20_000, Observation::Up),
+            (20_000, killed(true, DownCause::HostCrash)),
+            (30_000, Observation::Up),
+            (30_000, Observation::Pause),
+        ]
+    );
+    assert_eq!(world.sim.incarnation(ProcessId(0)), 4);
+
+    let mut world = World::with(1, LinkProfile::default(), RestartPolicy::Never);
+    world.sim.kill(ProcessId(0));
+    world.run_to(100_000);
+    assert!(!world.sim.is_up(ProcessId(0)));
+}
+
+#[test]
+fn fsyncs_end_in_order_stall_and_fail() {
+    let mut world = World::new(1, Span::ZERO);
+    let fsync = |token| Effect::Fsync(DiskToken(token));
+    world.act(0, fsync(1));
+    world.act(0, Effect::Read { token: DiskToken(2), bytes: 1_000_000 });
+    world.act(0, fsync(3));
+    world.run_to(100);
+    world.sim.set_disk_fault(HostId(0), DiskFault::Stall);
+    world.act(0, fsync(4));
+    world.run_to(5_000);
+    assert_eq!(world.when(0, Note::Disk(4, true)), None);
+    world.sim.clear_disk_fault(HostId(0), DiskFault::Stall);
+    world.run_to(5_100);
+    world.sim.set_disk_fault(HostId(0), DiskFault::Error);
+    world.act(0, fsync(5));
+    world.run_to(5_200);
+    world.act(0, fsync(6));
+    world.sim.kill(ProcessId(0));
+    world.run_to(6_000);
+    let log = &world.sim.process(ProcessId(0)).log;
+    let disk = log.iter().filter_map(|(_, n)| if let Note::Disk(t, ok) = n { Some((*t, *ok)) } else { None });
+    let order: Vec<_> = disk.collect();
+    assert_eq!(order, [(1, true), (2, true), (3, true), (4, true), (5, false)]);
+    let at = |token| world.when(0, Note::Disk(token, true)).expect("it ended");
+    assert!(at(1) >= 1 && at(2) >= at(1) + 2 && at(3) > at(2) && (5_001..5_003).contains(&at(4)));
+}
+
+#[test]
+fn a_run_is_a_function_of_its_seed_and_a_clone_goes_on_like_its_original() {
+    let start = || {
+        let link = LinkProfile { delay: Span::from_ms(3), jitter: Span::from_ms(2), ..LinkProfile::default() };
+        let mut world = World::with(3, link, RestartPolicy::default());
+        let conn = world.open(0, 1);
+        world.cut(1, 0);
+        world.send(0, conn, 0..50);
+        world.act(0, Effect::SendDatagram { to: ProcessId(2), message: Word(9) });
+        world.act(2, timer(1, 500, 1));
+        world.run_to(1_200);
+        world
+    };
+    let go_on = |sim: &mut Simulation<Node>| {
+        sim.kill(ProcessId(1));
+        sim.run_until(Instant::ZERO + Span::from_secs(60), &mut |_: &Observed| {});
+        (sim.fingerprint(), *sim.events())
+    };
+    let mut world = start();
+    let mut clone = world.sim.clone();
+    let end = go_on(&mut world.sim);
+    assert_eq!(go_on(&mut clone), end);
+    assert_eq!(go_on(&mut start().sim), end);
+    let mut other = start().sim;
+    other.pause(ProcessId(0));
+    assert_ne!(go_on(&mut other).0, end.0);
+}

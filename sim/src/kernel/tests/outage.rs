@@ -1,0 +1,150 @@
+//! What a silent cut does to a stream: the measurements that decide the models.
+
+use super::*;
+
+/// Cuts a busy connection, says something into the cut, heals it, and tells when it was heard, in ms after it was said.
+fn heard_after(rtt_ms: u64, talk: Talk, cut_ms: u64) -> u64 {
+    let mut world = World::new(2, Span::from_ms(rtt_ms));
+    let conn = world.open(0, 1);
+    world.sim.process_mut(ProcessId(1)).echo = talk == Talk::Answered;
+    for n in 0..20 {
+        world.send(0, conn, n..n + 1);
+        let now = world.sim.now().as_ms();
+        world.run_to(now + 300);
+    }
+    let rules = [world.cut(0, 1), world.cut(1, 0)];
+    let said_at = world.sim.now().as_ms();
+    world.send(0, conn, 100..102);
+    world.run_to(said_at + cut_ms);
+    for rule in rules {
+        assert!(world.sim.remove_rule(rule));
+    }
+    world.run_to(said_at + cut_ms + 200_000);
+    assert_eq!(world.said(1).last(), Some(&101), "all is heard in the end, in order");
+    world.when(1, Note::Said(100)).expect("it was heard") - said_at - rtt_ms / 2
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    OneWay,
+    Answered,
+}
+
+#[test]
+fn after_a_silent_cut_the_stream_moves_at_the_next_doubled_timeout() {
+    // The base is 0.20 to 0.22 s at RTT 0 and 0.28 to 0.31 s at RTT 80 ms; the k-th retransmission is due at
+    // base * (2^k - 1).
+    for (rtt_ms, low, high) in [(0u64, 200u64, 220), (80, 280, 310)] {
+        for talk in [Talk::OneWay, Talk::Answered] {
+            for cut_ms in [100, 400, 1_000, 30_000, 40_000] {
+                let factor = (1..).map(|k| (1 << k) - 1).find(|factor| factor * low > cut_ms).expect("it doubles");
+                let heard = heard_after(rtt_ms, talk, cut_ms);
+                let range = factor * low..=factor * high;
+                assert!(range.contains(&heard), "RTT {rtt_ms}, cut {cut_ms}: heard after {heard}, not in {range:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn recovery_is_not_monotonic_in_the_length_of_the_cut() {
+    let late = |cut_ms| heard_after(0, Talk::OneWay, cut_ms) - cut_ms;
+    // 0.21 s: retransmissions are due 26.7, 53.6 and 107 s after the word.
+    assert!(late(20_000) < late(30_000) && late(50_000) < late(20_000) && late(55_000) > 50_000);
+}
+
+#[test]
+fn a_one_way_cut_lets_the_first_copy_through_and_holds_the_rest() {
+    let mut world = World::new(2, Span::ZERO);
+    let conn = world.open(0, 1);
+    let rule = world.cut(1, 0);
+    world.send(0, conn, 1..2);
+    world.run_to(1_050);
+    world.send(0, conn, 2..3);
+    world.run_to(2_000);
+    world.send(0, conn, 3..4);
+    world.run_to(10_000);
+    assert_eq!(world.said(1), [1, 2], "only the head is sent while its ACK is missing");
+    world.act(0, Effect::Close(conn));
+    world.run_to(10_100);
+    assert_eq!(world.said(1), [1, 2, 3], "the FIN takes along what waited");
+    assert!(world.when(1, Note::Closed(CloseReason::Eof)).is_some());
+    world.sim.remove_rule(rule);
+    world.run_to(60_000);
+    assert_eq!(world.sim.free_conns.len(), 1, "both kernels have forgotten it");
+}
+
+#[test]
+fn what_the_peer_says_carries_the_ack_that_was_missing() {
+    let mut world = World::new(2, Span::ZERO);
+    let conn = world.open(0, 1);
+    let rule = world.cut(1, 0);
+    world.send(0, conn, 1..2);
+    world.run_to(9_000);
+    world.send(0, conn, 2..3);
+    world.sim.remove_rule(rule);
+    let accepted = world.sim.slot(ProcessId(1)).conns[0].id;
+    world.send(1, accepted, 50..51);
+    world.run_to(9_020);
+    assert_eq!((world.said(0), world.said(1)), (vec![50], vec![1, 2]), "no wait for the timer at 13 s");
+}
+
+#[test]
+fn a_connection_is_given_up_after_tcp_retries2() {
+    let mut world = World::new(2, Span::ZERO);
+    let conn = world.open(0, 1);
+    world.cut(0, 1);
+    world.send(0, conn, 1..2);
+    world.run_to(2_000_000);
+    // Linux documents 924.6 s for a base of 200 ms.
+    let closed = world.when(0, Note::Closed(CloseReason::TimedOut)).expect("given up") - 1_000;
+    assert!((924_600..928_000).contains(&closed), "{closed}");
+    assert_eq!(world.when(1, Note::Closed(CloseReason::Eof)), None, "the other end knows nothing");
+}
+
+#[test]
+fn loss_costs_time_but_neither_words_nor_order() {
+    let mut world = World::new(2, Span::from_ms(20));
+    let conn = world.open(0, 1);
+    let loss = crate::net::netem::Loss::Random(crate::net::netem::Chance {
+        probability: crate::net::netem::Ppm(200_000),
+        ..Default::default()
+    });
+    let netem = crate::net::netem::Netem { loss, ..Default::default() };
+    world.sim.add_rule(Rule::netem(vec![HostId(0)], vec![HostId(1)], netem));
+    world.sim.add_rule(Rule::netem(vec![HostId(1)], vec![HostId(0)], netem));
+    for n in 0..2_000 {
+        world.send(0, conn, n..n + 1);
+        world.run_to(1_000 + u64::from(n) * 5);
+    }
+    let now = world.sim.now().as_ms();
+    world.run_to(now + 5_000);
+    assert_eq!(world.said(1), (0..2_000).collect::<Vec<_>>());
+    let counts = world.sim.events();
+    assert!((300..2_000).contains(&counts.retransmissions), "{counts:?}");
+    let log = &world.sim.process(ProcessId(1)).log;
+    let last = log.last().expect("it heard something").0.as_ms();
+    assert!(last < now + 1_500, "a stream under load keeps up: {last} against {now}");
+}
+
+#[test]
+fn a_rule_elsewhere_changes_no_fate_here() {
+    let run = |elsewhere: bool| {
+        let link = LinkProfile { delay: Span::from_ms(10), jitter: Span::from_ms(9), ..LinkProfile::default() };
+        let mut world = World::with(4, link, RestartPolicy::default());
+        if elsewhere {
+            let netem = crate::net::netem::Netem { jitter: Span::from_ms(5), ..Default::default() };
+            world.sim.add_rule(Rule::netem(vec![HostId(2)], vec![HostId(3)], netem));
+        }
+        for n in 0..50 {
+            world.act(2, Effect::SendDatagram { to: ProcessId(3), message: Word(n) });
+            world.act(0, Effect::SendDatagram { to: ProcessId(1), message: Word(n) });
+        }
+        world.run_to(1_000);
+        let log = |id| world.sim.process(ProcessId(id)).log.clone();
+        (log(1), log(3))
+    };
+    let ((here, there), (here_too, there_not)) = (run(false), run(true));
+    assert_eq!(here, here_too);
+    assert_ne!(there, there_not);
+}

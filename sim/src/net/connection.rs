@@ -1,0 +1,232 @@
+//! A stream between two processes, as the kernels of both hosts know it.
+//!
+//! A message is one segment. Its body leaves the sender's queue when the receiver's kernel accepts it, since nobody will
+//! need it again: the rest of the entry stays until it is acknowledged. ACKs of a healthy stream are no events: their time
+//! of arrival waits in [`Half::acks`] and is looked at when the sender has business with the stream next.
+
+use std::collections::VecDeque;
+
+use models::id::{ConnId, HostId, Port, ProcessId};
+use models::time::{Instant, Span};
+
+use crate::kernel::queue::Ticket;
+
+use super::tcp::{RttEstimator, TcpConfig};
+
+/// Names a connection; stale once both kernels have forgotten it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnRef {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// An end of a connection: 0 dialled, 1 accepted.
+pub(crate) type Side = u8;
+
+/// What a kernel knows of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndState {
+    /// The SYN has not arrived yet.
+    Unborn,
+    /// SYN sent.
+    SynSent,
+    /// SYN-ACK sent; the process does not know yet.
+    SynReceived,
+    /// Open.
+    Established,
+    /// The process has closed it or died; the kernel still delivers what was said.
+    Orphaned,
+    /// Forgotten. What arrives is answered by RST.
+    Gone,
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) process: ProcessId,
+    pub(crate) host: HostId,
+    /// Which life of the process.
+    pub(crate) incarnation: u32,
+    /// The process's name for it. Of the accepting end: zero until it is accepted.
+    pub(crate) id: ConnId,
+    pub(crate) state: EndState,
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection<M> {
+    pub(crate) generation: u32,
+    pub(crate) port: Port,
+    pub(crate) ends: [End; 2],
+    /// What each end says.
+    pub(crate) halves: [Half<M>; 2],
+}
+
+/// The content of a segment.
+#[derive(Clone, Debug)]
+pub(crate) enum Body<M> {
+    Message(M),
+    Fin,
+    /// The receiver has it.
+    Taken,
+}
+
+/// A segment that is not acknowledged yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment<M> {
+    pub(crate) body: Body<M>,
+    pub(crate) bytes: u32,
+    /// Of the last transmission.
+    pub(crate) sent_at: Instant,
+    pub(crate) retransmitted: bool,
+    /// Reached the receiver, in order or not.
+    pub(crate) arrived: bool,
+}
+
+/// One direction of a connection: the state of its sender and, further down, of its receiver.
+#[derive(Clone, Debug)]
+pub(crate) struct Half<M> {
+    /// From `una` on.
+    pub(crate) segments: VecDeque<Segment<M>>,
+    /// First segment not acknowledged.
+    pub(crate) una: u32,
+    /// First segment never sent.
+    pub(crate) next: u32,
+    pub(crate) rtt: RttEstimator,
+    /// When to retransmit; [`Instant::MAX`] while nothing is unacknowledged.
+    pub(crate) deadline: Instant,
+    /// How often the timeout was doubled since the last progress. While it is not zero only the head is sent.
+    pub(crate) backoff: u32,
+    /// How many retransmissions went unanswered.
+    pub(crate) retries: u32,
+    /// The event that looks at the deadline, if one is in the queue. There is none while all is known to go well.
+    pub(crate) timer: Option<(Instant, Ticket)>,
+    /// The receiver said that its buffer is full.
+    pub(crate) blocked: bool,
+    /// ACKs under way: when they arrive, and what they acknowledge.
+    pub(crate) acks: VecDeque<(Instant, u32)>,
+
+    /// The receiver's: first segment not accepted.
+    pub(crate) received: u32,
+    /// The receiver's: bytes that its process has not read.
+    pub(crate) unread: u32,
+    /// The receiver's: it turned a segment away for want of room.
+    pub(crate) refused: bool,
+
+    /// Latest arrival of anything sent in this direction.
+    last_arrival: Instant,
+}
+
+impl<M> Half<M> {
+    pub(crate) fn new() -> Self {
+        Self {
+            segments: VecDeque::new(),
+            una: 0,
+            next: 0,
+            rtt: RttEstimator::default(),
+            deadline: Instant::MAX,
+            backoff: 0,
+            retries: 0,
+            timer: None,
+            blocked: false,
+            acks: VecDeque::new(),
+            received: 0,
+            unread: 0,
+            refused: false,
+            last_arrival: Instant::ZERO,
+        }
+    }
+
+    /// Appends to the stream.
+    pub(crate) fn append(&mut self, body: Body<M>, bytes: u32) {
+        let (sent_at, retransmitted, arrived) = (Instant::ZERO, false, false);
+        self.segments.push_back(Segment { body, bytes, sent_at, retransmitted, arrived });
+    }
+
+    /// One past the last segment appended.
+    pub(crate) fn end(&self) -> u32 {
+        self.una + self.segments.len() as u32
+    }
+
+    pub(crate) fn segment(&mut self, sequence: u32) -> &mut Segment<M> {
+        &mut self.segments[(sequence - self.una) as usize]
+    }
+
+    /// Whether something that was sent is not acknowledged.
+    pub(crate) fn is_outstanding(&self) -> bool {
+        self.una < self.next
+    }
+
+    /// Whether ACKs must arrive as events, because the sender waits for one to go on.
+    pub(crate) fn needs_acks(&self) -> bool {
+        self.backoff > 0 || self.next < self.end() || self.blocked
+    }
+
+    /// Takes in the ACKs that have arrived by `now`.
+    pub(crate) fn absorb(&mut self, now: Instant, tcp: &TcpConfig) {
+        while let Some((at, ack)) = self.acks.front().copied()
+            && at <= now
+        {
+            self.acks.pop_front();
+            self.acknowledge(at, ack, tcp);
+        }
+    }
+
+    /// All segments before `ack` have arrived, as the sender learns at `at`. Returns whether that is new.
+    pub(crate) fn acknowledge(&mut self, at: Instant, ack: u32, tcp: &TcpConfig) -> bool {
+        if ack <= self.una {
+            return false;
+        }
+        assert!(ack <= self.next, "an ACK of what was never sent");
+        let newest = self.segment(ack - 1);
+        // Karn: which copy of a retransmitted segment is acknowledged cannot be told.
+        if !newest.retransmitted {
+            let rtt = at - newest.sent_at;
+            self.rtt.sample(at, rtt, tcp.rto_min);
+        }
+        self.segments.drain(..(ack - self.una) as usize);
+        self.una = ack;
+        self.backoff = 0;
+        self.retries = 0;
+        self.blocked = false;
+        self.deadline = if self.is_outstanding() { at + self.rtt.timeout(tcp) } else { Instant::MAX };
+        true
+    }
+
+    /// The timeout passed: doubles it.
+    pub(crate) fn back_off(&mut self, now: Instant, tcp: &TcpConfig) {
+        self.backoff += 1;
+        self.retries += 1;
+        self.deadline = now + tcp.backed_off(self.rtt.timeout(tcp), self.backoff);
+    }
+
+    /// When a packet of this direction arrives, given the network's word; packets keep their order unless netem mixes them.
+    pub(crate) fn arrival(&mut self, at: Instant, ordered: bool) -> Instant {
+        if !ordered {
+            return at;
+        }
+        self.last_arrival = self.last_arrival.max(at);
+        self.last_arrival
+    }
+
+    /// Holes that the arrival of `sequence` shows: what was sent before it and has not arrived (RACK).
+    pub(crate) fn holes_before(&self, sequence: u32) -> Vec<u32> {
+        if sequence < self.una {
+            return Vec::new();
+        }
+        let sent_at = self.segments[(sequence - self.una) as usize].sent_at;
+        let before = self.segments.iter().take((sequence - self.una) as usize);
+        (self.una..).zip(before).filter(|(_, s)| !s.arrived && s.sent_at <= sent_at).map(|(n, _)| n).collect()
+    }
+
+    /// What was sent and has not arrived.
+    pub(crate) fn missing(&self) -> Vec<u32> {
+        let sent = self.segments.iter().take((self.next - self.una) as usize);
+        (self.una..).zip(sent).filter(|(_, s)| !s.arrived).map(|(n, _)| n).collect()
+    }
+
+    /// The doubled timeout of a handshake segment, from its `retries`.
+    pub(crate) fn handshake_timeout(&self, tcp: &TcpConfig) -> Span {
+        tcp.backed_off(tcp.rto_initial, self.retries)
+    }
+}

@@ -1,0 +1,352 @@
+//! One packet's fate under netem's vocabulary, in integers, with netem's order of decisions and its correlated draws.
+//!
+//! The order is that of `netem_enqueue` in the kernel's `sch_netem.c`: duplicate, loss, corrupt, limit, then reorder or
+//! delay, then rate. A correlated draw mixes the last answer into the next word, so correlation changes the rate of loss
+//! (`loss 10% 25%` loses 2 %) as it does in the kernel.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use models::random::Random;
+use models::time::{Instant, Span};
+
+/// A probability in parts per million.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ppm(pub u32);
+
+impl Ppm {
+    /// Never.
+    pub const NEVER: Self = Self(0);
+    /// Always.
+    pub const ALWAYS: Self = Self(1_000_000);
+
+    /// The 32-bit threshold below which a draw means yes. [`Ppm::ALWAYS`] and above is every draw.
+    fn threshold(self) -> u64 {
+        (u64::from(self.0.min(1_000_000)) << 32) / 1_000_000
+    }
+}
+
+/// A probability, and how strongly each draw depends on the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Chance {
+    /// How probable.
+    pub probability: Ppm,
+    /// How strongly correlated with the draw before.
+    pub correlation: Ppm,
+}
+
+/// How jitter is spread around the delay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Distribution {
+    /// Delay plus or minus jitter, all equally likely.
+    #[default]
+    Uniform,
+    /// Jitter is the standard deviation.
+    Normal,
+}
+
+/// How packets are lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// None is.
+    #[default]
+    None,
+    /// `loss random`.
+    Random(Chance),
+    /// `loss gemodel`: a good and a bad state.
+    GilbertElliott {
+        /// From good to bad.
+        p: Ppm,
+        /// From bad to good.
+        r: Ppm,
+        /// Loss in the bad state (`1-h`).
+        bad: Ppm,
+        /// Loss in the good state (`1-k`).
+        good: Ppm,
+    },
+    /// `loss state`: the 4-state Markov chain. State 1 is a good gap, 2 good in a burst, 3 lost in a burst, 4 lost alone.
+    FourState {
+        /// From 1 to 3.
+        p13: Ppm,
+        /// From 3 to 1.
+        p31: Ppm,
+        /// From 3 to 2.
+        p32: Ppm,
+        /// From 2 to 3.
+        p23: Ppm,
+        /// From 1 to 4.
+        p14: Ppm,
+    },
+}
+
+/// What one netem does to the packets that pass it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Netem {
+    /// Added to every packet that is not reordered.
+    pub delay: Span,
+    /// Spread of the delay. It reorders packets, as it does in the kernel.
+    pub jitter: Span,
+    /// How strongly a packet's jitter depends on the one before.
+    pub delay_correlation: Ppm,
+    /// The shape of the jitter.
+    pub distribution: Distribution,
+    /// How packets are lost.
+    pub loss: Loss,
+    /// How many come twice.
+    pub duplicate: Chance,
+    /// How many arrive damaged. Checksums catch them, so they are lost.
+    pub corrupt: Chance,
+    /// How many are sent at once, overtaking those that are delayed.
+    pub reorder: Chance,
+    /// Only every so-manieth packet may be reordered; 0 and 1 mean any.
+    pub gap: u32,
+    /// Bytes per second that leave; 0 is no bound.
+    pub rate: u64,
+    /// Packets that may wait inside; 0 is no bound. The kernel's default is 1,000.
+    pub limit: u32,
+}
+
+/// When copies of a packet leave a netem: up to two.
+pub(crate) type Departures = [Option<Instant>; 2];
+
+/// What one netem remembers from packet to packet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NetemState {
+    last_delay: u32,
+    last_loss: u32,
+    last_duplicate: u32,
+    last_corrupt: u32,
+    last_reorder: u32,
+    /// Of the Markov chain, 0 is the first state.
+    chain: u8,
+    since_reordered: u32,
+    line_free_at: Instant,
+    waiting: BinaryHeap<Reverse<Instant>>,
+}
+
+impl NetemState {
+    /// Passes one packet of `bytes` that arrives at `now`.
+    pub(crate) fn pass(&mut self, netem: &Netem, random: &mut Random, now: Instant, bytes: u32) -> Departures {
+        let doubled = hit(netem.duplicate, &mut self.last_duplicate, random);
+        let lost = self.loses(netem.loss, random);
+        // As in the kernel, a duplicated packet that is also lost arrives once.
+        let copies = 1 + usize::from(doubled) - usize::from(lost);
+        let mut departures = [None; 2];
+        for departure in departures.iter_mut().take(copies) {
+            *departure = self.depart(netem, random, now, bytes);
+        }
+        if departures[0].is_none() {
+            departures.swap(0, 1);
+        }
+        departures
+    }
+
+    fn depart(&mut self, netem: &Netem, random: &mut Random, now: Instant, bytes: u32) -> Option<Instant> {
+        if hit(netem.corrupt, &mut self.last_corrupt, random) {
+            return None;
+        }
+        if netem.limit > 0 {
+            while self.waiting.peek().is_some_and(|Reverse(at)| *at <= now) {
+                self.waiting.pop();
+            }
+            if self.waiting.len() >= netem.limit as usize {
+                return None;
+            }
+        }
+        let may_overtake = self.since_reordered + 1 >= netem.gap.max(1);
+        let at = if may_overtake && hit(netem.reorder, &mut self.last_reorder, random) {
+            self.since_reordered = 0;
+            now
+        } else {
+            self.since_reordered = self.since_reordered.saturating_add(1);
+            let delay = self.delay(netem, random);
+            if netem.rate > 0 {
+                // The line sends one packet after the other; the delay runs meanwhile.
+                let start = self.line_free_at.max(now);
+                self.line_free_at = start + Span::from_secs(1).scaled(u64::from(bytes), netem.rate);
+                self.line_free_at + delay
+            } else {
+                now + delay
+            }
+        };
+        if netem.limit > 0 {
+            self.waiting.push(Reverse(at));
+        }
+        Some(at)
+    }
+
+    fn delay(&mut self, netem: &Netem, random: &mut Random) -> Span {
+        if netem.jitter == Span::ZERO {
+            return netem.delay;
+        }
+        let draw = correlated(netem.delay_correlation, &mut self.last_delay, random);
+        let (delay, jitter) = (i128::from(netem.delay.as_ns()), i128::from(netem.jitter.as_ns()));
+        let off = match netem.distribution {
+            Distribution::Uniform => ((2 * jitter * i128::from(draw)) >> 32) - jitter,
+            Distribution::Normal => jitter * i128::from(NORMAL[(draw >> 24) as usize]) / NORMAL_ONE,
+        };
+        Span::from_ns(u64::try_from((delay + off).max(0)).unwrap_or(u64::MAX))
+    }
+
+    fn loses(&mut self, loss: Loss, random: &mut Random) -> bool {
+        match loss {
+            Loss::None => false,
+            Loss::Random(chance) => hit(chance, &mut self.last_loss, random),
+            Loss::GilbertElliott { p, r, bad, good } => {
+                let leave = if self.chain == 0 { p } else { r };
+                let lose = if self.chain == 0 { good } else { bad };
+                if draw(random) < leave.threshold() {
+                    self.chain ^= 1;
+                }
+                draw(random) < lose.threshold()
+            }
+            Loss::FourState { p13, p31, p32, p23, p14 } => {
+                let word = draw(random);
+                let pick = |first: Ppm, then: Ppm, to_first, to_then, stay| {
+                    if word < first.threshold() {
+                        to_first
+                    } else if word < first.threshold() + then.threshold() {
+                        to_then
+                    } else {
+                        stay
+                    }
+                };
+                self.chain = match self.chain {
+                    0 => pick(p14, p13, 3, 2, 0),
+                    1 => pick(p23, Ppm::NEVER, 2, 2, 1),
+                    2 => pick(p32, p31, 1, 0, 2),
+                    _ => 0,
+                };
+                self.chain >= 2
+            }
+        }
+    }
+}
+
+fn draw(random: &mut Random) -> u64 {
+    random.word() >> 32
+}
+
+fn hit(chance: Chance, last: &mut u32, random: &mut Random) -> bool {
+    chance.probability > Ppm::NEVER
+        && u64::from(correlated(chance.correlation, last, random)) < chance.probability.threshold()
+}
+
+/// A draw that leans on the last one (`get_crandom`).
+fn correlated(correlation: Ppm, last: &mut u32, random: &mut Random) -> u32 {
+    let fresh = draw(random);
+    if correlation == Ppm::NEVER {
+        return fresh as u32;
+    }
+    let rho = correlation.threshold();
+    let answer = (u128::from(fresh) * u128::from((1u64 << 32) - rho) + u128::from(*last) * u128::from(rho)) >> 32;
+    *last = answer as u32;
+    *last
+}
+
+const NORMAL_ONE: i128 = 8_192;
+
+/// Mid-points of 256 equally likely slices of the normal distribution; its standard deviation is [`NORMAL_ONE`].
+#[rustfmt::skip]
+const NORMAL: [i16; 256] = [
+    -23639, -20648, -19130, -18076, -17257, -16581, -16002, -15493, -15038, -14625, -14246, -13895, -13569, -13262, -12973, -12699,
+    -12439, -12191, -11953, -11725, -11506, -11295, -11091, -10893, -10702, -10517, -10336, -10161, -9990, -9823, -9661, -9502,
+    -9346, -9194, -9045, -8899, -8756, -8615, -8477, -8341, -8207, -8076, -7946, -7819, -7693, -7570, -7448, -7327,
+    -7208, -7091, -6975, -6860, -6747, -6635, -6524, -6415, -6306, -6199, -6093, -5987, -5883, -5780, -5677, -5576,
+    -5475, -5375, -5276, -5178, -5080, -4983, -4887, -4792, -4697, -4603, -4509, -4416, -4324, -4232, -4140, -4049,
+    -3959, -3869, -3780, -3691, -3602, -3514, -3426, -3339, -3252, -3165, -3079, -2993, -2907, -2822, -2737, -2653,
+    -2568, -2484, -2400, -2317, -2233, -2150, -2067, -1984, -1902, -1820, -1737, -1656, -1574, -1492, -1411, -1329,
+    -1248, -1167, -1086, -1005, -924, -844, -763, -683, -602, -522, -441, -361, -281, -201, -120, -40,
+    40, 120, 201, 281, 361, 441, 522, 602, 683, 763, 844, 924, 1005, 1086, 1167, 1248,
+    1329, 1411, 1492, 1574, 1656, 1737, 1820, 1902, 1984, 2067, 2150, 2233, 2317, 2400, 2484, 2568,
+    2653, 2737, 2822, 2907, 2993, 3079, 3165, 3252, 3339, 3426, 3514, 3602, 3691, 3780, 3869, 3959,
+    4049, 4140, 4232, 4324, 4416, 4509, 4603, 4697, 4792, 4887, 4983, 5080, 5178, 5276, 5375, 5475,
+    5576, 5677, 5780, 5883, 5987, 6093, 6199, 6306, 6415, 6524, 6635, 6747, 6860, 6975, 7091, 7208,
+    7327, 7448, 7570, 7693, 7819, 7946, 8076, 8207, 8341, 8477, 8615, 8756, 8899, 9045, 9194, 9346,
+    9502, 9661, 9823, 9990, 10161, 10336, 10517, 10702, 10893, 11091, 11295, 11506, 11725, 11953, 12191, 12439,
+    12699, 12973, 13262, 13569, 13895, 14246, 14625, 15038, 15493, 16002, 16581, 17257, 18076, 19130, 20648, 23639,
+];
+
+#[cfg(test)]
+mod tests {
+    use models::random::Purpose;
+
+    use super::*;
+
+    fn run(netem: Netem, packets: u64) -> (u64, u64, Vec<u64>) {
+        let mut random = Random::new(3, Purpose::Link, 0);
+        let mut state = NetemState::default();
+        let (mut lost, mut doubled, mut delays) = (0, 0, Vec::new());
+        for n in 0..packets {
+            let now = Instant::from_ns(n * 1_000_000);
+            let [first, second] = state.pass(&netem, &mut random, now, 100);
+            lost += u64::from(first.is_none());
+            doubled += u64::from(second.is_some());
+            delays.extend(first.map(|at| at.since(now).as_ns() / 1_000));
+        }
+        (lost, doubled, delays)
+    }
+
+    #[test]
+    fn loss_has_the_rates_that_were_measured_in_a_real_kernel() {
+        let random = |percent: u32, correlation: u32| {
+            Loss::Random(Chance { probability: Ppm(percent * 10_000), correlation: Ppm(correlation * 10_000) })
+        };
+        let ppm = |loss| run(Netem { loss, ..Netem::default() }, 200_000).0 * 5;
+        for (loss, range) in [
+            (Loss::None, 0..=0),
+            (random(10, 0), 98_000..=102_000),
+            (random(10, 25), 17_000..=24_000),
+            (random(10, 50), 0..=2_500),
+            (random(50, 25), 490_000..=510_000),
+            (random(100, 0), 1_000_000..=1_000_000),
+            // Stationary share of the bad state p / (p + r) = 1/10, of which 80 % is lost.
+            (
+                Loss::GilbertElliott { p: Ppm(10_000), r: Ppm(90_000), bad: Ppm(800_000), good: Ppm::NEVER },
+                74_000..=86_000,
+            ),
+            (
+                Loss::FourState {
+                    p13: Ppm(10_000),
+                    p31: Ppm(990_000),
+                    p32: Ppm(10_000),
+                    p23: Ppm::ALWAYS,
+                    p14: Ppm::NEVER,
+                },
+                8_000..=12_000,
+            ),
+        ] {
+            let lost = ppm(loss);
+            assert!(range.contains(&lost), "{loss:?}: {lost} ppm");
+        }
+    }
+
+    #[test]
+    fn delay_rate_limit_and_copies() {
+        let ms = Span::from_ms;
+        let (_, _, delays) = run(Netem { delay: ms(50), jitter: ms(10), ..Netem::default() }, 20_000);
+        assert!(delays.iter().all(|us| (40_000..=60_000).contains(us)));
+        let overtaken = delays.windows(2).filter(|w| w[1] + 1_000 < w[0]).count();
+        assert!(overtaken > 8_000, "jitter reorders: {overtaken}");
+
+        let normal = Netem { delay: ms(50), jitter: ms(10), distribution: Distribution::Normal, ..Netem::default() };
+        let (_, _, delays) = run(normal, 20_000);
+        let near = delays.iter().filter(|us| (40_000..=60_000).contains(*us)).count();
+        assert!((13_300..14_000).contains(&near), "68 % within one deviation: {near}");
+
+        let (lost, ..) = run(Netem { delay: ms(50), limit: 10, ..Netem::default() }, 1_000);
+        assert_eq!(lost, 800, "10 of the 50 packets of each 50 ms fit");
+
+        let (_, _, delays) = run(Netem { rate: 50_000, ..Netem::default() }, 3);
+        assert_eq!(delays, [2_000, 3_000, 4_000], "100 bytes take 2 ms and queue up");
+
+        let twice = Chance { probability: Ppm(100_000), correlation: Ppm::NEVER };
+        let (lost, doubled, _) = run(Netem { duplicate: twice, ..Netem::default() }, 20_000);
+        assert!(lost == 0 && (1_850..2_150).contains(&doubled), "{doubled}");
+
+        let some = Chance { probability: Ppm(250_000), correlation: Ppm::NEVER };
+        let (_, _, delays) = run(Netem { delay: ms(5), reorder: some, gap: 5, ..Netem::default() }, 20_000);
+        let early = delays.iter().filter(|us| **us == 0).count();
+        assert!((2_300..2_700).contains(&early), "1 in 4 of those after the gap: {early}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The knobs of a host's TCP under the names of Linux, and its round-trip estimator.
+
+use models::time::{Instant, Span};
+
+/// What decides how a host's TCP retries. The defaults are those of Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TcpConfig {
+    /// `TCP_RTO_MIN`: least room for variation of the round trip.
+    pub rto_min: Span,
+    /// `TCP_TIMEOUT_INIT`: before the round trip was measured, and for SYN.
+    pub rto_initial: Span,
+    /// `TCP_RTO_MAX`: where doubling ends.
+    pub rto_max: Span,
+    /// `net.ipv4.tcp_retries2`: retransmissions before an established connection is given up.
+    pub retries2: u32,
+    /// `net.ipv4.tcp_orphan_retries` in effect: the same for a connection that its process has closed.
+    pub orphan_retries: u32,
+    /// `net.ipv4.tcp_syn_retries`.
+    pub syn_retries: u32,
+    /// `net.ipv4.tcp_synack_retries`.
+    pub synack_retries: u32,
+    /// Bytes that a connection holds for a process that does not read: what `tcp_rmem` 131072 leaves for data. Also the
+    /// bound for datagrams, per process.
+    pub receive_buffer: u32,
+    /// How long the ACK of in-order data waits for a segment to ride on. Linux waits 0 to 40 ms; 10 ms is the mean that
+    /// gives the retransmission base that was measured, 0.21 s at RTT 0.
+    pub ack_delay: Span,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            rto_min: Span::from_ms(200),
+            rto_initial: Span::from_secs(1),
+            rto_max: Span::from_secs(120),
+            retries2: 15,
+            orphan_retries: 8,
+            syn_retries: 6,
+            synack_retries: 5,
+            receive_buffer: 65_536,
+            ack_delay: Span::from_ms(10),
+        }
+    }
+}
+
+impl TcpConfig {
+    /// `base` doubled `backoff` times, at most [`TcpConfig::rto_max`].
+    pub(crate) fn backed_off(&self, base: Span, backoff: u32) -> Span {
+        (base * (1 << backoff.min(32))).min(self.rto_max)
+    }
+}
+
+/// The round-trip estimator of Linux (`tcp_rtt_estimator`): RFC 6298, except that the variation never counts less than
+/// `rto_min`, grows at once and shrinks only once per round trip.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RttEstimator {
+    /// Eight times the smoothed round trip, 0 before the first measurement. All in nanoseconds.
+    srtt8: u64,
+    /// Four times the mean deviation.
+    deviation4: u64,
+    /// Its maximum in this round trip.
+    deviation4_max: u64,
+    /// What the timeout uses.
+    variation4: u64,
+    /// When the round trip that `deviation4_max` covers ends.
+    round_ends: Instant,
+}
+
+impl RttEstimator {
+    pub(crate) fn sample(&mut self, now: Instant, rtt: Span, rto_min: Span) {
+        let (rtt_ns, floor) = (rtt.as_ns().max(1), rto_min.as_ns());
+        if self.srtt8 == 0 {
+            self.srtt8 = rtt_ns << 3;
+            self.deviation4 = rtt_ns << 1;
+            self.variation4 = self.deviation4.max(floor);
+            self.deviation4_max = self.variation4;
+            self.round_ends = now + rtt;
+            return;
+        }
+        let srtt = self.srtt8 >> 3;
+        self.srtt8 = self.srtt8 - srtt + rtt_ns;
+        let (error, mean) = (rtt_ns.abs_diff(srtt), self.deviation4 >> 2);
+        if error >= mean {
+            // A sudden improvement must not look like variation: it counts an eighth.
+            let more = error - mean;
+            self.deviation4 += if rtt_ns < srtt { more >> 3 } else { more };
+        } else {
+            self.deviation4 -= mean - error;
+        }
+        self.deviation4_max = self.deviation4_max.max(self.deviation4);
+        self.variation4 = self.variation4.max(self.deviation4_max);
+        if now > self.round_ends {
+            self.variation4 -= (self.variation4 - self.deviation4_max.min(self.variation4)) >> 2;
+            self.deviation4_max = floor;
+            self.round_ends = now + Span::from_ns(self.srtt8 >> 3);
+        }
+    }
+
+    /// The retransmission timeout before any doubling.
+    pub(crate) fn timeout(&self, tcp: &TcpConfig) -> Span {
+        if self.srtt8 == 0 {
+            tcp.rto_initial
+        } else {
+            Span::from_ns((self.srtt8 >> 3) + self.variation4).min(tcp.rto_max)
+        }
+    }
+
+    /// A quarter of the round trip: how long a hole may be mere reordering (`tcp_rack_reo_wnd`).
+    pub(crate) fn reordering_window(&self) -> Span {
+        Span::from_ns(self.srtt8 >> 5)
+    }
+}
+
+#[test]
+fn the_timeout_is_the_round_trip_plus_at_least_200_ms() {
+    let tcp = TcpConfig::default();
+    let check = |rtts_ms: &[u64], expected_ms: std::ops::RangeInclusive<u64>| {
+        let mut rtt = RttEstimator::default();
+        let mut now = Instant::ZERO;
+        for ms in rtts_ms {
+            now += Span::from_ms(*ms + 100);
+            rtt.sample(now, Span::from_ms(*ms), tcp.rto_min);
+        }
+        let timeout = rtt.timeout(&tcp).as_ms();
+        assert!(expected_ms.contains(&timeout), "{rtts_ms:?}: {timeout} ms");
+    };
+    check(&[], 1_000..=1_000);
+    check(&[0], 200..=200);
+    check(&[80; 30], 280..=280);
+    check(&[200], 600..=600);
+    check(&[200; 40], 400..=402);
+    check(&[10, 10, 10, 400], 400..=460);
+    assert_eq!(tcp.backed_off(Span::from_ms(210), 9), Span::from_ms(107_520));
+    assert_eq!(tcp.backed_off(Span::from_ms(210), 10), Span::from_secs(120));
+}
