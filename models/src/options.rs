@@ -130,6 +130,11 @@ macro_rules! options {
                 }
             }
 
+            /// Every option with its value, written as in a configuration file, in the order of the table.
+            pub fn values(&self) -> Vec<(&'static str, String)> {
+                vec![ $( ($real, $crate::options::OptionValue::show(&self.$field)), )* ]
+            }
+
             /// Every option that the model has, in the order of the table.
             pub fn table() -> Vec<$crate::options::OptionInfo> {
                 let defaults = Self::default();

@@ -1,0 +1,87 @@
+//! The cluster: ZooKeeper servers and Kafka brokers with their settings, versions and defects.
+
+use models::defect::{Defect, Defects, KAFKA_VERSIONS, ZOOKEEPER_VERSIONS};
+use models::id::{BrokerId, HostId, Sid};
+use models::kafka::config::BrokerConfig;
+use models::zk::config::ZooKeeperConfig;
+use serde::{Deserialize, Serialize};
+
+/// The word for "all known defects repaired".
+pub const FIXED: &str = "fixed";
+
+/// Both systems.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// The ensemble.
+    pub zookeeper: ZooKeeper,
+    /// The brokers.
+    pub kafka: Kafka,
+}
+
+/// A ZooKeeper ensemble.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZooKeeper {
+    /// The version's word in [`ZOOKEEPER_VERSIONS`], for the report.
+    pub version: String,
+    /// Every defect that is on: the version's and those switched on besides.
+    pub defects: Defects,
+    /// The settings of every server.
+    pub config: ZooKeeperConfig,
+    /// The voting servers, by ascending sid.
+    pub servers: Vec<ZooKeeperServer>,
+}
+
+/// A ZooKeeper server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZooKeeperServer {
+    /// `myid`.
+    pub sid: Sid,
+    /// Where it runs.
+    pub host: HostId,
+}
+
+/// The brokers of a Kafka cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kafka {
+    /// The version's word in [`KAFKA_VERSIONS`], for the report.
+    pub version: String,
+    /// Every defect that is on: the version's and those switched on besides.
+    pub defects: Defects,
+    /// The brokers, by ascending id.
+    pub brokers: Vec<Broker>,
+}
+
+/// A broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broker {
+    /// `broker.id`; the same as in `config`.
+    pub id: BrokerId,
+    /// Where it runs.
+    pub host: HostId,
+    /// `zookeeper.connect`: the servers that its client knows, in the order written.
+    pub zookeeper_connect: Vec<Sid>,
+    /// Its settings.
+    pub config: BrokerConfig,
+}
+
+impl ZooKeeper {
+    /// Servers that make a majority.
+    pub fn quorum(&self) -> usize {
+        self.servers.len() / 2 + 1
+    }
+}
+
+/// What a version of `table` switches on, `None` for an unknown word.
+pub(crate) fn version_defects(table: &[(&str, &[Defect])], version: &str) -> Option<Defects> {
+    table.iter().find(|(word, _)| *word == version).map(|(_, defects)| defects.iter().copied().collect())
+}
+
+/// Whether a defect is one of ZooKeeper's; the others are Kafka's.
+pub(crate) fn is_zookeeper_defect(defect: Defect) -> bool {
+    ZOOKEEPER_VERSIONS.iter().any(|(_, defects)| defects.contains(&defect))
+}
+
+/// Whether a defect is one of Kafka's.
+pub(crate) fn is_kafka_defect(defect: Defect) -> bool {
+    KAFKA_VERSIONS.iter().any(|(_, defects)| defects.contains(&defect))
+}

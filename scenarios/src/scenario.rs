@@ -1,0 +1,130 @@
+//! A scenario: the argument of a run, beside the seed.
+
+use models::time::Span;
+use serde::{Deserialize, Serialize};
+
+use crate::chaos::ChaosProfile;
+use crate::cluster::Cluster;
+use crate::deployment::Deployment;
+use crate::expect::Expect;
+use crate::fault::ProcessSelector;
+use crate::schedule::Planned;
+use crate::topology::Topology;
+use crate::workload::Workload;
+use crate::yaml::{self, ScenarioError};
+
+/// What is there, what happens to it, and what is expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scenario {
+    /// One word, as in `sim run NAME`.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Sites, hosts and paths.
+    pub topology: Topology,
+    /// ZooKeeper and Kafka.
+    pub cluster: Cluster,
+    /// Topics and clients.
+    pub workload: Workload,
+    /// What follows when a process ends.
+    pub supervisor: Restart,
+    /// The kernels' TCP.
+    pub tcp: Tcp,
+    /// How long what lasts.
+    pub phases: Phases,
+    /// Faults at fixed times.
+    pub faults: Vec<Planned>,
+    /// What a seed draws further faults from.
+    pub chaos: Option<ChaosProfile>,
+    /// What the run should show.
+    pub expect: Expect,
+    /// What an operator does when the faults are over.
+    pub rollback: Rollback,
+}
+
+/// The supervisor's policy, as systemd's `Restart=` and `RestartSec=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Restart {
+    /// The process starts again after this time.
+    After(Span),
+    /// It stays down.
+    Never,
+}
+
+/// What sysctl sets, with Linux's defaults.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tcp {
+    /// Least retransmission timeout on a measured connection.
+    pub rto_min: Span,
+    /// Greatest retransmission timeout.
+    pub rto_max: Span,
+    /// Retransmission timeout before anything was measured, and of SYN.
+    pub rto_initial: Span,
+    /// `tcp_retries2`: retransmissions before a connection is given up.
+    pub retries2: u32,
+    /// `tcp_syn_retries`: repeated SYNs before a connect fails.
+    pub syn_retries: u32,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Self {
+            rto_min: Span::from_ms(200),
+            rto_max: Span::from_secs(120),
+            rto_initial: Span::from_secs(1),
+            retries2: 15,
+            syn_retries: 6,
+        }
+    }
+}
+
+/// The phases of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phases {
+    /// From the start until faults may begin.
+    pub warm_up: Span,
+    /// The fault phase.
+    pub faults: Span,
+    /// How long every liveness law must have held for the quiet phase to end.
+    pub quiet_hold: Span,
+    /// The deadline of the quiet phase; `None` leaves it to the liveness laws, which compute it from the settings.
+    pub quiet_limit: Option<Span>,
+}
+
+impl Default for Phases {
+    fn default() -> Self {
+        Self {
+            warm_up: Span::from_secs(30),
+            faults: Span::from_secs(300),
+            quiet_hold: Span::from_secs(30),
+            quiet_limit: None,
+        }
+    }
+}
+
+/// What an operator does at the beginning of the quiet phase.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// Processes that are restarted, in this order.
+    pub restart: Vec<ProcessSelector>,
+}
+
+impl Scenario {
+    /// Reads a scenario file. `file_name` is for messages only.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the lines.
+    pub fn parse(file_name: &str, text: &str) -> Result<Self, Vec<ScenarioError>> {
+        yaml::parse(file_name, text)
+    }
+
+    /// Writes the scenario as a file that [`Scenario::parse`] reads as the same scenario.
+    pub fn to_yaml(&self) -> String {
+        yaml::write(self)
+    }
+
+    /// The processes, numbered and named. A pure function, so that everybody agrees on them.
+    pub fn deployment(&self) -> Deployment {
+        Deployment::of(self)
+    }
+}

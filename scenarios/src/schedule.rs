@@ -1,0 +1,69 @@
+//! What happens when: the faults of a scenario and those that a seed draws, as one list.
+
+use models::id::FaultId;
+use models::time::Span;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::scenario::Scenario;
+
+/// Faults by ascending beginning. A replay file holds this, never the profile that it was drawn from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The faults. Their ids stay when one is removed.
+    pub faults: Vec<Timed>,
+}
+
+/// A fault and its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timed {
+    /// Its id within the run.
+    pub id: FaultId,
+    /// Beginning, since the end of the warm-up.
+    pub at: Span,
+    /// How long.
+    pub duration: Span,
+    /// What.
+    pub fault: Fault,
+}
+
+/// A fault as a scenario writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Beginning, since the end of the warm-up.
+    pub at: Span,
+    /// How long.
+    pub duration: Span,
+    /// What.
+    pub fault: Fault,
+}
+
+impl Timed {
+    /// The moment it is over, since the end of the warm-up.
+    pub fn end(&self) -> Span {
+        self.at + self.duration
+    }
+}
+
+impl Schedule {
+    /// The scenario's own faults and those that its chaos profile draws from `seed`.
+    pub fn draw(scenario: &Scenario, seed: u64) -> Self {
+        let mut planned = scenario.faults.clone();
+        if let Some(profile) = &scenario.chaos {
+            planned.extend(profile.draw(scenario, seed));
+        }
+        Self::new(planned)
+    }
+
+    /// Numbers the faults in the order of their beginnings; those that begin together stay in the order given.
+    pub fn new(mut planned: Vec<Planned>) -> Self {
+        planned.sort_by_key(|fault| fault.at);
+        let number = |(index, Planned { at, duration, fault })| Timed { id: FaultId(index as u32), at, duration, fault };
+        Self { faults: planned.into_iter().enumerate().map(number).collect() }
+    }
+
+    /// The moment all faults are over, since the end of the warm-up.
+    pub fn end(&self) -> Span {
+        self.faults.iter().map(Timed::end).max().unwrap_or(Span::ZERO)
+    }
+}

@@ -1,0 +1,311 @@
+//! `schedule:`, `rollback:` and everything that names processes and hosts.
+
+use models::id::TopicPartition;
+use models::id::Topic;
+use models::time::Span;
+
+use super::fields::{Fields, Item, unknown};
+use super::node::Value;
+use super::topology::{ppm, read_netem, signed_span};
+use crate::chaos::{ChaosKind, ChaosProfile};
+use crate::deployment::{Deployment, ProcessKind};
+use crate::fault::{Fault, HostSelector, Place, ProcessSelector, Route};
+use crate::netem::Netem;
+use crate::scenario::{Rollback, Scenario};
+use crate::schedule::Planned;
+use crate::units::{self, show_span};
+
+/// Most faults of a schedule.
+const MAX_FAULTS: u32 = 10_000;
+
+/// The words for kinds of faults.
+const KINDS: &[(&str, Kind)] = &[
+    ("cut", Kind::Cut),
+    ("impair", Kind::Impair),
+    ("flap", Kind::Flap),
+    ("kill", Kind::Kill),
+    ("pause", Kind::Pause),
+    ("host-crash", Kind::HostCrash),
+    ("slow-disk", Kind::SlowDisk),
+    ("stall-disk", Kind::StallDisk),
+    ("fail-disk", Kind::FailDisk),
+    ("fill-disk", Kind::FillDisk),
+    ("clock-jump", Kind::ClockJump),
+    ("clock-drift", Kind::ClockDrift),
+    ("reset-connections", Kind::ResetConnections),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Cut,
+    Impair,
+    Flap,
+    Kill,
+    Pause,
+    HostCrash,
+    SlowDisk,
+    StallDisk,
+    FailDisk,
+    FillDisk,
+    ClockJump,
+    ClockDrift,
+    ResetConnections,
+}
+
+/// What selectors can name.
+pub(super) struct Targets<'a> {
+    scenario: &'a Scenario,
+    deployment: Deployment,
+}
+
+impl<'a> Targets<'a> {
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
+        Self { scenario, deployment: scenario.deployment() }
+    }
+
+    pub(super) fn schedule(&self, item: &Item<'_>) -> (Vec<Planned>, Option<ChaosProfile>) {
+        let mut fields = item.fields();
+        let list = fields.optional("faults");
+        let faults: Vec<Planned> = list.iter().flat_map(Item::list).filter_map(|fault| self.planned(&fault)).collect();
+        let chaos = fields.optional("chaos").map(|chaos| self.chaos(&chaos));
+        if faults.len() > MAX_FAULTS as usize {
+            item.error(format!("more than {MAX_FAULTS} faults"));
+        }
+        fields.finish();
+        (faults, chaos)
+    }
+
+    fn planned(&self, item: &Item<'_>) -> Option<Planned> {
+        let mut fields = item.fields();
+        let at = fields.required_span("at");
+        let duration = fields.required_span("for");
+        let phase = self.scenario.phases.faults;
+        if at + duration > phase {
+            let end = show_span(at + duration);
+            item.error(format!("ends at {end}, after the fault phase of {} (`phases.faults`)", show_span(phase)));
+        }
+        // Without a kind nobody knows which other fields are valid.
+        let kind = fields.required("fault").and_then(|kind| kind.choice(KINDS))?;
+        let fault = self.fault(kind, &mut fields);
+        fields.finish();
+        Some(Planned { at, duration, fault: fault? })
+    }
+
+    fn fault(&self, kind: Kind, fields: &mut Fields<'_>) -> Option<Fault> {
+        Some(match kind {
+            Kind::Cut => Fault::Cut(self.route(fields)),
+            Kind::ResetConnections => Fault::ResetConnections(self.route(fields)),
+            Kind::Impair => {
+                let fault = Fault::Impair { route: self.route(fields), netem: read_netem(fields) };
+                if matches!(&fault, Fault::Impair { netem, .. } if *netem == Netem::default()) {
+                    fields.item().error("impairs nothing; give `delay`, `loss`, `duplicate`, `corrupt`, `reorder`, `rate` or `limit`");
+                }
+                fault
+            }
+            Kind::Flap => {
+                let route = self.route(fields);
+                let mut length = |name| fields.required(name).and_then(|item| item.positive_span()).unwrap_or(Span::MAX);
+                Fault::Flap { route, down: length("down"), up: length("up") }
+            }
+            Kind::Kill => Fault::Kill { process: self.process_field(fields)? },
+            Kind::Pause => Fault::Pause { process: self.process_field(fields)? },
+            Kind::HostCrash => Fault::HostCrash { host: self.host_field(fields)? },
+            Kind::SlowDisk => {
+                let host = self.host_field(fields);
+                let latency = fields.required("latency").and_then(|item| item.positive_span());
+                Fault::SlowDisk { host: host?, latency: latency? }
+            }
+            Kind::StallDisk => Fault::StallDisk { host: self.host_field(fields)? },
+            Kind::FailDisk => Fault::FailDisk { host: self.host_field(fields)? },
+            Kind::FillDisk => {
+                let host = self.host_field(fields);
+                let leave = fields.optional("leave").map_or(Some(0), |item| item.parsed(units::SIZE, units::parse_size));
+                Fault::FillDisk { host: host?, leave: leave? }
+            }
+            Kind::ClockJump => {
+                let host = self.host_field(fields);
+                let by_ns = fields.required("by").and_then(|by| signed_span(&by));
+                Fault::ClockJump { host: host?, by_ns: by_ns? }
+            }
+            Kind::ClockDrift => {
+                let host = self.host_field(fields);
+                let ppm = fields.required("by").and_then(|by| ppm(&by));
+                Fault::ClockDrift { host: host?, ppm: ppm? }
+            }
+        })
+    }
+
+    /// `between: [a, b]`, or `from:` and, unless everybody else is meant, `to:`. Each end may be a list.
+    fn route(&self, fields: &mut Fields<'_>) -> Route {
+        let places = |item: &Item<'_>| item.list().iter().filter_map(|place| self.place(place)).collect::<Vec<_>>();
+        let route = if let Some(between) = fields.optional("between") {
+            let ends = between.list();
+            if ends.len() != 2 {
+                between.error("expected two places, or lists of places");
+            }
+            let mut ends = ends.iter().map(places);
+            Route { from: ends.next().unwrap_or_default(), to: ends.next().unwrap_or_default(), both_ways: true }
+        } else {
+            let from = fields.required("from");
+            let to = fields.optional("to");
+            let both_ways = match fields.optional("direction") {
+                Some(direction) => direction.choice(&[("one-way", false), ("both", true)]).unwrap_or(false),
+                None => false,
+            };
+            Route {
+                from: from.as_ref().map(places).unwrap_or_default(),
+                to: to.as_ref().map(places).unwrap_or_default(),
+                both_ways,
+            }
+        };
+        if fields.item().report.is_clean() && self.hits_nobody(&route) {
+            fields.item().error("joins no two different hosts");
+        }
+        route
+    }
+
+    /// Whether no packet can ever be on the route, roles aside.
+    fn hits_nobody(&self, route: &Route) -> bool {
+        let by_role = |place: &Place| matches!(place, Place::Host(host) if host.fixed(&self.deployment).is_none());
+        let fixed = !route.from.iter().chain(&route.to).any(by_role);
+        fixed && route.pairs(self.scenario, |host| host.fixed(&self.deployment)).is_empty()
+    }
+
+    fn process_field(&self, fields: &mut Fields<'_>) -> Option<ProcessSelector> {
+        fields.required("process").and_then(|item| self.process(&item))
+    }
+
+    fn host_field(&self, fields: &mut Fields<'_>) -> Option<HostSelector> {
+        let item = fields.required("host")?;
+        let text = item.text("a host, or `host-of` a process")?;
+        self.host_word(text).or_else(|| {
+            item.error(self.unknown_place("host", text, false));
+            None
+        })
+    }
+
+    fn place(&self, item: &Item<'_>) -> Option<Place> {
+        let text = item.text("a site, a host, or `host-of` a process")?;
+        let site = self.scenario.topology.site(text).map(Place::Site);
+        site.or_else(|| self.host_word(text).map(Place::Host)).or_else(|| {
+            item.error(self.unknown_place("place", text, true));
+            None
+        })
+    }
+
+    fn host_word(&self, text: &str) -> Option<HostSelector> {
+        match text.strip_prefix("host-of ") {
+            Some(process) => self.process_word(process.trim()).map(HostSelector::Of),
+            None => self.scenario.topology.host(text).map(HostSelector::Host),
+        }
+    }
+
+    fn process(&self, item: &Item<'_>) -> Option<ProcessSelector> {
+        let text = item.text("a process")?;
+        self.process_word(text).or_else(|| {
+            item.error(unknown("process", text, &self.process_words()));
+            None
+        })
+    }
+
+    fn process_word(&self, text: &str) -> Option<ProcessSelector> {
+        match text {
+            "controller" => Some(ProcessSelector::Controller),
+            "zk-leader" => Some(ProcessSelector::ZooKeeperLeader),
+            _ => match text.strip_prefix("leader-of ") {
+                Some(partition) => self.partition(partition.trim()).map(ProcessSelector::LeaderOf),
+                None => {
+                    let id = self.deployment.named(text)?;
+                    Some(match self.deployment.process(id)?.kind {
+                        ProcessKind::Broker { broker } => ProcessSelector::Broker(broker),
+                        ProcessKind::ZooKeeper { sid } => ProcessSelector::ZooKeeper(sid),
+                        _ => ProcessSelector::Process(id),
+                    })
+                }
+            },
+        }
+    }
+
+    fn partition(&self, text: &str) -> Option<TopicPartition> {
+        let (topic, partition) = text.rsplit_once('-')?;
+        let partition = TopicPartition { topic: Topic::parse(topic)?, partition: partition.parse().ok()? };
+        let workload = &self.scenario.workload;
+        (partition.topic.0 < workload.topics && partition.partition < workload.partitions).then_some(partition)
+    }
+
+    fn process_words(&self) -> Vec<&str> {
+        let roles = ["controller", "zk-leader", "leader-of topic-0-0"];
+        self.deployment.processes.iter().map(|process| process.name.as_str()).chain(roles).collect()
+    }
+
+    fn unknown_place(&self, what: &str, text: &str, sites: bool) -> String {
+        if let Some(process) = text.strip_prefix("host-of ") {
+            return unknown("process", process.trim(), &self.process_words());
+        }
+        let topology = &self.scenario.topology;
+        let sites = if sites { topology.sites.as_slice() } else { &[] };
+        let mut words: Vec<&str> = sites.iter().map(String::as_str).collect();
+        words.extend(topology.hosts.iter().map(|host| host.name.as_str()));
+        if self.process_word(text).is_some() {
+            return format!("`{text}` is a process; its host is `host-of {text}`");
+        }
+        unknown(what, text, &words)
+    }
+
+    fn chaos(&self, item: &Item<'_>) -> ChaosProfile {
+        let default = ChaosProfile::default();
+        if matches!(&item.node.value, Value::Scalar(text) if text == "default") {
+            self.check_weights(item, &default);
+            return default;
+        }
+        let mut fields = item.fields();
+        let spans = |item: Item<'_>| item.range(units::SPAN, |text| units::parse_span(text).filter(|span| *span > Span::ZERO));
+        let profile = ChaosProfile {
+            faults: fields
+                .optional("faults")
+                .and_then(|item| {
+                    item.range(&format!("numbers from 0 to {MAX_FAULTS}"), |text| text.parse().ok().filter(|n| *n <= MAX_FAULTS))
+                })
+                .unwrap_or(default.faults),
+            lengths: fields.optional("lengths").and_then(spans).unwrap_or(default.lengths),
+            loss: fields.optional("loss").and_then(|item| item.range(units::SHARE, units::parse_share)).unwrap_or(default.loss),
+            delay: fields.optional("delay").and_then(spans).unwrap_or(default.delay),
+            disk_latency: fields.optional("disk_latency").and_then(spans).unwrap_or(default.disk_latency),
+            weights: fields.optional("weights").map_or(default.weights, |item| read_weights(&item)),
+        };
+        fields.finish();
+        self.check_weights(item, &profile);
+        profile
+    }
+
+    fn check_weights(&self, item: &Item<'_>, profile: &ChaosProfile) {
+        if profile.weights.iter().all(|weight| *weight == 0) {
+            item.error("all weights are 0; at least one kind must be possible");
+        }
+        if self.scenario.topology.sites.len() < 2 {
+            let kinds = ChaosKind::ALL.into_iter().zip(profile.weights);
+            let impossible: Vec<&str> =
+                kinds.filter(|(kind, weight)| kind.needs_wan() && *weight > 0).map(|(kind, _)| kind.word()).collect();
+            if !impossible.is_empty() {
+                item.error(format!("{} need two sites; set their weights to 0", impossible.join(", ")));
+            }
+        }
+    }
+
+    pub(super) fn rollback(&self, item: &Item<'_>) -> Rollback {
+        let mut fields = item.fields();
+        let restart = fields.optional("restart");
+        let restart = restart.iter().flat_map(Item::list).filter_map(|process| self.process(&process)).collect();
+        fields.finish();
+        Rollback { restart }
+    }
+}
+
+/// Kinds that are not named have weight 0.
+fn read_weights(item: &Item<'_>) -> [u32; ChaosKind::ALL.len()] {
+    let mut fields = item.fields();
+    let weights = ChaosKind::ALL
+        .map(|kind| fields.optional(kind.word()).and_then(|weight| weight.integer(0..=1_000_000)).unwrap_or(0));
+    fields.finish();
+    weights
+}

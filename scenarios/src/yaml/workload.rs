@@ -1,0 +1,142 @@
+//! `workload:`.
+
+use models::id::HostId;
+use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
+
+use super::cluster::{apply, host_of};
+use super::fields::{Fields, Item};
+use super::node::Value;
+use crate::cluster::Cluster;
+use crate::topology::Topology;
+use crate::units;
+use crate::workload::{ClientGroup, Workload};
+
+/// Most partitions of a scenario: more than the article's thousand, less than what a run could hold.
+const MAX_PARTITIONS: u32 = 20_000;
+
+pub(super) fn no_workload() -> Workload {
+    Workload {
+        topics: 1,
+        partitions: 1,
+        replication_factor: 1,
+        records_per_second: 0,
+        record_size: 1,
+        admin: HostId(0),
+        producers: Vec::new(),
+        consumers: Vec::new(),
+    }
+}
+
+pub(super) fn read(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Workload {
+    let mut fields = item.fields();
+    let mut workload = Workload {
+        topics: count(&mut fields, "topics", 10_000),
+        partitions: count(&mut fields, "partitions", 10_000),
+        replication_factor: read_replication(&mut fields, cluster),
+        records_per_second: fields.required("records_per_second").and_then(|rate| rate.integer(0..=1_000_000)).unwrap_or(0),
+        record_size: read_size(&mut fields, cluster),
+        ..no_workload()
+    };
+    if u32::from(workload.topics) * u32::from(workload.partitions) > MAX_PARTITIONS {
+        item.error(format!("{} topics of {} partitions are more than {MAX_PARTITIONS} partitions", workload.topics, workload.partitions));
+    }
+    for group in fields.required("producers").iter().flat_map(Item::list) {
+        workload.producers.extend(read_group(&group, topology, |options| read_producer(options)));
+    }
+    for group in fields.required("consumers").iter().flat_map(Item::list) {
+        workload.consumers.extend(read_group(&group, topology, |options| read_consumer(options)));
+    }
+    let first = workload.producers.first().map(|group| group.host).or(workload.consumers.first().map(|group| group.host));
+    workload.admin = match fields.optional("admin") {
+        Some(admin) => host_of(&admin, topology).unwrap_or_default(),
+        None => first.unwrap_or_default(),
+    };
+    if workload.producers.is_empty() && workload.records_per_second > 0 && item.report.is_clean() {
+        item.error(format!("{} records a second need at least one producer", workload.records_per_second));
+    }
+    fields.finish();
+    workload
+}
+
+fn count(fields: &mut Fields<'_>, name: &'static str, most: u16) -> u16 {
+    fields.required(name).and_then(|item| item.integer(1..=most)).unwrap_or(1)
+}
+
+fn read_replication(fields: &mut Fields<'_>, cluster: &Cluster) -> u16 {
+    let Some(item) = fields.required("replication_factor") else { return 1 };
+    let Some(factor) = item.integer(1..=10_000u16) else { return 1 };
+    let brokers = cluster.kafka.brokers.len();
+    if usize::from(factor) > brokers && brokers > 0 {
+        item.error(format!("{factor} replicas need {factor} brokers, but there are {brokers}"));
+    }
+    let least = cluster.kafka.brokers.iter().map(|broker| broker.config.min_insync_replicas).max().unwrap_or(1);
+    if least > u32::from(factor) {
+        item.error(format!("`min.insync.replicas` is {least}: with {factor} replicas no acks=all write could succeed"));
+    }
+    factor
+}
+
+fn read_size(fields: &mut Fields<'_>, cluster: &Cluster) -> u32 {
+    let Some(item) = fields.required("record_size") else { return 1 };
+    let size = item.parsed(units::SIZE, |text| units::parse_size(text).and_then(|size| u32::try_from(size).ok()));
+    let Some(size) = size else { return 1 };
+    let most = cluster.kafka.brokers.iter().map(|broker| broker.config.message_max_bytes).min().unwrap_or(u32::MAX);
+    if size == 0 || size > most {
+        item.error(format!("a record must have 1 to {most} bytes (`message.max.bytes`)"));
+    }
+    size
+}
+
+fn read_group<C: Default>(
+    item: &Item<'_>,
+    topology: &Topology,
+    read_options: impl Fn(&Item<'_>) -> C,
+) -> Option<ClientGroup<C>> {
+    let mut fields = item.fields();
+    let host = fields.required("host").and_then(|host| host_of(&host, topology));
+    let count = fields.optional("count").map_or(Some(1), |count| count.integer(1..=1_000));
+    let config = fields.optional("options").map_or_else(C::default, |options| read_options(&options));
+    fields.finish();
+    Some(ClientGroup { host: host?, count: count?, config })
+}
+
+fn read_consumer(item: &Item<'_>) -> ConsumerConfig {
+    let mut config = ConsumerConfig::default();
+    apply(item, &ConsumerConfig::table(), |name, value| config.set(name, value));
+    config
+}
+
+/// The producer's own checks (`ProducerConfig.postProcessAndValidateIdempotenceConfigs`, `KafkaProducer`).
+fn read_producer(item: &Item<'_>) -> ProducerConfig {
+    let mut config = ProducerConfig::default();
+    apply(item, &ProducerConfig::table(), |name, value| config.set(name, value));
+    let given = |name: &str| matches!(&item.node.value, Value::Map(entries) if entries.iter().any(|(key, _)| key.name == name));
+    if config.enable_idempotence {
+        let conflict = if config.acks != Acks::All {
+            Some("`acks` other than all")
+        } else if config.retries == 0 {
+            Some("`retries` 0")
+        } else if config.max_in_flight_requests_per_connection > 5 {
+            Some("`max.in.flight.requests.per.connection` above 5")
+        } else {
+            None
+        };
+        // KIP-679: a conflicting setting switches the default off silently, but contradicts an explicit `true`.
+        if let Some(conflict) = conflict {
+            if given("enable.idempotence") {
+                item.error(format!("`enable.idempotence` cannot be true with {conflict}"));
+            }
+            config.enable_idempotence = false;
+        }
+    }
+    let least = u64::from(config.linger_ms) + u64::from(config.request_timeout_ms);
+    if u64::from(config.delivery_timeout_ms) < least {
+        if given("delivery.timeout.ms") {
+            let message = format!("must be at least `linger.ms` + `request.timeout.ms`, {least}");
+            item.error(format!("`delivery.timeout.ms` is {}; it {message}", config.delivery_timeout_ms));
+        } else {
+            config.delivery_timeout_ms = u32::try_from(least).unwrap_or(u32::MAX);
+        }
+    }
+    config
+}

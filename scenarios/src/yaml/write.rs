@@ -1,0 +1,425 @@
+//! Printing a scenario as a file that reads back as the same scenario. What has its default is left out.
+
+use std::fmt::Write as _;
+
+use models::defect::{Defect, Defects, KAFKA_VERSIONS, ZOOKEEPER_VERSIONS};
+use models::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig};
+use models::options::OptionInfo;
+use models::time::Span;
+use models::zk::config::ZooKeeperConfig;
+
+use super::root::DEFAULT_RESTART;
+use crate::chaos::{ChaosKind, ChaosProfile};
+use crate::cluster::{Cluster, version_defects};
+use crate::expect::{Bound, Expect, Gauge};
+use crate::fault::{Fault, Names, Place, Route};
+use crate::netem::{Correlated, Distribution, Loss, Netem};
+use crate::scenario::{Phases, Restart, Scenario, Tcp};
+use crate::topology::{Clock, Disk, Topology};
+use crate::units::{Share, show_rate, show_signed_span, show_size, show_span};
+use crate::workload::{ClientGroup, Workload};
+
+/// Prints `scenario`.
+pub(crate) fn write(scenario: &Scenario) -> String {
+    let mut out = Text::default();
+    out.field("name", &scenario.name);
+    if !scenario.description.is_empty() {
+        out.field("description", quoted(&scenario.description));
+    }
+    out.map("topology", |out| topology(out, &scenario.topology));
+    out.map("cluster", |out| cluster(out, &scenario.cluster, &scenario.topology));
+    out.map("workload", |out| workload(out, &scenario.workload, &scenario.topology));
+    if scenario.supervisor != DEFAULT_RESTART {
+        let restart = match scenario.supervisor {
+            Restart::After(span) => show_span(span),
+            Restart::Never => "never".to_owned(),
+        };
+        out.field("supervisor", format!("{{restart: {restart}}}"));
+    }
+    tcp(&mut out, &scenario.tcp);
+    phases(&mut out, &scenario.phases);
+    out.map("schedule", |out| schedule(out, scenario));
+    out.map("expect", |out| expect(out, &scenario.expect));
+    if !scenario.rollback.restart.is_empty() {
+        let deployment = scenario.deployment();
+        let names = Names { scenario, deployment: &deployment };
+        let words = scenario.rollback.restart.iter().map(|process| names.process(*process));
+        out.field("rollback", format!("{{restart: [{}]}}", words.collect::<Vec<_>>().join(", ")));
+    }
+    out.text
+}
+
+/// Indented lines.
+#[derive(Default)]
+struct Text {
+    text: String,
+    depth: usize,
+}
+
+impl Text {
+    fn line(&mut self, line: impl std::fmt::Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{:width$}{line}", "", width = 2 * self.depth);
+    }
+
+    fn field(&mut self, name: impl std::fmt::Display, value: impl std::fmt::Display) {
+        self.line(format_args!("{name}: {value}"));
+    }
+
+    /// A nested map, left out if it would be empty.
+    fn map(&mut self, name: impl std::fmt::Display, body: impl FnOnce(&mut Self)) {
+        let start = self.text.len();
+        self.line(format_args!("{name}:"));
+        let head = self.text.len();
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+        if self.text.len() == head {
+            self.text.truncate(start);
+        }
+    }
+}
+
+/// A scalar in double quotes.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            // Everything that YAML does not print, or that ends a line in it.
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') => {
+                let _ = write!(out, "\\U{:08x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A scalar, quoted where it must be.
+fn scalar(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let simple = text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(plain) && text != "null";
+    if simple { text.to_owned() } else { quoted(text) }
+}
+
+/// `{a: x, b: y}`.
+fn inline(fields: &[(&str, String)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    format!("{{{}}}", fields.join(", "))
+}
+
+fn topology(out: &mut Text, topology: &Topology) {
+    let sites: Vec<String> = topology.sites.iter().map(|site| scalar(site)).collect();
+    out.field("sites", format!("[{}]", sites.join(", ")));
+    out.map("hosts", |out| {
+        for host in &topology.hosts {
+            let mut fields = vec![("site", scalar(topology.site_name(host.site)))];
+            fields.extend((host.disk != Disk::default()).then(|| ("disk", disk(&host.disk))));
+            fields.extend((host.clock != Clock::default()).then(|| {
+                let drift = format!("{}ppm", host.clock.drift_ppm);
+                ("clock", inline(&[("offset", show_signed_span(host.clock.offset_ns)), ("drift", drift)]))
+            }));
+            out.field(scalar(&host.name), inline(&fields));
+        }
+    });
+    if topology.lan != Netem::delay(Topology::LAN_DELAY) {
+        out.field("lan", inline(&netem(&topology.lan)));
+    }
+    if topology.loopback != Netem::delay(Topology::LOOPBACK_DELAY) {
+        out.field("loopback", inline(&netem(&topology.loopback)));
+    }
+    out.map("links", |out| {
+        for link in &topology.links {
+            let name = |site| scalar(topology.site_name(site));
+            let mut fields = vec![("from", name(link.from)), ("to", name(link.to))];
+            fields.extend(netem(&link.netem));
+            out.line(format_args!("- {}", inline(&fields)));
+        }
+    });
+}
+
+fn disk(disk: &Disk) -> String {
+    inline(&[
+        ("fsync", show_span(disk.fsync)),
+        ("fsync_jitter", show_span(disk.fsync_jitter)),
+        ("read", show_span(disk.read)),
+        ("bandwidth", show_size(disk.bandwidth)),
+        ("capacity", show_size(disk.capacity)),
+    ])
+}
+
+fn netem(netem: &Netem) -> Vec<(&'static str, String)> {
+    let mut fields = Vec::new();
+    let mut add = |given: bool, name, value: String| fields.extend(given.then_some((name, value)));
+    add(netem.delay != Span::ZERO, "delay", show_span(netem.delay));
+    add(netem.jitter != Span::ZERO, "jitter", show_span(netem.jitter));
+    add(netem.correlation != Share::NONE, "correlation", netem.correlation.to_string());
+    add(netem.distribution != Distribution::Uniform, "distribution", netem.distribution.word().to_owned());
+    add(netem.loss != Loss::default(), "loss", loss(netem.loss));
+    for (name, value) in [("duplicate", netem.duplicate), ("corrupt", netem.corrupt), ("reorder", netem.reorder)] {
+        add(value != Correlated::default(), name, correlated(value));
+    }
+    add(netem.gap != 0, "gap", netem.gap.to_string());
+    fields.extend(netem.rate.map(|rate| ("rate", show_rate(rate))));
+    fields.extend(netem.limit.map(|limit| ("limit", limit.to_string())));
+    fields
+}
+
+fn correlated(value: Correlated) -> String {
+    match value.correlation {
+        Share::NONE => value.share.to_string(),
+        correlation => inline(&[("share", value.share.to_string()), ("correlation", correlation.to_string())]),
+    }
+}
+
+fn loss(loss: Loss) -> String {
+    let shares = |fields: &[(&'static str, Share)]| {
+        inline(&fields.iter().map(|(name, share)| (*name, share.to_string())).collect::<Vec<_>>())
+    };
+    match loss {
+        Loss::Random(value) => correlated(value),
+        Loss::State { p13, p31, p32, p23, p14 } => {
+            let state = shares(&[("p13", p13), ("p31", p31), ("p32", p32), ("p23", p23), ("p14", p14)]);
+            inline(&[("state", state)])
+        }
+        Loss::GilbertElliott { p, r, one_minus_h, one_minus_k } => {
+            inline(&[("gemodel", shares(&[("p", p), ("r", r), ("1-h", one_minus_h), ("1-k", one_minus_k)]))])
+        }
+    }
+}
+
+fn cluster(out: &mut Text, cluster: &Cluster, topology: &Topology) {
+    let host = |host| scalar(topology.host_name(host));
+    out.map("zookeeper", |out| {
+        let zookeeper = &cluster.zookeeper;
+        version(out, ZOOKEEPER_VERSIONS, &zookeeper.version, zookeeper.defects);
+        options(out, changed(&zookeeper.config.values(), &ZooKeeperConfig::table()));
+        out.map("servers", |out| {
+            for server in &zookeeper.servers {
+                out.field(server.sid, inline(&[("host", host(server.host))]));
+            }
+        });
+    });
+    out.map("kafka", |out| {
+        let kafka = &cluster.kafka;
+        version(out, KAFKA_VERSIONS, &kafka.version, kafka.defects);
+        let table = BrokerConfig::table();
+        let own = |config: &BrokerConfig| {
+            let mut values = changed(&config.values(), &table);
+            values.retain(|(name, _)| *name != "broker.id");
+            values
+        };
+        // What all brokers have is written once.
+        let mut common = kafka.brokers.first().map(|broker| own(&broker.config)).unwrap_or_default();
+        for broker in &kafka.brokers {
+            let values = own(&broker.config);
+            common.retain(|value| values.contains(value));
+        }
+        options(out, common.clone());
+        let all: Vec<_> = cluster.zookeeper.servers.iter().map(|server| server.sid).collect();
+        out.map("brokers", |out| {
+            for broker in &kafka.brokers {
+                out.map(broker.id, |out| {
+                    out.field("host", host(broker.host));
+                    if broker.zookeeper_connect != all {
+                        let sids: Vec<String> = broker.zookeeper_connect.iter().map(ToString::to_string).collect();
+                        out.field("zookeeper.connect", format!("[{}]", sids.join(", ")));
+                    }
+                    options(out, own(&broker.config).into_iter().filter(|value| !common.contains(value)).collect());
+                });
+            }
+        });
+    });
+}
+
+fn version(out: &mut Text, table: &[(&str, &[Defect])], version: &str, defects: Defects) {
+    out.field("version", scalar(version));
+    let implied = version_defects(table, version).unwrap_or_default();
+    let extra: Vec<&str> = defects.iter().filter(|defect| !implied.has(*defect)).map(Defect::word).collect();
+    if !extra.is_empty() {
+        out.field("defects", format!("[{}]", extra.join(", ")));
+    }
+}
+
+/// The options that do not have their default.
+fn changed(values: &[(&'static str, String)], table: &[OptionInfo]) -> Vec<(&'static str, String)> {
+    let is_default = |(name, value): &&(&str, String)| {
+        table.iter().any(|option| option.name == *name && option.default == *value)
+    };
+    values.iter().filter(|value| !is_default(value)).cloned().collect()
+}
+
+fn options(out: &mut Text, values: Vec<(&'static str, String)>) {
+    out.map("options", |out| {
+        for (name, value) in values {
+            out.field(name, scalar(&value));
+        }
+    });
+}
+
+fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
+    out.field("topics", workload.topics);
+    out.field("partitions", workload.partitions);
+    out.field("replication_factor", workload.replication_factor);
+    out.field("records_per_second", workload.records_per_second);
+    out.field("record_size", show_size(workload.record_size.into()));
+    out.field("admin", scalar(topology.host_name(workload.admin)));
+    let table = ProducerConfig::table();
+    clients(out, "producers", &workload.producers, topology, |config| {
+        let mut values = changed(&config.values(), &table);
+        // Left out, it would follow from `acks` instead.
+        let idempotence = ("enable.idempotence", config.enable_idempotence.to_string());
+        values.retain(|(name, _)| *name != idempotence.0);
+        values.extend((!config.enable_idempotence).then_some(idempotence));
+        values
+    });
+    let table = ConsumerConfig::table();
+    clients(out, "consumers", &workload.consumers, topology, |config| changed(&config.values(), &table));
+}
+
+fn clients<C>(
+    out: &mut Text,
+    name: &str,
+    groups: &[ClientGroup<C>],
+    topology: &Topology,
+    values: impl Fn(&C) -> Vec<(&'static str, String)>,
+) {
+    if groups.is_empty() {
+        out.field(name, "[]");
+    }
+    out.map(name, |out| {
+        for group in groups {
+            out.field("- host", scalar(topology.host_name(group.host)));
+            out.depth += 1;
+            out.field("count", group.count);
+            options(out, values(&group.config));
+            out.depth -= 1;
+        }
+    });
+}
+
+fn tcp(out: &mut Text, tcp: &Tcp) {
+    let default = Tcp::default();
+    if *tcp != default {
+        out.map("tcp", |out| {
+            out.field("rto_min", show_span(tcp.rto_min));
+            out.field("rto_max", show_span(tcp.rto_max));
+            out.field("rto_initial", show_span(tcp.rto_initial));
+            out.field("retries2", tcp.retries2);
+            out.field("syn_retries", tcp.syn_retries);
+        });
+    }
+}
+
+fn phases(out: &mut Text, phases: &Phases) {
+    out.map("phases", |out| {
+        out.field("warm_up", show_span(phases.warm_up));
+        out.field("faults", show_span(phases.faults));
+        out.field("quiet_hold", show_span(phases.quiet_hold));
+        if let Some(limit) = phases.quiet_limit {
+            out.field("quiet_limit", show_span(limit));
+        }
+    });
+}
+
+fn schedule(out: &mut Text, scenario: &Scenario) {
+    let deployment = scenario.deployment();
+    let names = Names { scenario, deployment: &deployment };
+    out.map("faults", |out| {
+        for planned in &scenario.faults {
+            let mut fields = vec![("at", show_span(planned.at)), ("for", show_span(planned.duration))];
+            fields.extend(fault(&planned.fault, &names));
+            out.line(format_args!("- {}", inline(&fields)));
+        }
+    });
+    if let Some(profile) = &scenario.chaos {
+        out.map("chaos", |out| chaos(out, profile));
+    }
+}
+
+fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
+    let word = |word: &str| ("fault", word.to_owned());
+    let host = |host| ("host", scalar(&names.host(host)));
+    let process = |process| ("process", scalar(&names.process(process)));
+    let with_route = |kind, route: &Route, more: Vec<(&'static str, String)>| {
+        let mut fields = vec![word(kind)];
+        fields.extend(self::route(route, names));
+        fields.extend(more);
+        fields
+    };
+    match fault {
+        Fault::Cut(route) => with_route("cut", route, Vec::new()),
+        Fault::ResetConnections(route) => with_route("reset-connections", route, Vec::new()),
+        Fault::Impair { route, netem } => with_route("impair", route, self::netem(netem)),
+        Fault::Flap { route, down, up } => {
+            with_route("flap", route, vec![("down", show_span(*down)), ("up", show_span(*up))])
+        }
+        Fault::Kill { process: p } => vec![word("kill"), process(*p)],
+        Fault::Pause { process: p } => vec![word("pause"), process(*p)],
+        Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],
+        Fault::SlowDisk { host: h, latency } => vec![word("slow-disk"), host(*h), ("latency", show_span(*latency))],
+        Fault::StallDisk { host: h } => vec![word("stall-disk"), host(*h)],
+        Fault::FailDisk { host: h } => vec![word("fail-disk"), host(*h)],
+        Fault::FillDisk { host: h, leave } => vec![word("fill-disk"), host(*h), ("leave", show_size(*leave))],
+        Fault::ClockJump { host: h, by_ns } => vec![word("clock-jump"), host(*h), ("by", show_signed_span(*by_ns))],
+        Fault::ClockDrift { host: h, ppm } => vec![word("clock-drift"), host(*h), ("by", format!("{ppm}ppm"))],
+    }
+}
+
+fn route(route: &Route, names: &Names<'_>) -> Vec<(&'static str, String)> {
+    let places = |places: &[Place]| {
+        let words: Vec<String> = places.iter().map(|place| scalar(&names.place(*place))).collect();
+        if let [word] = words.as_slice() { word.clone() } else { format!("[{}]", words.join(", ")) }
+    };
+    let mut fields = vec![("from", places(&route.from))];
+    if !route.to.is_empty() {
+        fields.push(("to", places(&route.to)));
+    }
+    if route.both_ways {
+        fields.push(("direction", "both".to_owned()));
+    }
+    fields
+}
+
+fn chaos(out: &mut Text, profile: &ChaosProfile) {
+    let spans = |(low, high)| format!("{}..{}", show_span(low), show_span(high));
+    out.field("faults", format!("{}..{}", profile.faults.0, profile.faults.1));
+    out.field("lengths", spans(profile.lengths));
+    out.field("loss", format!("{}..{}", profile.loss.0, profile.loss.1));
+    out.field("delay", spans(profile.delay));
+    out.field("disk_latency", spans(profile.disk_latency));
+    let weights: Vec<(&str, String)> = ChaosKind::ALL
+        .into_iter()
+        .zip(profile.weights)
+        .filter(|(_, weight)| *weight > 0)
+        .map(|(kind, weight)| (kind.word(), weight.to_string()))
+        .collect();
+    out.field("weights", inline(&weights));
+}
+
+fn expect(out: &mut Text, expect: &Expect) {
+    if let Some(losses) = expect.permitted_losses {
+        out.field("permitted_losses", losses);
+    }
+    let bound = |bound: Bound, unit| {
+        let text = bound.text(unit);
+        if text.starts_with(['<', '>']) { quoted(&text) } else { text }
+    };
+    let gauges = |out: &mut Text, name: &str, gauges: &[(Gauge, Bound)]| {
+        out.map(name, |out| {
+            for (gauge, value) in gauges {
+                out.field(gauge, bound(*value, gauge.unit()));
+            }
+        });
+    };
+    gauges(out, "steady_state", &expect.steady_state);
+    gauges(out, "throughout", &expect.throughout);
+    gauges(out, "at_end", &expect.at_end);
+    for (total, value) in &expect.totals {
+        out.field(total, bound(*value, total.unit()));
+    }
+}
