@@ -1,0 +1,155 @@
+//! What the judge is told of a deployment before it sees the first observation.
+
+use crate::id::{BrokerId, HostId, ProcessId, Sid, TopicPartition};
+use crate::kafka::config::Acks;
+use crate::time::{Instant, Span};
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessKind {
+    /// A ZooKeeper server.
+    ZooKeeper(Sid),
+    /// A broker.
+    Broker(BrokerId),
+    /// A producer.
+    Producer,
+    /// A consumer.
+    Consumer,
+    /// The admin client.
+    Admin,
+}
+
+/// A process of the deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessFacts {
+    /// What it is.
+    pub kind: ProcessKind,
+    /// Where it runs.
+    pub host: HostId,
+    /// Whether the scenario wants it running when the faults are over.
+    pub wanted: bool,
+}
+
+/// A partition of the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionFacts {
+    /// Which.
+    pub partition: TopicPartition,
+    /// How many replicas it has.
+    pub replication_factor: u32,
+}
+
+/// The settings that decide what is promised, and how long recovery may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Every process, by [`ProcessId`].
+    pub processes: Vec<ProcessFacts>,
+    /// The partitions to judge; observations of others are passed over.
+    pub partitions: Vec<PartitionFacts>,
+    /// `min.insync.replicas`.
+    pub min_isr: u32,
+    /// `unclean.leader.election.enable`.
+    pub unclean_election: bool,
+    /// `replica.lag.time.max.ms`.
+    pub replica_lag: Span,
+    /// The negotiated ZooKeeper session timeout of the brokers.
+    pub session_timeout: Span,
+    /// `tickTime`.
+    pub tick: Span,
+    /// `initLimit`, in ticks.
+    pub init_limit: u32,
+    /// `syncLimit`, in ticks.
+    pub sync_limit: u32,
+    /// What the producers ask for.
+    pub acks: Acks,
+    /// `enable.idempotence`.
+    pub idempotence: bool,
+    /// The longest time between two sends to one partition while all is well.
+    pub produce_interval: Span,
+    /// Whether the workload keeps asking the controller for something that makes it write to ZooKeeper. Without such a
+    /// probe, "has acted since" cannot be demanded of a controller, nor "a write succeeded" of ZooKeeper.
+    pub controller_probe: bool,
+    /// When start-up is over: coverage and controller counts begin.
+    pub start: Instant,
+}
+
+/// Dense numbers for brokers, servers and partitions.
+#[derive(Clone, Debug)]
+pub(super) struct Roster {
+    pub(super) facts: Facts,
+    /// Brokers in the order of their processes.
+    pub(super) brokers: Vec<(BrokerId, ProcessId)>,
+    /// ZooKeeper servers in the order of their processes.
+    pub(super) servers: Vec<(Sid, ProcessId)>,
+    /// Per process its number among brokers or servers.
+    numbers: Vec<Option<u16>>,
+    /// Per topic and partition number the dense number.
+    partitions: Vec<Vec<Option<u16>>>,
+}
+
+impl Roster {
+    pub(super) fn new(facts: Facts) -> Self {
+        let (mut brokers, mut servers) = (Vec::new(), Vec::new());
+        let mut numbers = Vec::with_capacity(facts.processes.len());
+        for (index, process) in facts.processes.iter().enumerate() {
+            let id = ProcessId(index as u16);
+            numbers.push(match process.kind {
+                ProcessKind::Broker(broker) => {
+                    brokers.push((broker, id));
+                    Some(brokers.len() as u16 - 1)
+                }
+                ProcessKind::ZooKeeper(sid) => {
+                    servers.push((sid, id));
+                    Some(servers.len() as u16 - 1)
+                }
+                ProcessKind::Producer | ProcessKind::Consumer | ProcessKind::Admin => None,
+            });
+        }
+        let mut partitions: Vec<Vec<Option<u16>>> = Vec::new();
+        for (index, PartitionFacts { partition, .. }) in facts.partitions.iter().enumerate() {
+            let (topic, number) = (usize::from(partition.topic.0), usize::from(partition.partition));
+            partitions.resize_with(partitions.len().max(topic + 1), Vec::new);
+            let numbers = &mut partitions[topic];
+            numbers.resize(numbers.len().max(number + 1), None);
+            numbers[number] = Some(index as u16);
+        }
+        Self { facts, brokers, servers, numbers, partitions }
+    }
+
+    /// The number of the broker that runs as `process`.
+    pub(super) fn broker(&self, process: ProcessId) -> Option<usize> {
+        let index = usize::from(process.0);
+        matches!(self.facts.processes.get(index)?.kind, ProcessKind::Broker(_))
+            .then(|| self.numbers[index])?
+            .map(usize::from)
+    }
+
+    /// The number of the ZooKeeper server that runs as `process`.
+    pub(super) fn server(&self, process: ProcessId) -> Option<usize> {
+        let index = usize::from(process.0);
+        matches!(self.facts.processes.get(index)?.kind, ProcessKind::ZooKeeper(_))
+            .then(|| self.numbers[index])?
+            .map(usize::from)
+    }
+
+    /// The number of the broker with this id. There are few: a scan beats a map.
+    pub(super) fn broker_number(&self, id: BrokerId) -> Option<usize> {
+        self.brokers.iter().position(|(broker, _)| *broker == id)
+    }
+
+    /// The number of a partition.
+    pub(super) fn partition(&self, partition: TopicPartition) -> Option<usize> {
+        let numbers = self.partitions.get(usize::from(partition.topic.0))?;
+        numbers.get(usize::from(partition.partition)).copied().flatten().map(usize::from)
+    }
+
+    /// The name of partition number `index`.
+    pub(super) fn name(&self, index: usize) -> TopicPartition {
+        self.facts.partitions[index].partition
+    }
+
+    /// Whether the scenario wants `process` running in the end.
+    pub(super) fn wanted(&self, process: ProcessId) -> bool {
+        self.facts.processes.get(usize::from(process.0)).is_some_and(|process| process.wanted)
+    }
+}

@@ -1,0 +1,42 @@
+//! L-PRODUCE: every partition acknowledges writes. The workload sends to each at a known pace; a partition that has not
+//! acknowledged for three times that long waits.
+
+use super::views::Views;
+use crate::time::Instant;
+
+pub(super) const SOURCE: &str = "own; Vanlightly/kafka-tlaplus, EventuallyWriteIsAcceptedOrRejected";
+
+/// When each partition acknowledged last.
+#[derive(Clone, Debug)]
+pub(super) struct Produce {
+    acknowledged: Vec<Option<Instant>>,
+    quiet: Option<Instant>,
+}
+
+impl Produce {
+    pub(super) fn new(partitions: usize) -> Self {
+        Self { acknowledged: vec![None; partitions], quiet: None }
+    }
+
+    pub(super) fn on_ack(&mut self, partition: usize, at: Instant) {
+        self.acknowledged[partition] = Some(at);
+    }
+
+    pub(super) fn quiet_begins(&mut self, at: Instant) {
+        self.quiet = Some(at);
+    }
+
+    /// What is waited for, since when: the last acknowledgement.
+    pub(super) fn oldest(&self, views: Views<'_>) -> Option<(Instant, String)> {
+        let patience = views.roster.facts.produce_interval * INTERVALS;
+        let is_late = |last: Instant| Some(last) < self.quiet || views.at - last > patience;
+        let late = self.acknowledged.iter().map(|last| last.unwrap_or(Instant::ZERO)).enumerate();
+        let late = late.filter(|(_, last)| is_late(*last)).map(|(partition, last)| (last, partition));
+        let (since, partition) = late.min()?;
+        let name = views.roster.name(partition);
+        let state = views.partition_state(partition);
+        Some((since, format!("producers wait for an acknowledgement of {name}: {state}")))
+    }
+}
+
+const INTERVALS: u64 = 3; // One send may meet a leader change, and a batch may linger.

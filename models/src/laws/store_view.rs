@@ -1,0 +1,143 @@
+//! What ZooKeeper's committed transactions mean to Kafka: partition states, registrations, the controller and its epoch.
+
+use std::sync::Arc;
+
+use super::facts::Roster;
+use crate::id::{BrokerId, SessionId, Zxid};
+use crate::kafka::protocol::LeaderAndIsr;
+use crate::kafka::znode::{self, ControllerZnode, PartitionStateZnode};
+use crate::zk::protocol::{Txn, TxnBody};
+
+/// Something that Kafka's part of the store says now and did not say before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoreEvent {
+    /// A partition's state changed.
+    PartitionState { partition: usize, before: Option<LeaderAndIsr>, now: LeaderAndIsr },
+    /// A broker's node appeared or went; it is given by its number.
+    Registration { broker: usize },
+    /// `/controller` changed.
+    Controller,
+    /// `/controller_epoch` changed.
+    ControllerEpoch,
+    /// An ephemeral node was created for a session that had ended before.
+    OrphanCreated { path: Arc<str>, session: SessionId, zxid: Zxid },
+}
+
+/// Kafka's part of the store, by committed transactions.
+#[derive(Clone, Debug)]
+pub(super) struct StoreView {
+    partitions: Vec<Option<LeaderAndIsr>>,
+    /// Per broker number the czxid of its node.
+    registered: Vec<Option<Zxid>>,
+    controller: Option<BrokerId>,
+    /// Every controller epoch with the transaction that stored it, oldest first.
+    controller_epochs: Vec<(Zxid, i32)>,
+    /// Sessions that have ended, in order of their ids.
+    ended: Vec<SessionId>,
+}
+
+impl StoreView {
+    pub(super) fn new(roster: &Roster) -> Self {
+        Self {
+            partitions: vec![None; roster.facts.partitions.len()],
+            registered: vec![None; roster.brokers.len()],
+            controller: None,
+            controller_epochs: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// The stored state of a partition.
+    pub(super) fn partition(&self, partition: usize) -> Option<&LeaderAndIsr> {
+        self.partitions[partition].as_ref()
+    }
+
+    /// The broker epoch under which a broker is registered.
+    pub(super) fn broker_epoch(&self, broker: usize) -> Option<i64> {
+        self.registered[broker].map(|czxid| czxid.0 as i64)
+    }
+
+    /// Whom `/controller` names.
+    pub(super) fn controller(&self) -> Option<BrokerId> {
+        self.controller
+    }
+
+    /// The controller epoch that was stored before transaction `zxid`.
+    pub(super) fn controller_epoch_before(&self, zxid: Zxid) -> Option<i32> {
+        self.controller_epochs.iter().rev().find(|(at, _)| *at < zxid).map(|(_, epoch)| *epoch)
+    }
+
+    /// Applies the next committed transaction; what it means is pushed on `out`.
+    pub(super) fn apply(&mut self, txn: &Txn, roster: &Roster, out: &mut Vec<StoreEvent>) {
+        self.apply_body(&txn.body, txn, roster, out);
+    }
+
+    fn apply_body(&mut self, body: &TxnBody, txn: &Txn, roster: &Roster, out: &mut Vec<StoreEvent>) {
+        match body {
+            TxnBody::Create { path, data, ephemeral, .. } => {
+                if *ephemeral && self.ended.binary_search(&txn.session).is_ok() {
+                    let event =
+                        StoreEvent::OrphanCreated { path: Arc::clone(path), session: txn.session, zxid: txn.zxid };
+                    out.push(event);
+                }
+                if let Some(broker) = znode::parse_broker_path(path).and_then(|id| roster.broker_number(id)) {
+                    self.registered[broker] = Some(txn.zxid);
+                    out.push(StoreEvent::Registration { broker });
+                }
+                self.written(path, data, 0, txn.zxid, roster, out);
+            }
+            TxnBody::SetData { path, data, version } => self.written(path, data, *version, txn.zxid, roster, out),
+            TxnBody::Delete { path } => self.deleted(path, roster, out),
+            TxnBody::CloseSession { ephemerals } => {
+                if let Err(index) = self.ended.binary_search(&txn.session) {
+                    self.ended.insert(index, txn.session);
+                }
+                for path in ephemerals {
+                    self.deleted(path, roster, out);
+                }
+            }
+            TxnBody::Multi(bodies) => {
+                for body in bodies {
+                    self.apply_body(body, txn, roster, out);
+                }
+            }
+            TxnBody::CreateSession { .. } | TxnBody::Check { .. } | TxnBody::Error { .. } => {}
+        }
+    }
+
+    fn written(
+        &mut self,
+        path: &str,
+        data: &str,
+        version: i32,
+        zxid: Zxid,
+        roster: &Roster,
+        out: &mut Vec<StoreEvent>,
+    ) {
+        if path == znode::CONTROLLER {
+            self.controller = znode::decode::<ControllerZnode>(data).map(|node| BrokerId(node.brokerid));
+            out.push(StoreEvent::Controller);
+        } else if path == znode::CONTROLLER_EPOCH {
+            if let Ok(epoch) = data.trim().parse() {
+                self.controller_epochs.push((zxid, epoch));
+                out.push(StoreEvent::ControllerEpoch);
+            }
+        } else if let Some(partition) = znode::parse_partition_state_path(path).and_then(|tp| roster.partition(tp))
+            && let Some(content) = znode::decode::<PartitionStateZnode>(data)
+        {
+            let now = content.state(version);
+            let before = self.partitions[partition].replace(now.clone());
+            out.push(StoreEvent::PartitionState { partition, before, now });
+        }
+    }
+
+    fn deleted(&mut self, path: &str, roster: &Roster, out: &mut Vec<StoreEvent>) {
+        if path == znode::CONTROLLER {
+            self.controller = None;
+            out.push(StoreEvent::Controller);
+        } else if let Some(broker) = znode::parse_broker_path(path).and_then(|id| roster.broker_number(id)) {
+            self.registered[broker] = None;
+            out.push(StoreEvent::Registration { broker });
+        }
+    }
+}
