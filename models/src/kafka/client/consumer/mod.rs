@@ -195,7 +195,7 @@ impl Consumer {
                     let error = answer.map_or(ErrorCode::UnknownServerError, |answer| answer.error);
                     match answer.filter(|_| error == ErrorCode::None) {
                         Some(answer) => {
-                            self.on_epoch_end(ctx, index, answer.end.map(|end| (end.epoch, end.end_offset)))
+                            self.on_epoch_end(ctx, index, answer.end.map(|end| (end.epoch, end.end_offset)));
                         }
                         None => self.on_error(ctx, index, error),
                     }
