@@ -1,5 +1,35 @@
-//! client
+//! The Java clients of Kafka 3.6: a producer, a consumer with assigned partitions, and the part of the admin client that
+//! sets a workload up. They share the network client and the metadata. Read [`network`](self) first, then the producer.
+//!
+//! Clients have no disk: a crash takes everything but the numbering of values, which belongs to the workload.
 
-/// What its timers carry.
+mod admin;
+mod alarm;
+mod consumer;
+mod errors;
+mod metadata;
+mod network;
+mod producer;
+#[cfg(test)]
+mod tests;
+
+pub use admin::{AdminClient, AdminSpec};
+pub use consumer::{Consumer, ConsumerSpec};
+pub use producer::{Producer, ProducerSpec};
+
+/// What a client's timers carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ClientTimer {}
+pub enum ClientTimer {
+    /// The application acts: it begins, or hands the next record over.
+    Application,
+    /// Metadata may or must be refreshed.
+    Metadata,
+    /// `linger.ms` or a back-off of some partition is over.
+    Ready,
+    /// The oldest batch may have reached `delivery.timeout.ms`.
+    Delivery,
+    /// `max.block.ms` of the blocked `send()` is over.
+    MaxBlock,
+    /// InitProducerId may be asked again; for the admin client, its next attempt.
+    Retry,
+}

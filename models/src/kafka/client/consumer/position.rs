@@ -1,0 +1,119 @@
+//! `SubscriptionState`: one partition's position and what has to happen before it can be read on from there.
+
+use super::{ErrorCode, FetchedPartition, Instant, Observation, OffsetSpec, ValueId};
+use crate::id::BrokerId;
+use crate::kafka::config::{ConsumerConfig, OffsetReset};
+use crate::world::Ctx;
+
+/// What a partition waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    /// A position: its old one, if it had any, is invalid.
+    Reset {
+        /// Where it is to go.
+        at: OffsetSpec,
+        /// Where it was.
+        from: Option<u64>,
+    },
+    /// The leader's word that its position still exists.
+    Validate,
+    /// Records.
+    Fetch,
+    /// Nothing: its position is invalid and nobody says where to go.
+    Halted,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct PartitionState {
+    pub(super) phase: Phase,
+    /// The next offset to read.
+    pub(super) offset: Option<u64>,
+    /// The leader epoch of the last record read.
+    pub(super) offset_epoch: Option<i32>,
+    /// The leader epoch under which the position is valid.
+    validated_epoch: Option<i32>,
+    /// The broker in whose lists it stands.
+    pub(super) home: Option<BrokerId>,
+    /// The end of its back-off.
+    pub(super) waits_until: Option<Instant>,
+    reported_end: Option<u64>,
+}
+
+impl Default for PartitionState {
+    /// It wants to begin at the beginning.
+    fn default() -> Self {
+        Self {
+            phase: Phase::Reset { at: OffsetSpec::Earliest, from: None },
+            offset: None,
+            offset_epoch: None,
+            validated_epoch: None,
+            home: None,
+            waits_until: None,
+            reported_end: None,
+        }
+    }
+}
+
+impl PartitionState {
+    /// Goes to an offset that a leader named.
+    pub(super) fn seek(&mut self, offset: u64, epoch: Option<i32>) {
+        self.offset = Some(offset);
+        self.offset_epoch = epoch;
+        self.phase = Phase::Fetch;
+    }
+
+    /// The leader epoch is `epoch` now. A position whose record's epoch is unknown cannot be validated.
+    pub(super) fn enter_epoch(&mut self, epoch: i32) {
+        let changed = self.validated_epoch.is_some_and(|validated| validated != epoch);
+        self.validated_epoch = Some(epoch);
+        if changed && self.phase == Phase::Fetch && self.offset_epoch.is_some() {
+            self.phase = Phase::Validate;
+        }
+    }
+
+    /// Takes records and the end of the log from a fetch's answer: reports a poll for each run of consecutive offsets.
+    pub(super) fn take(&mut self, ctx: &mut Ctx<'_>, replica: BrokerId, fetched: &FetchedPartition) {
+        debug_assert_eq!(fetched.error, ErrorCode::None);
+        let Some(mut position) = self.offset else { return };
+        let partition = fetched.partition;
+        let (mut base_offset, mut run) = (position, Vec::<ValueId>::new());
+        for batch in fetched.records.iter().filter(|batch| !batch.values.is_empty()) {
+            // A batch may begin before the position, and offsets may be missing between batches.
+            let skip = position.saturating_sub(batch.base_offset);
+            if skip >= batch.values.len() as u64 {
+                continue;
+            }
+            if batch.base_offset > position {
+                if !run.is_empty() {
+                    let values = std::mem::take(&mut run).into();
+                    ctx.observe(Observation::Poll { partition, base_offset, values, replica });
+                }
+                base_offset = batch.base_offset;
+            }
+            run.extend_from_slice(&batch.values[skip as usize..]);
+            position = batch.next_offset();
+            self.offset_epoch = Some(batch.leader_epoch);
+        }
+        if !run.is_empty() {
+            ctx.observe(Observation::Poll { partition, base_offset, values: run.into(), replica });
+        }
+        self.offset = Some(position);
+        let end = fetched.high_watermark;
+        if end == position && self.reported_end != Some(end) {
+            self.reported_end = Some(end);
+            ctx.observe(Observation::EndOffset { partition, offset: end });
+        }
+    }
+}
+
+impl ConsumerConfig {
+    /// Where an invalid position goes, if there is a policy.
+    pub(super) fn reset_spec(&self) -> Option<OffsetSpec> {
+        match self.auto_offset_reset {
+            OffsetReset::Earliest => Some(OffsetSpec::Earliest),
+            OffsetReset::Latest => Some(OffsetSpec::Latest),
+            OffsetReset::None => None,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+use std::sync::Arc;
+
+use super::{Broker, Node, P0, addresses, cluster, partitions};
+use crate::id::{TopicPartition, ValueId};
+use crate::kafka::client::{Consumer, ConsumerSpec};
+use crate::kafka::config::ConsumerConfig;
+use crate::kafka::protocol::{FetchRequest, RecordBatch, Request};
+use crate::observation::Observation;
+use crate::testing::Harness;
+use crate::time::{Instant, Span};
+
+const SECOND: Span = Span::from_secs(1);
+
+fn consumer(n: u16, reset: &str) -> Harness<Node> {
+    let mut config = ConsumerConfig::default();
+    config.set("auto.offset.reset", reset).expect("a valid option");
+    let spec = ConsumerSpec {
+        config: Arc::new(config),
+        bootstrap: addresses(),
+        partitions: partitions(n),
+        start_after: Span::ZERO,
+    };
+    cluster(Node::Consumer(Box::new(Consumer::new(spec))), n)
+}
+
+/// Appends one batch to a partition's log on a broker.
+fn append(harness: &mut Harness<Node>, broker: u16, partition: TopicPartition, epoch: i32, values: &[u64]) {
+    let values = values.iter().map(|value| ValueId(*value)).collect();
+    let (base_offset, size, timestamp) = (0, 100, Instant::ZERO);
+    let batch = RecordBatch { base_offset, leader_epoch: epoch, producer: None, values, size, timestamp };
+    harness.broker_mut(broker).append(partition, &batch, epoch);
+}
+
+fn position(harness: &Harness<Node>, partition: TopicPartition) -> Option<u64> {
+    let Node::Consumer(consumer) = harness.process(0) else { panic!("process 0 is the client") };
+    consumer.position(partition)
+}
+
+/// Offset and value of everything that was read of [`P0`], in order.
+fn read(harness: &Harness<Node>) -> Vec<(u64, u64)> {
+    let polls = harness.seen().into_iter().filter_map(|what| match what {
+        Observation::Poll { partition: P0, base_offset, values, .. } => Some((base_offset, values)),
+        _ => None,
+    });
+    polls.flat_map(|(base, values)| (base..).zip(values.iter().map(|v| v.0).collect::<Vec<_>>())).collect()
+}
+
+fn resets(harness: &Harness<Node>) -> Vec<(u64, u64)> {
+    let reset = |what| if let Observation::PositionReset { from, to, .. } = what { Some((from, to)) } else { None };
+    harness.seen().into_iter().filter_map(reset).collect()
+}
+
+fn fetches(harness: &Harness<Node>, broker: u16) -> Vec<&FetchRequest> {
+    let requests = harness.broker(broker).seen.iter();
+    requests
+        .filter_map(|(_, _, request)| if let Request::Fetch(fetch) = request { Some(fetch) } else { None })
+        .collect()
+}
+
+#[test]
+fn everything_is_read_from_the_earliest_offset_and_the_end_is_told_once() {
+    let mut harness = consumer(2, "latest");
+    append(&mut harness, 1, P0, 0, &[10, 11]);
+    append(&mut harness, 1, P0, 0, &[12]);
+    assert_eq!(position(&harness, P0), None);
+    harness.run_for(SECOND);
+    append(&mut harness, 1, P0, 0, &[13]);
+    harness.run_for(SECOND);
+    assert_eq!(read(&harness), [(0, 10), (1, 11), (2, 12), (3, 13)]);
+    assert_eq!(position(&harness, P0), Some(4));
+    let seen = harness.seen();
+    assert!(matches!(&seen[0], Observation::Assign { partitions } if partitions.len() == 2));
+    let ends = seen.iter().filter_map(|what| match what {
+        Observation::EndOffset { partition: P0, offset } => Some(*offset),
+        _ => None,
+    });
+    assert_eq!(ends.collect::<Vec<_>>(), [3, 4]);
+    let polls = seen.iter().filter(|what| matches!(what, Observation::Poll { partition: P0, .. }));
+    assert_eq!(polls.count(), 2, "batches that follow each other are one poll");
+    assert_eq!(resets(&harness), []);
+}
+
+#[test]
+fn an_incremental_session_names_only_what_moved() {
+    let mut harness = consumer(50, "latest");
+    harness.run_for(SECOND);
+    append(&mut harness, 1, P0, 0, &[10]);
+    harness.run_for(SECOND);
+    let requests = fetches(&harness, 1);
+    assert_eq!((requests[0].session.epoch, requests[0].partitions.len()), (0, 50));
+    assert!(requests.iter().skip(1).all(|request| request.session.id == 7 && request.forgotten.is_empty()));
+    let named: Vec<_> = requests.iter().skip(1).flat_map(|request| &request.partitions).collect();
+    assert_eq!(named.len(), 1);
+    assert_eq!((named[0].partition, named[0].fetch_offset), (P0, 1));
+    assert!(requests.len() > 50, "one fetch after the other");
+}
+
+#[test]
+fn a_new_leader_is_followed_with_the_position_validated() {
+    let mut harness = consumer(2, "latest");
+    append(&mut harness, 1, P0, 0, &[10, 11]);
+    append(&mut harness, 2, P0, 0, &[10, 11]);
+    harness.run_for(SECOND);
+    harness.elect(Some(2), 1);
+    append(&mut harness, 2, P0, 1, &[12]);
+    harness.run_for(SECOND);
+    assert_eq!(read(&harness), [(0, 10), (1, 11), (2, 12)]);
+    assert_eq!(resets(&harness), []);
+    let validated = |(_, _, request): &&(Instant, _, Request)| matches!(request, Request::OffsetsForLeaderEpoch(_));
+    assert_eq!(harness.broker(2).seen.iter().filter(validated).count(), 1);
+    let forgotten: Vec<_> = fetches(&harness, 1).iter().flat_map(|request| request.forgotten.clone()).collect();
+    assert_eq!(forgotten, [P0]);
+    assert!(fetches(&harness, 2).iter().flat_map(|r| &r.partitions).all(|p| p.current_leader_epoch == Some(1)));
+}
+
+#[test]
+fn a_truncated_log_is_noticed() {
+    let check = |reset: &str, expected: &[(u64, u64)], resets_to: &[(u64, u64)]| {
+        let mut harness = consumer(1, reset);
+        append(&mut harness, 1, P0, 0, &[10, 11, 12]);
+        append(&mut harness, 2, P0, 0, &[10]);
+        harness.run_for(SECOND);
+        assert_eq!(position(&harness, P0), Some(3));
+        harness.elect(Some(2), 1);
+        append(&mut harness, 2, P0, 1, &[21, 22, 23, 24]);
+        harness.run_for(SECOND);
+        assert_eq!(read(&harness), expected, "{reset}");
+        assert_eq!(resets(&harness), resets_to, "{reset}");
+    };
+    let seen = [(0, 10), (1, 11), (2, 12)];
+    let after = [(0, 10), (1, 11), (2, 12), (1, 21), (2, 22), (3, 23), (4, 24)];
+    check("latest", &after, &[(3, 1)]);
+    check("earliest", &after, &[(3, 1)]);
+    check("none", &seen, &[]);
+}
+
+#[test]
+fn an_offset_out_of_range_is_reset_by_the_policy() {
+    let check = |reset: &str, expected: &[(u64, u64)], to: Option<u64>| {
+        let mut harness = consumer(1, reset);
+        append(&mut harness, 1, P0, 0, &[10, 11, 12]);
+        harness.run_for(SECOND);
+        harness.broker_mut(1).logs.clear();
+        append(&mut harness, 1, P0, 0, &[20]);
+        harness.run_for(SECOND);
+        assert_eq!(resets(&harness), expected, "{reset}");
+        assert_eq!(position(&harness, P0), to);
+    };
+    // The log was lost and begun anew under the same leader epoch, so that validation has nothing to notice.
+    check("latest", &[(3, 1)], Some(1));
+    check("earliest", &[(3, 0)], Some(1));
+    check("none", &[], Some(3));
+}
+
+#[test]
+fn a_broken_connection_opens_the_session_anew_and_loses_nothing() {
+    let mut harness = consumer(3, "latest");
+    append(&mut harness, 1, P0, 0, &[10]);
+    harness.run_for(SECOND);
+    harness.crash(1, crate::process::Loss::Memory);
+    harness.run_for(SECOND);
+    harness.restart(1);
+    append(&mut harness, 1, P0, 0, &[11]);
+    harness.run_for(Span::from_secs(3));
+    assert_eq!(read(&harness), [(0, 10), (1, 11)]);
+    let opened = fetches(&harness, 1).into_iter().filter(|request| request.session.epoch == 0);
+    assert_eq!(opened.map(|request| request.partitions.len()).collect::<Vec<_>>(), [3, 3]);
+}
