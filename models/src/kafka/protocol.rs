@@ -166,8 +166,8 @@ pub struct RecordBatch {
     pub leader_epoch: i32,
     /// The idempotent producer's mark.
     pub producer: Option<ProducerMark>,
-    /// The records' identities.
-    pub values: Vec<ValueId>,
+    /// The records' identities, shared with the observations that name them.
+    pub values: Arc<[ValueId]>,
     /// Bytes of all records with the batch header.
     pub size: u32,
     /// The producer's wall clock when it made the batch.

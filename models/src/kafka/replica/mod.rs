@@ -1,5 +1,222 @@
-//! replica
+//! Replication inside a broker: `ReplicaManager` and all below it.
+//!
+//! | file | what | in Kafka |
+//! |---|---|---|
+//! | `log`, `epoch_cache`, `producer_state` | one partition's records | `UnifiedLog`, `LeaderEpochFileCache`, `ProducerStateManager` |
+//! | `storage` | fsyncs, checkpoints, recovery, crash | `LogManager`, `CheckpointFile` |
+//! | `partition`, `leader`, `follower`, `remote`, `isr` | one replica and its role | `Partition`, `Replica`, `PartitionState` |
+//! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
+//! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
+//! | `fetch`, `session` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession` |
+//! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
+//!
+//! Not modelled: several log directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
+
+mod epoch_cache;
+mod fetch;
+mod fetcher;
+mod follower;
+mod following;
+mod isr;
+mod leader;
+mod leadership;
+mod log;
+mod partition;
+mod produce;
+mod producer_state;
+mod purgatory;
+mod remote;
+mod session;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::fetcher::{Fetcher, FetcherId};
+use self::isr::IsrChanges;
+use self::partition::{Partition, Shared};
+use self::purgatory::ProducePurgatory;
+use self::session::FetchSessions;
+use self::storage::Storage;
+use super::Addresses;
+use super::config::BrokerConfig;
+use super::metadata_cache::MetadataCache;
+use super::protocol::{
+    AlterPartitionItem, AlterPartitionResponse, EpochAnswer, EpochQuery, ErrorCode, OffsetAnswer, OffsetQuery,
+    OffsetSpec, Response,
+};
+use crate::defect::Defects;
+use crate::id::{BrokerId, ConnId, TopicPartition};
+use crate::time::Span;
+use crate::world::Ctx;
 
 /// What its timers carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReplicaTimer {}
+pub enum ReplicaTimer {
+    /// `isr-expiration`: look for members of ISRs that lag.
+    IsrExpiration,
+    /// `highwatermark-checkpoint`.
+    HighWatermarkCheckpoint,
+    /// `kafka-recovery-point-checkpoint`.
+    RecoveryPointCheckpoint,
+    /// `kafka-log-flusher`, if `log.flush.interval.ms` is set.
+    LogFlush,
+    /// A waiting produce request may have timed out.
+    ProduceExpiry,
+    /// A waiting fetch may have waited long enough.
+    FetchExpiry,
+    /// Delayed partitions of a fetcher (source, number) may be fetched again.
+    FetcherBackoff(BrokerId, u16),
+}
+
+type Partitions = BTreeMap<TopicPartition, Partition>;
+
+/// The replicas of one broker. A part of the broker's process: it sees the inputs that concern it, and answers requests
+/// itself. After any call the broker looks at [`ReplicaManager::take_isr_changes`].
+#[derive(Clone, Debug, Hash)]
+pub struct ReplicaManager {
+    partitions: Partitions,
+    fetchers: BTreeMap<FetcherId, Fetcher>,
+    shared: Shared,
+    addresses: Addresses,
+    controller_epoch: i32,
+    loaded: bool,
+    checkpointing: bool,
+}
+
+impl ReplicaManager {
+    /// A broker without replicas.
+    pub fn new(broker: BrokerId, config: Arc<BrokerConfig>, defects: Defects, addresses: Addresses) -> Self {
+        Self {
+            partitions: Partitions::new(),
+            fetchers: BTreeMap::new(),
+            shared: Shared {
+                broker,
+                config,
+                defects,
+                sessions: FetchSessions::new(),
+                produces: ProducePurgatory::new(),
+                isr_changes: IsrChanges::default(),
+                storage: Storage::default(),
+            },
+            addresses,
+            controller_epoch: 0,
+            loaded: false,
+            checkpointing: false,
+        }
+    }
+
+    /// The largest controller epoch seen.
+    pub fn controller_epoch(&self) -> i32 {
+        self.controller_epoch
+    }
+
+    /// Takes note of a controller epoch.
+    pub fn accept_controller_epoch(&mut self, epoch: i32) {
+        self.controller_epoch = self.controller_epoch.max(epoch);
+    }
+
+    /// Where epochs end in the logs that this broker leads (`lastOffsetForLeaderEpoch`).
+    pub fn offsets_for_leader_epoch(&self, queries: &[EpochQuery]) -> Response {
+        let answer = |query: &EpochQuery| {
+            let end = self
+                .led(query.partition, query.current_leader_epoch)
+                .map(|partition| partition.log.epochs.end_offset_for(query.leader_epoch, partition.log.log_end()));
+            let (error, end) = end.map_or_else(|error| (error, None), |end| (ErrorCode::None, end));
+            EpochAnswer { partition: query.partition, error, end }
+        };
+        Response::OffsetsForLeaderEpoch(queries.iter().map(answer).collect())
+    }
+
+    /// Where logs that this broker leads begin and end: for followers the log's end, for clients the high watermark, which a
+    /// new leader does not tell before it has reached the start of its own epoch (KIP-207).
+    pub fn list_offsets(&self, queries: &[OffsetQuery]) -> Response {
+        let find = |query: &OffsetQuery| {
+            let partition = self.led(query.partition, query.current_leader_epoch)?;
+            let log = &partition.log;
+            let offset = match query.at {
+                OffsetSpec::Earliest => log.log_start(),
+                OffsetSpec::Latest if query.replica.is_some() => log.log_end(),
+                OffsetSpec::Latest if partition.epoch_start.is_some_and(|start| log.high_watermark() < start) => {
+                    return Err(ErrorCode::OffsetNotAvailable);
+                }
+                OffsetSpec::Latest => log.high_watermark(),
+            };
+            Ok((offset, partition.leader_epoch))
+        };
+        let answer = |query: &OffsetQuery| {
+            let (error, (offset, leader_epoch)) =
+                find(query).map_or_else(|error| (error, (0, -1)), |found| (ErrorCode::None, found));
+            OffsetAnswer { partition: query.partition, error, offset, leader_epoch }
+        };
+        Response::ListOffsets(queries.iter().map(answer).collect())
+    }
+
+    fn led(&self, id: TopicPartition, current_leader_epoch: Option<i32>) -> Result<&Partition, ErrorCode> {
+        let partition = self.partitions.get(&id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        partition.check_leader(current_leader_epoch)?;
+        Ok(partition)
+    }
+
+    /// A client's or follower's connection is gone: what waits on it is dropped, its fetch session ends.
+    pub fn on_client_closed(&mut self, _ctx: &mut Ctx<'_>, conn: ConnId) {
+        self.shared.produces.drop_conn(conn);
+        if let Some(session) = self.shared.sessions.of_conn(conn) {
+            self.close_session(session);
+        }
+    }
+
+    /// Unsent ISR changes, to be put into one AlterPartition request; empty if there are none or if an earlier request is
+    /// not answered yet. They are in flight until [`ReplicaManager::on_isr_answer`].
+    pub fn take_isr_changes(&mut self) -> Vec<AlterPartitionItem> {
+        self.shared.isr_changes.take()
+    }
+
+    /// The answer to them. After an error for the whole request, or for those that it leaves out, they are unsent again.
+    pub fn on_isr_answer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        cache: &MetadataCache,
+        items: Vec<AlterPartitionItem>,
+        answer: AlterPartitionResponse,
+    ) {
+        let results: BTreeMap<_, _> = answer.partitions.iter().map(|(id, result)| (*id, result)).collect();
+        for item in items {
+            let Some(result) = results.get(&item.partition).filter(|_| answer.error == ErrorCode::None) else {
+                self.shared.isr_changes.resend(item);
+                continue;
+            };
+            self.shared.isr_changes.answered(item.partition);
+            if let Some(partition) = self.partitions.get_mut(&item.partition) {
+                let result = result.as_ref().map_err(|error| *error);
+                partition.on_isr_answer(ctx, cache, &mut self.shared, &item, result);
+            }
+        }
+        self.complete_woken_fetches(ctx, cache);
+    }
+
+    /// One of its timers fired.
+    pub fn on_timer(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, timer: ReplicaTimer) {
+        match timer {
+            ReplicaTimer::IsrExpiration => {
+                for partition in self.partitions.values_mut() {
+                    partition.maybe_shrink_isr(ctx, &mut self.shared);
+                }
+                self.schedule(ctx, self.shared.lag_max() / 2, ReplicaTimer::IsrExpiration);
+            }
+            ReplicaTimer::HighWatermarkCheckpoint => self.checkpoint_high_watermarks(ctx),
+            ReplicaTimer::RecoveryPointCheckpoint => self.checkpoint_recovery_points(ctx),
+            ReplicaTimer::LogFlush => self.flush_dirty_logs(ctx),
+            ReplicaTimer::ProduceExpiry => self.shared.produces.on_timer(ctx),
+            ReplicaTimer::FetchExpiry => self.expire_fetches(ctx, cache),
+            ReplicaTimer::FetcherBackoff(source, number) => self.on_fetcher_backoff(ctx, (source, number)),
+        }
+    }
+
+    /// `replica.fetch.backoff.ms`.
+    fn fetch_backoff(&self) -> Span {
+        Span::from_ms(self.shared.config.replica_fetch_backoff_ms.into())
+    }
+}

@@ -1,0 +1,412 @@
+//! `UnifiedLog`: the batches of one partition, with its high watermark, leader epochs and producers, and what of it a
+//! power loss would leave.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::epoch_cache::EpochCache;
+use super::producer_state::ProducerStates;
+use crate::fingerprint::Fingerprint;
+use crate::kafka::protocol::RecordBatch;
+use crate::random::Random;
+use crate::time::Instant;
+
+/// Batches of a sealed chunk. Clones share sealed chunks, so a snapshot copies less than one chunk of pointers per log.
+const CHUNK: usize = 64;
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    batches: Vec<Arc<RecordBatch>>,
+    /// Digest of the log up to the chunk's end.
+    digest: Fingerprint,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct Segment {
+    base_offset: u64,
+    bytes: u64,
+    created: Instant,
+}
+
+/// What a power loss took from a log.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) struct LostTail {
+    /// LEO before.
+    pub(super) log_end: u64,
+    /// High watermark before.
+    pub(super) high_watermark: u64,
+    /// Bytes that are gone.
+    pub(super) bytes: u64,
+}
+
+/// One log. Batches are contiguous: each begins where the one before it ends.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    log_start: u64,
+    log_end: u64,
+    high_watermark: u64,
+    sealed: Vec<Arc<Chunk>>,
+    open: Vec<Arc<RecordBatch>>,
+    digest: Fingerprint,
+    segments: Vec<Segment>,
+    /// Everything below is on the disk itself.
+    synced: u64,
+    /// Rises when records are cut, so that a flush that began before does not vouch for what was appended since.
+    generation: u64,
+    pub(super) epochs: EpochCache,
+    pub(super) producers: ProducerStates,
+    /// Set from a power loss until the log is loaded.
+    pub(super) lost: Option<LostTail>,
+}
+
+impl Log {
+    /// An empty log.
+    pub(super) fn new() -> Self {
+        Self {
+            log_start: 0,
+            log_end: 0,
+            high_watermark: 0,
+            sealed: Vec::new(),
+            open: Vec::new(),
+            digest: Fingerprint::default(),
+            segments: Vec::new(),
+            synced: 0,
+            generation: 0,
+            epochs: EpochCache::default(),
+            producers: ProducerStates::default(),
+            lost: None,
+        }
+    }
+
+    /// The first offset.
+    pub(super) fn log_start(&self) -> u64 {
+        self.log_start
+    }
+
+    /// LEO: the offset after the last record.
+    pub(super) fn log_end(&self) -> u64 {
+        self.log_end
+    }
+
+    /// The high watermark; always within the log.
+    pub(super) fn high_watermark(&self) -> u64 {
+        self.high_watermark
+    }
+
+    /// Everything below is on the disk itself.
+    pub(super) fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// Names the present content for [`Log::mark_synced`].
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Sets the high watermark, clamped into the log. Returns whether it changed.
+    pub(super) fn set_high_watermark(&mut self, value: u64) -> bool {
+        let value = value.clamp(self.log_start, self.log_end);
+        let changed = value != self.high_watermark;
+        self.high_watermark = value;
+        changed
+    }
+
+    /// Appends a batch that begins at LEO. Returns the base offset of the new segment if one was rolled
+    /// (`log.segment.bytes`, `log.roll.hours`): what lies below it is to be flushed.
+    pub(super) fn append(&mut self, batch: Arc<RecordBatch>, now: Instant, limits: SegmentLimits) -> Option<u64> {
+        assert_eq!(batch.base_offset, self.log_end, "a log has no holes");
+        let rolled = match self.segments.last() {
+            None => true,
+            Some(active) => {
+                active.bytes + u64::from(batch.size) > limits.bytes
+                    || now.as_ms() - active.created.as_ms() > limits.age_ms
+            }
+        };
+        if rolled {
+            self.segments.push(Segment { base_offset: self.log_end, bytes: 0, created: now });
+        }
+        let active = self.segments.last_mut().expect("a segment was just ensured");
+        active.bytes += u64::from(batch.size);
+        self.epochs.assign(batch.leader_epoch, batch.base_offset);
+        self.producers.update(&batch);
+        self.push(batch);
+        (rolled && self.segments.len() > 1).then(|| self.segments[self.segments.len() - 1].base_offset)
+    }
+
+    fn push(&mut self, batch: Arc<RecordBatch>) {
+        self.log_end = batch.next_offset();
+        self.digest = extend(self.digest, &batch);
+        self.open.push(batch);
+        if self.open.len() == CHUNK {
+            let batches = std::mem::replace(&mut self.open, Vec::with_capacity(CHUNK));
+            self.sealed.push(Arc::new(Chunk { batches, digest: self.digest }));
+        }
+    }
+
+    /// Cuts the log so that it ends at `to`, or at the beginning of the batch that holds it. The high watermark is clamped,
+    /// epochs and producers follow the content. Returns the bytes cut, `None` if there was nothing to cut.
+    pub(super) fn truncate(&mut self, to: u64) -> Option<u64> {
+        // The epoch of a leadership without records goes in any case (`UnifiedLog.truncateTo`).
+        self.epochs.truncate_from_end(to.min(self.log_end));
+        if to >= self.log_end {
+            return None;
+        }
+        let keep = self.index_of(to);
+        let cut_at = self.get(keep).base_offset;
+        let bytes = (keep..self.len()).map(|index| u64::from(self.get(index).size)).sum();
+        self.cut(keep);
+        self.log_end = cut_at.max(self.log_start);
+        self.epochs.truncate_from_end(self.log_end);
+        self.cut_segments(bytes);
+        self.synced = self.synced.min(self.log_end);
+        self.high_watermark = self.high_watermark.min(self.log_end);
+        self.generation += 1;
+        self.rebuild_producers();
+        Some(bytes)
+    }
+
+    /// Drops everything and begins anew at `start` (`truncateFullyAndStartAt`). Returns the bytes dropped.
+    pub(super) fn restart_at(&mut self, start: u64) -> u64 {
+        let bytes = self.segments.iter().map(|segment| segment.bytes).sum();
+        let generation = self.generation + 1;
+        *self = Self::new();
+        self.generation = generation;
+        (self.log_start, self.log_end, self.high_watermark, self.synced) = (start, start, start, start);
+        bytes
+    }
+
+    /// Moves the first offset up, as the leader's did. Offsets below are readable no more.
+    pub(super) fn advance_log_start(&mut self, to: u64) {
+        self.log_start = self.log_start.max(to.min(self.high_watermark));
+    }
+
+    /// Batches from the one that holds `from` on, that end at or before `end`, of at most `max_bytes` in all; the first one
+    /// goes out in any case if `min_one`.
+    pub(super) fn read(&self, from: u64, end: u64, max_bytes: u64, min_one: bool) -> Vec<Arc<RecordBatch>> {
+        let mut batches = Vec::new();
+        let mut left = max_bytes;
+        for index in self.index_of(from)..self.len() {
+            let batch = self.get(index);
+            let size = u64::from(batch.size);
+            if batch.next_offset() > end || (size > left && !(min_one && batches.is_empty())) {
+                break;
+            }
+            left = left.saturating_sub(size);
+            batches.push(Arc::clone(batch));
+        }
+        batches
+    }
+
+    /// Whether any batch from `from` on ends at or before `end`.
+    pub(super) fn has_batch(&self, from: u64, end: u64) -> bool {
+        let index = self.index_of(from);
+        index < self.len() && self.get(index).next_offset() <= end
+    }
+
+    /// Everything below `offset` was on the disk when the flush ended that began with this `generation`.
+    pub(super) fn mark_synced(&mut self, offset: u64, generation: u64) {
+        if generation == self.generation {
+            self.synced = self.synced.max(offset.min(self.log_end));
+        }
+    }
+
+    /// Bytes of the segments that recovery reads: from the one that holds `recovery_point` on.
+    pub(super) fn bytes_to_recover(&self, recovery_point: u64) -> u64 {
+        let after = self.segments.partition_point(|segment| segment.base_offset <= recovery_point);
+        self.segments[after.saturating_sub(1)..].iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Power loss: of the batches that were not flushed a random prefix survives. Returns whether any is lost.
+    pub(super) fn lose_page_cache(&mut self, random: &mut Random) -> bool {
+        let before = (self.log_end, self.high_watermark);
+        let first_unsynced = self.index_of(self.synced);
+        let unsynced = self.len() - first_unsynced;
+        if unsynced > 0 {
+            let survivors = random.below(unsynced as u64 + 1) as usize;
+            if survivors < unsynced {
+                let cut_at = self.get(first_unsynced + survivors).base_offset;
+                let bytes = self.truncate(cut_at).unwrap_or(0);
+                let already = self.lost.map_or(0, |lost| lost.bytes);
+                let (log_end, high_watermark) = self.lost.map_or(before, |lost| (lost.log_end, lost.high_watermark));
+                self.lost = Some(LostTail { log_end, high_watermark, bytes: bytes + already });
+            }
+        }
+        self.synced = self.log_end;
+        self.log_end < before.0
+    }
+
+    fn len(&self) -> usize {
+        self.sealed.len() * CHUNK + self.open.len()
+    }
+
+    fn get(&self, index: usize) -> &Arc<RecordBatch> {
+        match self.sealed.get(index / CHUNK) {
+            Some(chunk) => &chunk.batches[index % CHUNK],
+            None => &self.open[index - self.sealed.len() * CHUNK],
+        }
+    }
+
+    /// The index of the batch that holds `offset`, or [`Log::len`] if it is not below LEO.
+    fn index_of(&self, offset: u64) -> usize {
+        if offset >= self.log_end {
+            return self.len();
+        }
+        let sealed = self.sealed.len() * CHUNK;
+        // Readers are almost always at the tail.
+        if self.open.first().is_some_and(|first| first.base_offset <= offset) {
+            return sealed + self.open.partition_point(|batch| batch.next_offset() <= offset);
+        }
+        let chunk = self.sealed.partition_point(|c| c.batches[CHUNK - 1].next_offset() <= offset);
+        let within = |c: &Arc<Chunk>| c.batches.partition_point(|batch| batch.next_offset() <= offset);
+        chunk * CHUNK + self.sealed.get(chunk).map_or(0, within)
+    }
+
+    /// Keeps the first `keep` batches.
+    fn cut(&mut self, keep: usize) {
+        let chunks = keep / CHUNK;
+        let rest = if chunks < self.sealed.len() {
+            self.sealed[chunks].batches[..keep % CHUNK].to_vec()
+        } else {
+            self.open.truncate(keep - self.sealed.len() * CHUNK);
+            std::mem::take(&mut self.open)
+        };
+        self.sealed.truncate(chunks);
+        let sealed_digest = self.sealed.last().map_or_else(Fingerprint::default, |chunk| chunk.digest);
+        self.digest = rest.iter().fold(sealed_digest, |digest, batch| extend(digest, batch));
+        self.open = rest;
+    }
+
+    fn cut_segments(&mut self, bytes: u64) {
+        let mut left = bytes;
+        while let Some(last) = self.segments.last_mut() {
+            if last.bytes > left {
+                last.bytes -= left;
+                return;
+            }
+            left -= last.bytes;
+            self.segments.pop();
+        }
+    }
+
+    fn rebuild_producers(&mut self) {
+        self.producers.clear();
+        for chunk in &self.sealed {
+            chunk.batches.iter().for_each(|batch| self.producers.update(batch));
+        }
+        self.open.iter().for_each(|batch| self.producers.update(batch));
+    }
+}
+
+impl Hash for Log {
+    /// The digest stands for the batches, so that hashing a log does not cost its length.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.log_start, self.log_end, self.high_watermark, self.synced, self.generation).hash(state);
+        self.digest.value().hash(state);
+        self.segments.hash(state);
+        self.epochs.hash(state);
+        self.producers.hash(state);
+        self.lost.hash(state);
+    }
+}
+
+/// When a segment is full.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SegmentLimits {
+    /// `log.segment.bytes`.
+    pub(super) bytes: u64,
+    /// `log.roll.hours`, in milliseconds.
+    pub(super) age_ms: u64,
+}
+
+fn extend(mut digest: Fingerprint, batch: &RecordBatch) -> Fingerprint {
+    digest.fold(batch.base_offset);
+    digest.fold((batch.leader_epoch as u32 as u64) << 32 | u64::from(batch.size));
+    if let Some(mark) = batch.producer {
+        digest.fold(mark.id.0);
+        digest.fold(u64::from(mark.epoch) << 32 | u64::from(mark.base_sequence));
+    }
+    batch.values.iter().for_each(|value| digest.fold(value.0));
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ValueId;
+    use crate::random::Purpose;
+
+    const LIMITS: SegmentLimits = SegmentLimits { bytes: 1_000, age_ms: 1_000_000 };
+
+    fn log_of(batches: u64) -> Log {
+        let mut log = Log::new();
+        for number in 0..batches {
+            append(&mut log, number as i32 / 100, 2);
+        }
+        log
+    }
+
+    fn append(log: &mut Log, leader_epoch: i32, records: u64) {
+        let base_offset = log.log_end();
+        let values = (base_offset..base_offset + records).map(ValueId).collect();
+        let batch =
+            RecordBatch { base_offset, leader_epoch, producer: None, values, size: 100, timestamp: Instant::ZERO };
+        log.append(Arc::new(batch), Instant::ZERO, LIMITS);
+    }
+
+    #[test]
+    fn reads_find_the_batch_that_holds_an_offset() {
+        let log = log_of(300);
+        let check = |from, end, max_bytes, min_one, expected: &[u64]| {
+            let found: Vec<_> = log.read(from, end, max_bytes, min_one).iter().map(|b| b.base_offset).collect();
+            assert_eq!(found, expected, "from {from} to {end}, {max_bytes} bytes");
+        };
+        check(0, 600, 200, false, &[0, 2]);
+        check(127, 600, 250, false, &[126, 128]);
+        check(599, 600, 1, true, &[598]);
+        check(599, 600, 1, false, &[]);
+        check(596, 599, 1_000, true, &[596]);
+        check(600, 600, 1_000, true, &[]);
+    }
+
+    #[test]
+    fn a_cut_log_equals_one_that_was_never_longer() {
+        for keep in [0, 1, 63, 64, 65, 128, 200, 299] {
+            let mut cut = log_of(300);
+            cut.truncate(2 * keep + u64::from(keep > 0 && keep % 2 == 1)); // Also into the middle of a batch.
+            cut.generation = 0;
+            assert_eq!(Fingerprint::of(&cut), Fingerprint::of(&log_of(keep)), "{keep} batches");
+        }
+    }
+
+    #[test]
+    fn power_loss_keeps_a_prefix_from_the_flushed_part_on() {
+        let mut random = Random::new(1, Purpose::Process, 0);
+        let mut ends = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let mut log = log_of(8);
+            log.mark_synced(10, log.generation());
+            log.lose_page_cache(&mut random);
+            ends.insert(log.log_end());
+        }
+        assert_eq!(ends.into_iter().collect::<Vec<_>>(), [10, 12, 14, 16]);
+    }
+
+    #[test]
+    fn a_flush_does_not_vouch_for_records_appended_after_a_cut() {
+        let mut log = log_of(8);
+        let before = log.generation();
+        log.truncate(4);
+        append(&mut log, 9, 10);
+        log.mark_synced(14, before);
+        assert_eq!(log.synced(), 0);
+        log.mark_synced(14, log.generation());
+        assert_eq!(log.synced(), 14);
+    }
+
+    #[test]
+    fn recovery_reads_from_the_segment_of_the_recovery_point_on() {
+        let log = log_of(25); // Ten batches of 100 bytes a segment, so segments begin at 0, 20 and 40.
+        let bytes: Vec<_> = [0, 19, 20, 40, 50].map(|point| log.bytes_to_recover(point)).into();
+        assert_eq!(bytes, [2_500, 2_500, 1_500, 500, 500]);
+    }
+}

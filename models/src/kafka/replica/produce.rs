@@ -1,0 +1,90 @@
+//! Produce requests (`ReplicaManager.appendRecords`).
+
+use super::ReplicaManager;
+use super::leader::Appended;
+use super::partition::ProduceWaiter;
+use super::purgatory::{ProduceSlot, respond};
+use super::storage::{FlushWaiter, LOG_DIR_FAILED};
+use crate::id::TopicPartition;
+use crate::kafka::config::Acks;
+use crate::kafka::metadata_cache::MetadataCache;
+use crate::kafka::protocol::{ErrorCode, Origin, ProduceRequest, ProduceResult, RecordBatch, Response};
+use crate::world::Ctx;
+
+impl ReplicaManager {
+    /// Appends and answers: at once for `acks=1`, once the high watermark is there for `acks=all`, never for `acks=0`, where
+    /// an error closes the connection.
+    pub fn produce(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, origin: Origin, request: ProduceRequest) {
+        let (acks, deadline) = (request.acks, ctx.now + request.timeout);
+        let mut slots = Vec::with_capacity(request.batches.len());
+        let mut flushes = Vec::new();
+        for (id, batch) in &request.batches {
+            let (slot, flush) = self.produce_one(ctx, cache, *id, batch, acks, slots.len() as u32);
+            slots.push(slot);
+            flushes.extend(flush);
+        }
+        let storage_failed = slots.iter().any(|slot| slot.result.error == ErrorCode::KafkaStorageError);
+        let produce = self.shared.produces.next_id();
+        if !flushes.is_empty() || slots.iter().any(|slot| slot.waiting) {
+            let answered = (acks != Acks::None).then_some(origin);
+            self.shared.produces.wait(ctx, answered, deadline, slots, flushes.len() as u32);
+            for id in flushes {
+                if let Some(partition) = self.partitions.get(&id) {
+                    let waiter = FlushWaiter::Produce(produce);
+                    self.shared.storage.flush_log(ctx, partition, partition.log.log_end(), waiter);
+                }
+            }
+        } else if acks != Acks::None {
+            respond(ctx, origin, Response::Produce(slots.iter().map(|slot| slot.result).collect()));
+        } else if slots.iter().any(|slot| slot.result.error != ErrorCode::None) {
+            ctx.close(origin.conn);
+            self.on_client_closed(ctx, origin.conn);
+        }
+        self.complete_woken_fetches(ctx, cache);
+        if storage_failed {
+            ctx.exit(LOG_DIR_FAILED);
+        }
+    }
+
+    /// One partition of it; the second part names it if its log is to be flushed before the answer.
+    fn produce_one(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        cache: &MetadataCache,
+        id: TopicPartition,
+        batch: &RecordBatch,
+        acks: Acks,
+        slot: u32,
+    ) -> (ProduceSlot, Option<TopicPartition>) {
+        let records = batch.values.len() as u32;
+        let refused = |error| {
+            let result = ProduceResult { partition: id, error, base_offset: None };
+            (ProduceSlot { result, records, waiting: false }, None)
+        };
+        // `KafkaApis.handleProduceRequest` asks the metadata cache before the replica.
+        if !cache.contains(id) {
+            return refused(ErrorCode::UnknownTopicOrPartition);
+        }
+        let Some(partition) = self.partitions.get_mut(&id) else { return refused(ErrorCode::NotLeaderOrFollower) };
+        let shared = &mut self.shared;
+        let appended = match partition.append_as_leader(ctx, cache, shared, batch, acks) {
+            Ok(appended) => appended,
+            Err(error) => return refused(error),
+        };
+        let Appended { base_offset, required, flush } = appended;
+        let waiting = acks == Acks::All && partition.log.high_watermark() < required;
+        let error = match acks {
+            Acks::All if waiting => {
+                partition.await_high_watermark(ProduceWaiter { required, produce: shared.produces.next_id(), slot });
+                ErrorCode::RequestTimedOut
+            }
+            Acks::All => partition.acks_all_verdict(shared),
+            Acks::Leader | Acks::None => ErrorCode::None,
+        };
+        if error == ErrorCode::None && acks != Acks::None {
+            partition.observe_acknowledge(ctx, shared, base_offset, records, acks);
+        }
+        let result = ProduceResult { partition: id, error, base_offset: Some(base_offset) };
+        (ProduceSlot { result, records, waiting }, flush.then_some(id))
+    }
+}

@@ -1,0 +1,177 @@
+//! Requests that wait: produce requests for replicas (`DelayedProduce`), and deadlines with one timer for all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ReplicaTimer;
+use crate::id::ConnId;
+use crate::kafka::Timer as KafkaTimer;
+use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, ProduceResult, Response};
+use crate::time::Instant;
+use crate::world::{Ctx, Message, Timer};
+
+/// Deadlines of waiting requests. One timer is armed for the earliest; it is not moved when that one completes, so that
+/// requests which complete in time cost no timer.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Deadlines {
+    timer: ReplicaTimer,
+    queue: BTreeSet<(Instant, u64)>,
+    armed: Option<Instant>,
+}
+
+impl Deadlines {
+    /// No deadline; `timer` is to be routed to [`Deadlines::expired`].
+    pub(super) fn new(timer: ReplicaTimer) -> Self {
+        Self { timer, queue: BTreeSet::new(), armed: None }
+    }
+
+    /// Adds one.
+    pub(super) fn insert(&mut self, ctx: &mut Ctx<'_>, at: Instant, key: u64) {
+        self.queue.insert((at, key));
+        self.arm(ctx);
+    }
+
+    /// Takes one out.
+    pub(super) fn remove(&mut self, at: Instant, key: u64) {
+        self.queue.remove(&(at, key));
+    }
+
+    /// The timer fired: takes out and returns the keys whose time has come, in order.
+    pub(super) fn expired(&mut self, ctx: &mut Ctx<'_>) -> Vec<u64> {
+        if self.armed.is_some_and(|at| at <= ctx.now) {
+            self.armed = None;
+        }
+        let mut keys = Vec::new();
+        while let Some(&(at, key)) = self.queue.first()
+            && at <= ctx.now
+        {
+            self.queue.pop_first();
+            keys.push(key);
+        }
+        self.arm(ctx);
+        keys
+    }
+
+    fn arm(&mut self, ctx: &mut Ctx<'_>) {
+        let Some(&(first, _)) = self.queue.first() else { return };
+        if self.armed.is_none_or(|armed| first < armed) {
+            self.armed = Some(first);
+            ctx.set_timer(first - ctx.now, Timer::Kafka(KafkaTimer::Replica(self.timer)));
+        }
+    }
+}
+
+/// One partition of a waiting produce request.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) struct ProduceSlot {
+    /// What is answered; `RequestTimedOut` while it waits.
+    pub(super) result: ProduceResult,
+    /// How many records.
+    pub(super) records: u32,
+    /// Whether it waits for the high watermark.
+    pub(super) waiting: bool,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct DelayedProduce {
+    origin: Option<Origin>,
+    deadline: Instant,
+    slots: Vec<ProduceSlot>,
+    /// Slots that wait for replicas, plus flushes that hold the answer.
+    pending: u32,
+}
+
+/// Produce requests that wait. Partitions keep the watch lists.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct ProducePurgatory {
+    delayed: BTreeMap<u64, DelayedProduce>,
+    deadlines: Deadlines,
+    next: u64,
+}
+
+impl ProducePurgatory {
+    /// Nothing waits.
+    pub(super) fn new() -> Self {
+        Self { delayed: BTreeMap::new(), deadlines: Deadlines::new(ReplicaTimer::ProduceExpiry), next: 0 }
+    }
+
+    /// The number that the next request to wait will have.
+    pub(super) fn next_id(&self) -> u64 {
+        self.next
+    }
+
+    /// Lets the request wait until `flushes` flushes and all waiting slots are done, at most until `deadline`. No `origin`
+    /// means that nobody wants the answer.
+    pub(super) fn wait(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        origin: Option<Origin>,
+        deadline: Instant,
+        slots: Vec<ProduceSlot>,
+        flushes: u32,
+    ) {
+        let id = self.next;
+        self.next += 1;
+        let pending = slots.iter().filter(|slot| slot.waiting).count() as u32 + flushes;
+        self.delayed.insert(id, DelayedProduce { origin, deadline, slots, pending });
+        self.deadlines.insert(ctx, deadline, id);
+    }
+
+    /// The slot, if it still waits.
+    pub(super) fn slot(&self, id: u64, slot: u32) -> Option<&ProduceSlot> {
+        self.delayed.get(&id).map(|delayed| &delayed.slots[slot as usize]).filter(|slot| slot.waiting)
+    }
+
+    /// A slot's waiting is over.
+    pub(super) fn resolve(&mut self, ctx: &mut Ctx<'_>, id: u64, slot: u32, error: ErrorCode) {
+        let Some(delayed) = self.delayed.get_mut(&id) else { return };
+        let slot = &mut delayed.slots[slot as usize];
+        if slot.waiting {
+            slot.waiting = false;
+            slot.result.error = error;
+            self.done(ctx, id);
+        }
+    }
+
+    /// Something that the request waited for is done: a slot, or a flush.
+    pub(super) fn done(&mut self, ctx: &mut Ctx<'_>, id: u64) {
+        let Some(delayed) = self.delayed.get_mut(&id) else { return };
+        delayed.pending -= 1;
+        if delayed.pending == 0 {
+            self.answer(ctx, id);
+        }
+    }
+
+    /// The timer fired: requests whose time is over are answered as they are (`DelayedProduce.onExpiration`).
+    pub(super) fn on_timer(&mut self, ctx: &mut Ctx<'_>) {
+        for id in self.deadlines.expired(ctx) {
+            self.answer(ctx, id);
+        }
+    }
+
+    /// Forgets the requests of a connection.
+    pub(super) fn drop_conn(&mut self, conn: ConnId) {
+        let deadlines = &mut self.deadlines;
+        self.delayed.retain(|id, delayed| {
+            let keep = delayed.origin.is_none_or(|origin| origin.conn != conn);
+            if !keep {
+                deadlines.remove(delayed.deadline, *id);
+            }
+            keep
+        });
+    }
+
+    fn answer(&mut self, ctx: &mut Ctx<'_>, id: u64) {
+        let Some(delayed) = self.delayed.remove(&id) else { return };
+        self.deadlines.remove(delayed.deadline, id);
+        if let Some(origin) = delayed.origin {
+            let results = delayed.slots.iter().map(|slot| slot.result).collect();
+            respond(ctx, origin, Response::Produce(results));
+        }
+    }
+}
+
+/// Answers a request.
+pub(super) fn respond(ctx: &mut Ctx<'_>, origin: Origin, response: Response) {
+    let frame = Frame { correlation: origin.correlation, body: Body::Response(response) };
+    ctx.send(origin.conn, Message::Kafka(frame));
+}
