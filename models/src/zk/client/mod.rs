@@ -71,7 +71,9 @@ impl OptionValue for ClientCnxnSocket {
         match text.trim().trim_start_matches("org.apache.zookeeper.") {
             "ClientCnxnSocketNIO" => Ok(Self::Nio),
             "ClientCnxnSocketNetty" => Ok(Self::Netty),
-            _ => Err("org.apache.zookeeper.ClientCnxnSocketNIO or org.apache.zookeeper.ClientCnxnSocketNetty".to_owned()),
+            _ => {
+                Err("org.apache.zookeeper.ClientCnxnSocketNIO or org.apache.zookeeper.ClientCnxnSocketNetty".to_owned())
+            }
         }
     }
 
@@ -298,7 +300,13 @@ impl ZooKeeper {
     }
 
     /// A message arrived on the handle's connection.
-    pub fn on_message(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, message: ClientMessage, out: &mut Vec<ZkClientEvent>) {
+    pub fn on_message(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        conn: ConnId,
+        message: ClientMessage,
+        out: &mut Vec<ZkClientEvent>,
+    ) {
         if !self.owns(conn) {
             return;
         }
@@ -531,8 +539,7 @@ impl ZooKeeper {
     fn prepare_dial(&mut self, ctx: &mut Ctx<'_>) {
         let (to, round_complete) = self.hosts.next();
         let spin = if round_complete { SPIN_DELAY } else { Span::ZERO };
-        let jitter =
-            if self.first_connect { Span::ZERO } else { Span::from_ms(ctx.random.below(RECONNECT_JITTER_MS)) };
+        let jitter = if self.first_connect { Span::ZERO } else { Span::from_ms(ctx.random.below(RECONNECT_JITTER_MS)) };
         if spin + jitter == Span::ZERO {
             self.dial(ctx, to);
         } else {
