@@ -97,7 +97,7 @@ fn a_block_is_asked_for_when_nine_tenths_are_used() {
     assert_eq!(demand(&mut ids, 900), (Some((Ok(5_000), false)), Some((Ok(5_899), false)), 0));
     assert_eq!(demand(&mut ids, 1), (Some((Ok(5_900), true)), Some((Ok(5_900), true)), 1));
     assert_eq!(demand(&mut ids, 99), (Some((Ok(5_901), false)), Some((Ok(5_999), false)), 0));
-    assert_eq!(ids.generate(at), empty);
+    assert_eq!(ids.generate(at), Err(ErrorCode::CoordinatorLoadInProgress));
 
     ids.on_block(at, Err(ErrorCode::StaleBrokerEpoch));
     assert!(ids.generate(at + RETRY_BACKOFF - Span::from_ns(1)).is_err() && !ids.take_demand(), "not before 50 ms");
