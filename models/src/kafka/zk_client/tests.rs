@@ -224,7 +224,7 @@ fn registration_after_expiry_makes_a_new_node_whether_the_old_one_is_gone_or_orp
         let owner = |stage: &mut Stage| stage.server().nodes[NODE].1.ephemeral_owner;
         assert_eq!((owner(&mut stage), second == first), (second, false));
 
-        // The answer is lost with the connection: the next attempt finds the node to be its own.
+        // As after a lost answer: the node that is there turns out to be its own.
         stage.tell(ClientMessage::Ping);
         assert_eq!(outcome(&mut stage), Some(Ok(epoch)), "same session, same czxid");
     }
