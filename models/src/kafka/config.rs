@@ -2,6 +2,7 @@
 
 use crate::options::{OptionValue, options};
 use crate::time::Span;
+use crate::zk::client::ClientCnxnSocket;
 
 options! {
     /// The options of a broker, with the defaults of Kafka 3.6 (`KafkaConfig`, `Defaults`). Sizes are bytes.
@@ -16,6 +17,8 @@ options! {
         zookeeper_connection_timeout_ms: Option<u32> = None, "zookeeper.connection.timeout.ms";
         /// Requests under way to ZooKeeper, all threads together.
         zookeeper_max_in_flight_requests: u32 = 10, "zookeeper.max.in.flight.requests" in 1..=100_000;
+        /// The socket implementation of the ZooKeeper client; TLS needs Netty.
+        zookeeper_client_cnxn_socket: ClientCnxnSocket = ClientCnxnSocket::Nio, "zookeeper.clientCnxnSocket";
         /// Connect wait and in-flight limit of connections to and from the controller.
         controller_socket_timeout_ms: u32 = 30_000, "controller.socket.timeout.ms" in 1..=3_600_000;
         /// In-flight limit of the broker's own requests.

@@ -1,5 +1,376 @@
-//! broker
+//! `KafkaServer`: the broker process. It starts up in the real order, hands inputs to the parts that they belong to, and
+//! carries a session's expiry through.
+//!
+//! [`startup`] is the way to [`Phase::Running`]; [`requests`] answers on accepted connections; [`control`] takes the
+//! controller's requests; [`to_controller`], [`producer_ids`] and [`topics`] are the broker's own conversations.
+
+mod assignment;
+mod connections;
+mod control;
+mod producer_ids;
+mod requests;
+mod startup;
+#[cfg(test)]
+mod tests;
+mod to_controller;
+mod topics;
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use self::connections::Connections;
+use self::producer_ids::ProducerIdManager;
+use self::startup::{Meta, Phase};
+use self::to_controller::ToController;
+use self::topics::TopicCreations;
+use super::channel::{ChannelId, ChannelTimer, ConnInput};
+use super::config::BrokerConfig;
+use super::controller::KafkaController;
+use super::metadata_cache::MetadataCache;
+use super::protocol::{AlterPartitionRequest, Body, Frame, Origin, Request, Response};
+use super::replica::ReplicaManager;
+use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
+use super::{Addresses, Timer as KafkaTimer};
+use crate::defect::Defects;
+use crate::fingerprint::Fingerprint;
+use crate::id::{Address, BrokerId, ConnId};
+use crate::process::{Effect, Input, Loss, Process};
+use crate::random::Random;
+use crate::time::Span;
+use crate::world::{Ctx, In, Message, Timer};
+use crate::zk::protocol::Data;
 
 /// What its timers carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BrokerTimer {}
+pub enum BrokerTimer {
+    /// Of [`crate::kafka::zk_client::KafkaZkClient`]: a registration looks again.
+    RetryRegistration,
+    /// Start-up waited `zookeeper.connection.timeout.ms` for a session.
+    ZkConnectDeadline,
+    /// A broker-to-controller channel looks again for a controller.
+    ControllerLookup(u8),
+    /// The pause after a refused AlterPartition is over.
+    IsrRetry,
+    /// A created topic has no leader yet and its client waits no longer; the number of the request.
+    CreateTopicsTimeout(u32),
+}
+
+/// What a broker is made of.
+#[derive(Clone, Debug, Hash)]
+pub struct BrokerSpec {
+    /// `server.properties`.
+    pub config: Arc<BrokerConfig>,
+    /// `zookeeper.connect`.
+    pub zookeeper: Arc<[Address]>,
+    /// Where each broker listens, this one included.
+    pub addresses: Addresses,
+    /// Which defects it has.
+    pub defects: Defects,
+}
+
+impl BrokerSpec {
+    fn id(&self) -> BrokerId {
+        BrokerId(self.config.broker_id)
+    }
+}
+
+/// The ISR changes of this broker on their way to the controller (`AlterPartitionManager`): one request at a time.
+#[derive(Clone, Debug, Hash)]
+enum IsrChanges {
+    Idle,
+    UnderWay(Arc<AlterPartitionRequest>),
+    Pausing,
+}
+
+/// A broker.
+#[derive(Clone, Debug, Hash)]
+pub struct Broker {
+    spec: BrokerSpec,
+    meta: Meta,
+    /// `/cluster/id` as read at start-up.
+    cluster_id: Option<Data>,
+    phase: Phase,
+    zk: KafkaZkClient,
+    /// The session has expired and the controller's event thread has not begun to process that: `reinitialize` waits.
+    expiring: bool,
+    controller: KafkaController,
+    replicas: ReplicaManager,
+    cache: MetadataCache,
+    connections: Connections,
+    alter_partition: ToController,
+    allocate_ids: ToController,
+    isr_changes: IsrChanges,
+    producer_ids: ProducerIdManager,
+    topics: TopicCreations,
+}
+
+impl Broker {
+    /// A broker that has never run.
+    pub fn new(spec: BrokerSpec) -> Self {
+        let BrokerSpec { config, zookeeper, addresses, defects } = spec.clone();
+        let id = spec.id();
+        Self {
+            meta: Meta::default(),
+            cluster_id: None,
+            phase: Phase::Down,
+            zk: KafkaZkClient::new(KafkaZkSpec { broker: id, config: config.clone(), zookeeper, defects }),
+            expiring: false,
+            controller: KafkaController::new(id, config.clone(), defects, addresses.clone()),
+            replicas: ReplicaManager::new(id, config.clone(), defects, addresses),
+            cache: MetadataCache::default(),
+            connections: Connections::default(),
+            alter_partition: ToController::new(ALTER_PARTITION, &config, None),
+            allocate_ids: ToController::new(
+                ALLOCATE_PRODUCER_IDS,
+                &config,
+                Some(Span::from_ms(config.request_timeout_ms.into())),
+            ),
+            isr_changes: IsrChanges::Idle,
+            producer_ids: ProducerIdManager::default(),
+            topics: TopicCreations::default(),
+            spec,
+        }
+    }
+
+    fn dispatch(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        match input {
+            Input::Start => self.start(ctx),
+            Input::Message { conn, message: Message::Kafka(frame) } => self.on_frame(ctx, conn, frame),
+            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message),
+            Input::Timer { timer, .. } => self.on_timer(ctx, timer),
+            Input::Disk { token, result } => {
+                self.replicas.on_disk(ctx, &self.cache, token, result);
+                self.after_recovery(ctx);
+            }
+            Input::Accepted { conn, .. } => self.connections.accept(conn),
+            Input::Opened { conn } if self.zk.owns(conn) => self.zk.on_opened(ctx, conn),
+            Input::Opened { conn } => self.on_conn(ctx, ConnInput::Opened(conn)),
+            Input::Closed { conn, .. } if self.zk.owns(conn) => self.zk.on_closed(ctx, conn),
+            Input::Closed { conn, .. } if self.connections.remove(conn) => self.replicas.on_client_closed(ctx, conn),
+            Input::Closed { conn, reason } => self.on_conn(ctx, ConnInput::Closed(conn, reason)),
+            // Nobody speaks ZooKeeper's server protocols, or datagrams, with a broker.
+            Input::Message { message: Message::Quorum(_) | Message::Election(_), .. } | Input::Datagram { .. } => {}
+        }
+    }
+
+    fn on_frame(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
+        match frame.body {
+            Body::Request(request) => {
+                let origin = Origin { conn, correlation: frame.correlation };
+                if let Some(request) = self.connections.arrived(origin, request) {
+                    self.serve(ctx, origin, request);
+                }
+            }
+            Body::Response(_) => self.on_conn(ctx, ConnInput::Frame(conn, frame)),
+        }
+    }
+
+    /// Something happened on a connection that this broker dialled.
+    fn on_conn(&mut self, ctx: &mut Ctx<'_>, input: ConnInput) {
+        let conn = input.conn();
+        if self.replicas.owns(conn) {
+            self.replicas.on_conn(ctx, &self.cache, input);
+        } else if self.controller.owns(conn) {
+            self.controller.on_conn(ctx, &mut self.zk, input);
+        } else if self.alter_partition.owns(conn) {
+            let response = self.alter_partition.on_input(ctx, input);
+            self.after_alter_partition(ctx, response);
+        } else if self.allocate_ids.owns(conn) {
+            let response = self.allocate_ids.on_input(ctx, input);
+            self.after_allocate_ids(ctx, response);
+        }
+    }
+
+    fn on_timer(&mut self, ctx: &mut Ctx<'_>, timer: Timer) {
+        match timer {
+            Timer::ZkClient(timer) => self.zk.on_zk_timer(ctx, timer),
+            Timer::Kafka(KafkaTimer::Replica(timer)) => self.replicas.on_timer(ctx, &self.cache, timer),
+            Timer::Kafka(KafkaTimer::Controller(timer)) => self.controller.on_timer(ctx, &mut self.zk, timer),
+            Timer::Kafka(KafkaTimer::Channel(timer)) => self.on_channel_timer(ctx, timer),
+            Timer::Kafka(KafkaTimer::Broker(timer)) => self.on_broker_timer(ctx, timer),
+            // Other processes' timers never reach a broker.
+            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) => {}
+        }
+    }
+
+    fn on_channel_timer(&mut self, ctx: &mut Ctx<'_>, timer: ChannelTimer) {
+        match timer.channel {
+            ChannelId::Fetcher(..) => self.replicas.on_channel_timer(ctx, &self.cache, timer),
+            ChannelId::ControllerTo(_) => self.controller.on_channel_timer(ctx, &mut self.zk, timer),
+            ChannelId::ToController(ALTER_PARTITION) => {
+                self.alter_partition.on_channel_timer(ctx, timer.kind);
+                self.after_alter_partition(ctx, None);
+            }
+            ChannelId::ToController(_) => {
+                self.allocate_ids.on_channel_timer(ctx, timer.kind);
+                self.after_allocate_ids(ctx, None);
+            }
+            ChannelId::Client(_) | ChannelId::Bootstrap(_) => {}
+        }
+    }
+
+    fn on_broker_timer(&mut self, ctx: &mut Ctx<'_>, timer: BrokerTimer) {
+        match timer {
+            BrokerTimer::RetryRegistration => self.zk.on_retry_registration(ctx),
+            BrokerTimer::ZkConnectDeadline => self.on_zk_deadline(ctx),
+            BrokerTimer::ControllerLookup(ALTER_PARTITION) => {
+                self.alter_partition.on_lookup_timer();
+                self.after_alter_partition(ctx, None);
+            }
+            BrokerTimer::ControllerLookup(_) => {
+                self.allocate_ids.on_lookup_timer();
+                self.after_allocate_ids(ctx, None);
+            }
+            BrokerTimer::IsrRetry => self.isr_changes = IsrChanges::Idle,
+            BrokerTimer::CreateTopicsTimeout(request) => self.topics.on_timeout(ctx, &self.cache, request),
+        }
+    }
+
+    /// Acts on what ZooKeeper has said. Returns whether it had said anything.
+    fn on_notices(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let mut any = false;
+        while let Some(notice) = self.zk.next_notice() {
+            any = true;
+            match notice {
+                ZkNotice::Connected => self.on_zk_connected(ctx),
+                ZkNotice::Disconnected => {}
+                ZkNotice::Expired => self.on_zk_expired(ctx),
+                ZkNotice::Answer(ZkUser::Controller, answer) => {
+                    self.controller.on_zk_answer(ctx, &mut self.zk, answer);
+                }
+                ZkNotice::Answer(ZkUser::Broker, answer) => self.on_own_answer(ctx, answer),
+            }
+        }
+        any
+    }
+
+    fn on_own_answer(&mut self, ctx: &mut Ctx<'_>, answer: ZkAnswer) {
+        if self.phase.is_running() {
+            self.topics.on_answer(ctx, &mut self.zk, &self.cache, answer);
+        } else {
+            self.on_startup_answer(ctx, answer);
+        }
+    }
+
+    /// `ZooKeeperClient.reinitialize`, first half: the controller's handler clears its queue for the expiry.
+    fn on_zk_expired(&mut self, ctx: &mut Ctx<'_>) {
+        if self.phase.is_running() {
+            self.controller.expire(ctx, &mut self.zk);
+        }
+        self.expiring = true;
+    }
+
+    /// Second half: once the controller's event thread has begun with it, which it may never do, a new handle is made.
+    fn reinitialize(&mut self, ctx: &mut Ctx<'_>) {
+        let running = self.phase.is_running();
+        if !self.expiring || running && !self.controller.expire_started() {
+            return;
+        }
+        self.expiring = false;
+        self.zk.reinitialize(ctx);
+        if running {
+            self.controller.session_renewed(ctx, &mut self.zk);
+        }
+    }
+
+    /// `maybePropagateIsrChanges`.
+    fn propagate_isr_changes(&mut self, ctx: &mut Ctx<'_>) {
+        if !matches!(self.isr_changes, IsrChanges::Idle) || !self.phase.is_running() {
+            return;
+        }
+        let partitions = self.replicas.take_isr_changes();
+        if partitions.is_empty() {
+            return;
+        }
+        let broker_epoch = self.controller.broker_epoch();
+        let request = Arc::new(AlterPartitionRequest { broker: self.spec.id(), broker_epoch, partitions });
+        self.isr_changes = IsrChanges::UnderWay(request.clone());
+        self.alter_partition.ask(ctx, Request::AlterPartition(request));
+        self.after_alter_partition(ctx, None);
+    }
+
+    fn after_alter_partition(&mut self, ctx: &mut Ctx<'_>, response: Option<Response>) {
+        if let Some(Response::AlterPartition(answer)) = response
+            && let IsrChanges::UnderWay(request) = std::mem::replace(&mut self.isr_changes, IsrChanges::Idle)
+        {
+            if answer.error != super::protocol::ErrorCode::None {
+                self.isr_changes = IsrChanges::Pausing;
+                ctx.set_timer(ISR_RETRY, Timer::Kafka(KafkaTimer::Broker(BrokerTimer::IsrRetry)));
+            }
+            let items = Arc::unwrap_or_clone(request).partitions;
+            self.replicas.on_isr_answer(ctx, &self.cache, items, answer);
+        }
+        self.alter_partition.pump(ctx, &self.cache, &self.spec.addresses);
+    }
+
+    fn after_allocate_ids(&mut self, ctx: &mut Ctx<'_>, response: Option<Response>) {
+        if let Some(Response::AllocateProducerIds(answer)) = response {
+            self.producer_ids.on_block(ctx.now, answer);
+        }
+        self.allocate_ids.pump(ctx, &self.cache, &self.spec.addresses);
+        if self.producer_ids.is_waiting() && !self.allocate_ids.is_busy() {
+            self.producer_ids.on_give_up();
+        }
+    }
+
+    /// Takes answers out of the effects of this input, and serves what waited behind them. Returns whether it served any.
+    fn serve_waiting(&mut self, ctx: &mut Ctx<'_>, seen: &mut usize) -> bool {
+        let mut served = false;
+        while *seen < ctx.effects.len() {
+            let next = match &ctx.effects[*seen] {
+                Effect::Send { conn, message: Message::Kafka(Frame { correlation, body: Body::Response(_) }) } => {
+                    self.connections.answered(Origin { conn: *conn, correlation: *correlation })
+                }
+                Effect::Close(conn) => {
+                    self.connections.remove(*conn);
+                    None
+                }
+                _ => None,
+            };
+            *seen += 1;
+            if let Some((origin, request)) = next {
+                self.serve(ctx, origin, request);
+                served = true;
+            }
+        }
+        served
+    }
+}
+
+impl Process for Broker {
+    type Message = Message;
+    type Timer = Timer;
+
+    fn on_input(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        let mut seen = ctx.effects.len();
+        self.dispatch(input, ctx);
+        loop {
+            let mut more = self.on_notices(ctx);
+            self.reinitialize(ctx);
+            self.propagate_isr_changes(ctx);
+            more |= self.serve_waiting(ctx, &mut seen);
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn crash(&mut self, loss: Loss, random: &mut Random) -> bool {
+        let fresh = Self::new(self.spec.clone());
+        let old = std::mem::replace(self, fresh);
+        self.meta = old.meta;
+        self.replicas = old.replicas;
+        self.replicas.crash(loss, random)
+    }
+
+    fn fold_state(&self, into: &mut Fingerprint) {
+        self.hash(into);
+    }
+}
+
+/// Number of the channel for AlterPartition.
+const ALTER_PARTITION: u8 = 0;
+/// Number of the channel for AllocateProducerIds.
+const ALLOCATE_PRODUCER_IDS: u8 = 1;
+/// `DefaultAlterPartitionManager.handleAlterPartitionResponse`: a request refused as a whole is sent again after this.
+const ISR_RETRY: Span = Span::from_ms(50);

@@ -1,8 +1,18 @@
 //! `KafkaZkClient` over `ZooKeeperClient`: batches of requests that are retried through connection loss, the broker's
 //! registration, and the re-creation of the session handle after expiry.
+//!
+//! [`KafkaZkClient`] is the one implementation of [`ZkRequests`]. Its owner routes inputs to it, and after each drains
+//! [`KafkaZkClient::next_notice`].
+
+mod batch;
+mod client;
+mod registration;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+pub use self::client::{KafkaZkClient, KafkaZkSpec, ZkNotice};
 use crate::id::{SessionId, Zxid};
 use crate::world::Ctx;
 use crate::zk::protocol::{Op, OpResult, Path, WatchKind, ZkError};
@@ -30,7 +40,7 @@ pub struct ZkReply {
 }
 
 /// What comes back from ZooKeeper.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ZkAnswer {
     /// Every request of the batch was answered, in the order in which they were submitted.
     Replies(ZkBatch, Vec<ZkReply>),
