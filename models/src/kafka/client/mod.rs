@@ -1,5 +1,6 @@
 //! The Java clients of Kafka 3.6: a producer, a consumer with assigned partitions, and the part of the admin client that
-//! sets a workload up. They share the network client and the metadata. Read [`network`](self) first, then the producer.
+//! sets a workload up. They share the network client and the metadata. Read
+//! `metadata` and `network` first, then the three in that order.
 //!
 //! Clients have no disk: a crash takes everything but the numbering of values, which belongs to the workload.
 

@@ -192,3 +192,31 @@ impl TransactionManager {
         }
     }
 }
+
+#[test]
+fn the_last_epoch_is_followed_by_a_new_producer_id() {
+    use super::accumulator::Accumulator;
+    use crate::id::ValueId;
+    use crate::kafka::config::ProducerConfig;
+    use crate::time::Instant;
+
+    let check = |epoch: u16, expected: (InitProducerId, Option<ProducerIdAndEpoch>)| {
+        let mut accumulator = Accumulator::new(1, &ProducerConfig::default());
+        accumulator.append(0, ValueId(0), 100, Instant::ZERO, Instant::ZERO).expect("there is memory");
+        let mut transactions = TransactionManager::new(true);
+        transactions.initialized(&mut accumulator.partitions, ProducerId(1), epoch);
+        let mut batch = accumulator.partitions[0].queue.pop_front().expect("one was appended");
+        transactions.assign(&mut accumulator.partitions[0], &mut batch);
+        accumulator.partitions[0].in_flight.push_back(batch);
+        transactions.failed(0, true);
+        assert!(transactions.settle(&mut accumulator.partitions));
+        assert_eq!((transactions.init, transactions.identity), expected);
+        if transactions.identity.is_none() {
+            transactions.initialized(&mut accumulator.partitions, ProducerId(2), 0);
+        }
+        assert_eq!(accumulator.partitions[0].identity, transactions.identity, "renumbered under the new identity");
+        assert!(!transactions.settle(&mut accumulator.partitions), "once");
+    };
+    check(MAX_EPOCH - 1, (InitProducerId::Done, Some((ProducerId(1), MAX_EPOCH))));
+    check(MAX_EPOCH, (InitProducerId::Needed, None));
+}

@@ -245,7 +245,7 @@ fn without_acks_success_is_what_was_written_to_the_socket() {
 fn requests_under_way_are_bounded() {
     let check = |limit: usize, options: &[(&str, &str)]| {
         let mut harness = producer(1, Span::from_ms(10), options);
-        harness.script(&vec![Script::Silence; 100]);
+        harness.script(&[Script::Silence; 100]);
         harness.run_for(Span::from_secs(5));
         assert_eq!(harness.broker(1).produced().len(), limit);
         assert!(sent(&harness).len() > 300, "the application goes on");
