@@ -99,7 +99,7 @@ impl Accumulator {
             base_offset: 0,
             leader_epoch: -1,
             producer: None,
-            values: vec![value],
+            values: Arc::new([value]),
             size: BATCH_OVERHEAD + size,
             timestamp: wall,
         };

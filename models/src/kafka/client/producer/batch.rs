@@ -59,7 +59,8 @@ impl ProducerBatch {
     /// Adds a record.
     pub(super) fn push(&mut self, value: ValueId, size: u32, now: Instant) {
         let wire = Arc::make_mut(&mut self.wire);
-        wire.values.push(value);
+        // Batches stay small while the cluster is well; only what piles up in an outage is copied more than once.
+        wire.values = wire.values.iter().copied().chain([value]).collect();
         wire.size += size;
         self.handed_over.push(now);
     }
@@ -77,14 +78,14 @@ impl ProducerBatch {
         let payload = self.wire.size - BATCH_OVERHEAD;
         let share = payload / self.wire.values.len() as u32 * at as u32;
         let tail = Arc::make_mut(&mut second.wire);
-        tail.values.drain(..at);
+        tail.values = tail.values[at..].into();
         tail.size = BATCH_OVERHEAD + payload - share;
         if let Some(mark) = &mut tail.producer {
             mark.base_sequence = advance(mark.base_sequence, at as u32);
         }
         second.handed_over.drain(..at);
         let head = Arc::make_mut(&mut self.wire);
-        head.values.truncate(at);
+        head.values = head.values[..at].into();
         head.size = BATCH_OVERHEAD + share;
         self.handed_over.truncate(at);
         second.memory /= 2;

@@ -250,7 +250,7 @@ impl Producer {
         self.unfinished -= batch.wire.values.len() as u64;
         let partition = self.network.metadata.partition(index);
         let definite = is_definite_rejection(error) && !batch.indefinite;
-        for &value in &batch.wire.values {
+        for &value in batch.wire.values.iter() {
             ctx.observe(match definite {
                 true => Observation::SendFail { partition, value, error },
                 false => Observation::SendUnknown { partition, value, error },

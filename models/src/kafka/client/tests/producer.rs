@@ -161,7 +161,7 @@ fn a_lost_connection_brings_the_batches_back_one_at_a_time_and_in_order() {
     harness.script(&[Script::Append, Script::Silence, Script::Silence, Script::AppendThenClose]);
     send(&mut harness, 6);
     harness.run_for(Span::from_secs(5));
-    let all: Vec<_> = harness.broker(1).logs[&P0].iter().flat_map(|batch| batch.values.clone()).collect();
+    let all: Vec<_> = harness.broker(1).logs[&P0].iter().flat_map(|batch| batch.values.to_vec()).collect();
     // The fake does not check sequences: the batch that was appended before the connection closed stands early.
     assert_eq!(all.len(), 6, "no copy, no loss: {all:?}");
     assert_eq!(outcomes(&harness).iter().map(|(value, _)| *value).collect::<Vec<_>>(), sent(&harness));
@@ -224,7 +224,7 @@ fn a_new_leader_is_found_and_gets_the_batch_with_its_sequence() {
     harness.script(&[Script::Refuse(ErrorCode::NotLeaderOrFollower)]);
     send(&mut harness, 1);
     harness.run_for(SECOND);
-    let values: Vec<_> = harness.broker(2).logs[&P0].iter().map(|batch| batch.values.clone()).collect();
+    let values: Vec<_> = harness.broker(2).logs[&P0].iter().map(|batch| batch.values.to_vec()).collect();
     assert_eq!(values, [sent(&harness)]);
     assert_eq!(harness.broker(1).produced()[0].batches[0].1, harness.broker(2).produced()[0].batches[0].1);
     assert_eq!(outcomes(&harness).len(), 1);
@@ -283,7 +283,7 @@ fn a_batch_that_is_too_large_is_split() {
     harness.script(&[Script::Refuse(ErrorCode::MessageTooLarge), Script::Refuse(ErrorCode::MessageTooLarge)]);
     send(&mut harness, 4);
     harness.run_for(SECOND);
-    let log: Vec<_> = harness.broker(1).logs[&P0].iter().flat_map(|batch| batch.values.clone()).collect();
+    let log: Vec<_> = harness.broker(1).logs[&P0].iter().flat_map(|batch| batch.values.to_vec()).collect();
     assert_eq!(log, sent(&harness));
     assert_eq!(marks(&harness), [(0, 0), (0, 0), (0, 0), (0, 1), (0, 2)]);
     assert_eq!(outcomes(&harness).len(), 4);
