@@ -16,17 +16,22 @@ pub struct ClockProfile {
 pub(crate) struct Clock {
     offset_ns: i64,
     drift_ppb: i32,
+    /// True time and monotonic clock when the drift was last changed.
+    anchor: (Instant, Instant),
 }
 
 impl Clock {
     pub(crate) fn new(profile: ClockProfile) -> Self {
         assert!(profile.drift_ppb > -BILLION as i32, "a clock that stands still never fires a timer");
-        Self { offset_ns: profile.offset_ns, drift_ppb: profile.drift_ppb }
+        Self { offset_ns: profile.offset_ns, drift_ppb: profile.drift_ppb, anchor: (Instant::ZERO, Instant::ZERO) }
     }
 
     /// The monotonic clock at the true time `at`.
     pub(crate) fn monotonic(&self, at: Instant) -> Instant {
-        if self.drift_ppb == 0 { at } else { Instant::from_ns(scale(at.as_ns(), self.rate(), BILLION as u64)) }
+        let (true_time, local) = self.anchor;
+        let passed = at - true_time;
+        let drifted = if self.drift_ppb == 0 { passed.as_ns() } else { scale(passed.as_ns(), self.rate(), BILLION as u64) };
+        local + Span::from_ns(drifted)
     }
 
     /// The wall clock at the true time `at`. Before the run's beginning it shows zero.
@@ -41,6 +46,13 @@ impl Clock {
         }
         // Rounding down here and in `monotonic` loses less than 1 ns each.
         Span::from_ns(scale(local.as_ns(), BILLION as u64, self.rate()).saturating_add(2))
+    }
+
+    /// Runs faster or slower from `at` on, without a jump. Returns the drift before.
+    pub(crate) fn set_drift(&mut self, at: Instant, drift_ppb: i32) -> i32 {
+        assert!(drift_ppb > -BILLION as i32, "a clock that stands still never fires a timer");
+        self.anchor = (at, self.monotonic(at));
+        std::mem::replace(&mut self.drift_ppb, drift_ppb)
     }
 
     /// Sets the wall clock forward or back.

@@ -14,7 +14,7 @@ use scenarios::schedule::{Schedule, Timed};
 use scenarios::units::Share;
 
 use crate::disk::DiskFault;
-use crate::kernel::{Observer, Simulation};
+use crate::kernel::Simulation;
 use crate::net::netem::{Chance, Distribution, Loss, Netem, Ppm};
 use crate::net::rule::{Effect, Rule, RuleId};
 
@@ -146,15 +146,14 @@ impl Injector {
         scenario: &Scenario,
         deployment: &Deployment,
         roles: &Roles,
-        observer: &mut impl Observer,
     ) {
         while let Some((&(at, step), ())) = self.steps.first_key_value()
             && at <= sim.now()
         {
             self.steps.remove(&(at, step));
             match step {
-                Step::Begin(index) => self.begin(index, sim, scenario, deployment, roles, observer),
-                Step::End(index) => self.end_fault(index, sim, observer),
+                Step::Begin(index) => self.begin(index, sim, scenario, deployment, roles),
+                Step::End(index) => self.end_fault(index, sim),
                 Step::FlapDown(index) => self.flap(index, true, sim),
                 Step::FlapUp(index) => self.flap(index, false, sim),
             }
@@ -168,7 +167,6 @@ impl Injector {
         scenario: &Scenario,
         deployment: &Deployment,
         roles: &Roles,
-        observer: &mut impl Observer,
     ) {
         let Timed { id, fault, .. } = self.faults[index].clone();
         let process = |selector: ProcessSelector| roles.resolve(selector, deployment);
@@ -217,8 +215,8 @@ impl Injector {
             text: text.into(),
             scope: scope.clone(),
         };
-        sim.observe(ProcessId(0), begin, observer);
-        let undo = self.strike(index, &fault, &scope, sim, observer);
+        sim.observe(ProcessId(0), begin);
+        let undo = self.strike(index, &fault, &scope, sim);
         self.undo.insert(index, undo);
     }
 
@@ -229,7 +227,6 @@ impl Injector {
         fault: &Fault,
         scope: &FaultScope,
         sim: &mut Simulation<Node>,
-        observer: &mut impl Observer,
     ) -> Vec<Undo> {
         let mut undo = Vec::new();
         match fault {
@@ -243,27 +240,28 @@ impl Injector {
             }
             Fault::ResetConnections(_) => {
                 for (from, to) in &scope.links {
-                    sim.reset_connections(*from, *to, observer);
+                    sim.reset_connections(&[*from], &[*to]);
                 }
             }
             Fault::Kill { .. } => {
                 for process in &scope.processes {
                     self.hold(Hold::Down(*process));
-                    sim.kill(*process, observer);
+                    sim.kill(*process);
+                    sim.hold_down(*process);
                     undo.push(Undo::Start(*process));
                 }
             }
             Fault::Pause { .. } => {
                 for process in &scope.processes {
                     self.hold(Hold::Paused(*process));
-                    sim.pause(*process, observer);
+                    sim.pause(*process);
                     undo.push(Undo::Resume(*process));
                 }
             }
             Fault::HostCrash { .. } => {
                 for host in &scope.hosts {
                     self.hold(Hold::Dark(*host));
-                    sim.crash_host(*host, observer);
+                    sim.crash_host(*host);
                     undo.push(Undo::Boot(*host));
                 }
             }
@@ -275,7 +273,8 @@ impl Injector {
             Fault::FailDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error))),
             Fault::FillDisk { leave, .. } => {
                 for host in &scope.hosts {
-                    undo.push(Undo::Capacity(*host, sim.fill_disk(*host, *leave)));
+                    let used = sim.disk(*host).used;
+                    undo.push(Undo::Capacity(*host, sim.set_disk_capacity(*host, used.saturating_add(*leave))));
                 }
             }
             Fault::ClockJump { by_ns, .. } => {
@@ -299,11 +298,11 @@ impl Injector {
         undo
     }
 
-    fn end_fault(&mut self, index: usize, sim: &mut Simulation<Node>, observer: &mut impl Observer) {
+    fn end_fault(&mut self, index: usize, sim: &mut Simulation<Node>) {
         self.flapping.remove(&index);
         for undo in self.undo.remove(&index).unwrap_or_default() {
             match undo {
-                Undo::Rules(rules) => rules.into_iter().for_each(|rule| sim.remove_rule(rule)),
+                Undo::Rules(rules) => remove_rules(sim, rules),
                 Undo::Start(process) => {
                     if self.release(Hold::Down(process)) {
                         sim.start(process);
@@ -311,7 +310,7 @@ impl Injector {
                 }
                 Undo::Resume(process) => {
                     if self.release(Hold::Paused(process)) {
-                        sim.resume(process, observer);
+                        sim.resume(process);
                     }
                 }
                 Undo::Boot(host) => {
@@ -320,7 +319,9 @@ impl Injector {
                     }
                 }
                 Undo::Disk(host, fault) => sim.clear_disk_fault(host, fault),
-                Undo::Capacity(host, capacity) => sim.set_disk_capacity(host, capacity),
+                Undo::Capacity(host, capacity) => {
+                    sim.set_disk_capacity(host, capacity);
+                }
                 Undo::Jump(host, by_ns) => sim.jump_clock(host, by_ns),
                 Undo::Drift(host, ppb) => {
                     sim.set_clock_drift(host, ppb);
@@ -328,7 +329,7 @@ impl Injector {
             }
         }
         let fault = self.faults[index].id;
-        sim.observe(ProcessId(0), Observation::FaultEnd { fault }, observer);
+        sim.observe(ProcessId(0), Observation::FaultEnd { fault });
     }
 
     fn flap(&mut self, index: usize, down: bool, sim: &mut Simulation<Node>) {
@@ -341,7 +342,7 @@ impl Injector {
         } else {
             for undo in self.undo.remove(&index).unwrap_or_default() {
                 if let Undo::Rules(rules) = undo {
-                    rules.into_iter().for_each(|rule| sim.remove_rule(rule));
+                    remove_rules(sim, rules);
                 }
             }
             (sound_for, Step::FlapDown(index))
@@ -373,6 +374,13 @@ fn add_rules(sim: &mut Simulation<Node>, links: &[(HostId, HostId)], effect: Eff
         receivers.entry(*from).or_default().push(*to);
     }
     receivers.into_iter().map(|(from, to)| sim.add_rule(Rule { from: vec![from], to, effect })).collect()
+}
+
+fn remove_rules(sim: &mut Simulation<Node>, rules: Vec<RuleId>) {
+    for rule in rules {
+        let was_in_force = sim.remove_rule(rule);
+        assert!(was_in_force, "a fault removes each of its rules once");
+    }
 }
 
 /// A share in the engine's unit.

@@ -149,8 +149,7 @@ impl<'a> Run<'a> {
     fn roll_back(&mut self) {
         for selector in &self.scenario.rollback.restart {
             if let Some(process) = self.roles.resolve(*selector, &self.deployment) {
-                let mut nobody = |_: &Observed| {};
-                self.sim.kill(process, &mut nobody);
+                self.sim.kill(process);
                 self.sim.start(process);
             }
         }
@@ -210,7 +209,7 @@ impl<'a> Run<'a> {
             sim.run_until(next, &mut watching);
             if injector.next().is_some_and(|due| due <= next) {
                 let roles = watching.roles.clone();
-                injector.act(sim, scenario, deployment, &roles, &mut watching);
+                injector.act(sim, scenario, deployment, &roles);
             }
             if next == beat {
                 let checkpoint =

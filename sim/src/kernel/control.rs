@@ -172,6 +172,18 @@ impl<P: Process> Simulation<P> {
         }
     }
 
+    /// Changes how much fits on a disk; what is on it stays. Returns what fitted before.
+    pub fn set_disk_capacity(&mut self, id: HostId, capacity: u64) -> u64 {
+        std::mem::replace(&mut self.hosts[usize::from(id.0)].disk.state.capacity, capacity)
+    }
+
+    /// Changes how much too fast a host's clock runs, in parts per billion, from now on. Timers already set keep the time at
+    /// which they fire. Returns the drift before.
+    pub fn set_clock_drift(&mut self, id: HostId, drift_ppb: i32) -> i32 {
+        let now = self.now;
+        self.hosts[usize::from(id.0)].clock.set_drift(now, drift_ppb)
+    }
+
     /// Sets the wall clock of a host forward, or back by a negative number of nanoseconds.
     pub fn jump_clock(&mut self, id: HostId, by_ns: i64) {
         self.hosts[usize::from(id.0)].clock.jump(by_ns);
