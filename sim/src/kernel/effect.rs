@@ -2,6 +2,7 @@
 
 use models::id::{DiskToken, Port, ProcessId};
 use models::process::{Effect, Input, Payload, Process};
+use models::time::Instant;
 
 use crate::disk::{Request, Work};
 
@@ -57,7 +58,7 @@ impl<P: Process> Simulation<P> {
         }
     }
 
-    fn mail(&mut self, at: models::time::Instant, from: ProcessId, to: ProcessId, message: P::Message) {
+    fn mail(&mut self, at: Instant, from: ProcessId, to: ProcessId, message: P::Message) {
         let letter = if let Some(letter) = self.free_letters.pop() {
             self.post[letter as usize] = Some(message);
             letter

@@ -19,7 +19,7 @@ mod tests;
 use std::hash::Hash;
 
 use models::fingerprint::Fingerprint;
-use models::id::{HostId, ProcessId};
+use models::id::{HostId, ProcessId, TimerId};
 use models::observation::{Observation, Observed};
 use models::process::{Context, DiskState, Effect, Input, Payload, Process};
 use models::time::Instant;
@@ -193,7 +193,7 @@ impl<P: Process> Simulation<P> {
         }
     }
 
-    fn on_timer(&mut self, process: ProcessId, id: models::id::TimerId, timer: P::Timer) {
+    fn on_timer(&mut self, process: ProcessId, id: TimerId, timer: P::Timer) {
         let slot = &mut self.slots[usize::from(process.0)];
         if slot.run == RunState::Paused {
             // Still set until it is read: what is read before may cancel it.

@@ -1,7 +1,7 @@
 //! The receiving half of streams: order, the buffer of a process that does not read, ACKs.
 
 use models::process::{CloseReason, Input, Process};
-use models::time::Instant;
+use models::time::{Instant, Span};
 
 use crate::net::connection::{Body, ConnRef, EndState, Side};
 
@@ -107,7 +107,7 @@ impl<P: Process> Simulation<P> {
             half.received += 1;
         }
         let news = if half.refused { News::WindowClosed } else { News::Nothing };
-        self.send_ack(conn, side, news, fin || half_refused(news));
+        self.send_ack(conn, side, news, fin || news == News::WindowClosed);
         for body in arrivals.drain(..) {
             self.hand_over(conn, receiver, body);
         }
@@ -144,15 +144,16 @@ impl<P: Process> Simulation<P> {
         let [from, to] = [known.ends[usize::from(1 - side)].host, known.ends[usize::from(side)].host];
         let half = &mut known.halves[usize::from(side)];
         let at_once = at_once || half.needs_acks();
-        let delay = if at_once { models::time::Span::ZERO } else { self.hosts[usize::from(from.0)].tcp.ack_delay };
-        let fate = self.network.transit(self.now + delay, from, to, IP_TCP_HEADERS);
-        let Some(at) = fate.at else {
+        let delay = if at_once { Span::ZERO } else { self.hosts[usize::from(from.0)].tcp.ack_delay };
+        // Sent now as far as queues of lines are concerned: an ACK that waits must not keep a line from other packets.
+        let fate = self.network.transit(self.now, from, to, IP_TCP_HEADERS);
+        let Some(at) = fate.at.map(|at| at + delay) else {
             self.counts.lost += 1;
             return self.expect_timeout(conn, side);
         };
         let ack = half.received;
         if at_once {
-            let patience = if let News::Selective(_) = news { half.rtt.reordering_window() } else { delay };
+            let patience = if let News::Selective(_) = news { half.rtt.reordering_window() } else { Span::ZERO };
             let packet = Packet::Ack { ack, news };
             self.queue.push(at + patience, Event::Packet { conn, side: 1 - side, packet });
             if at > half.deadline {
@@ -166,8 +167,4 @@ impl<P: Process> Simulation<P> {
             self.expect_timeout(conn, side);
         }
     }
-}
-
-fn half_refused(news: News) -> bool {
-    news == News::WindowClosed
 }

@@ -11,6 +11,7 @@ use models::process::{CloseReason, Input, Payload, Process};
 use models::time::Instant;
 
 use crate::net::connection::{Body, ConnRef, Connection, EndState, Side};
+use crate::net::tcp::TcpConfig;
 
 use super::Simulation;
 use super::event::{Event, News, Packet};
@@ -300,7 +301,7 @@ impl<P: Process> Simulation<P> {
         }
     }
 
-    pub(super) fn tcp_of(&self, process: ProcessId) -> crate::net::tcp::TcpConfig {
+    pub(super) fn tcp_of(&self, process: ProcessId) -> TcpConfig {
         self.hosts[usize::from(self.slot(process).host.0)].tcp
     }
 

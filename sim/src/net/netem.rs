@@ -98,7 +98,7 @@ pub struct Netem {
     pub corrupt: Chance,
     /// How many are sent at once, overtaking those that are delayed.
     pub reorder: Chance,
-    /// Only every so-manieth packet may be reordered; 0 and 1 mean any.
+    /// Only every `gap`-th packet may be reordered; 0 and 1 mean any.
     pub gap: u32,
     /// Bytes per second that leave; 0 is no bound.
     pub rate: u64,

@@ -10,7 +10,6 @@ pub struct RuleId(pub(crate) u32);
 
 /// What a rule does to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::large_enum_variant, reason = "rules are few, and are read only where they are in force")]
 pub enum Effect {
     /// Drops it silently.
     Cut,

@@ -29,7 +29,7 @@ pub struct LinkProfile {
 pub struct Site {
     /// For people.
     pub name: Arc<str>,
-    /// Between two hosts of the site, each way. Its rate is not shared between pairs of hosts.
+    /// Between two hosts of the site, each way. Its rate and queue are not looked at: a site's switch is no bottleneck.
     pub inside: LinkProfile,
 }
 

@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod outage;
+mod storm;
 mod streams;
 
 use std::sync::Arc;
