@@ -115,7 +115,8 @@ const AFTERMATH: Span = Span::from_secs(20);
 impl ChaosProfile {
     /// Draws the faults of `seed`. Fault `n` depends on `seed`, `n` and the time of fault 1 only.
     pub fn draw(&self, scenario: &Scenario, seed: u64) -> Vec<Planned> {
-        let count = Random::new(seed, Purpose::Schedule, COUNT_STREAM).within(self.faults.0.into(), self.faults.1.into());
+        let count =
+            Random::new(seed, Purpose::Schedule, COUNT_STREAM).within(self.faults.0.into(), self.faults.1.into());
         (1..=count).map(|number| self.fault(scenario, seed, number)).collect()
     }
 
@@ -209,7 +210,11 @@ fn isolation(scenario: &Scenario, random: &mut Random) -> Route {
     hosts.sort_unstable();
     hosts.dedup();
     let place = |host| Place::Host(HostSelector::Host(host));
-    Route { from: vec![Place::Host(HostSelector::Of(victim))], to: hosts.into_iter().map(place).collect(), both_ways: true }
+    Route {
+        from: vec![Place::Host(HostSelector::Of(victim))],
+        to: hosts.into_iter().map(place).collect(),
+        both_ways: true,
+    }
 }
 
 /// Whom to hit: the leaders more often than chance would have it, brokers more often than ZooKeeper.

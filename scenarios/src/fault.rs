@@ -149,7 +149,11 @@ impl Route {
 
     /// The directed pairs of hosts that the route stands for, in ascending order, without pairs of a host with itself.
     /// `resolve` answers for selectors by role.
-    pub fn pairs(&self, scenario: &Scenario, mut resolve: impl FnMut(HostSelector) -> Option<HostId>) -> Vec<(HostId, HostId)> {
+    pub fn pairs(
+        &self,
+        scenario: &Scenario,
+        mut resolve: impl FnMut(HostSelector) -> Option<HostId>,
+    ) -> Vec<(HostId, HostId)> {
         let mut hosts = |places: &[Place]| -> Vec<HostId> {
             let mut hosts = Vec::new();
             for place in places {
@@ -192,7 +196,9 @@ impl HostSelector {
     pub fn fixed(self, deployment: &Deployment) -> Option<HostId> {
         match self {
             Self::Host(host) => Some(host),
-            Self::Of(process) => process.fixed(deployment).and_then(|id| deployment.process(id)).map(|process| process.host),
+            Self::Of(process) => {
+                process.fixed(deployment).and_then(|id| deployment.process(id)).map(|process| process.host)
+            }
         }
     }
 }
@@ -253,7 +259,9 @@ impl Fault {
             Self::StallDisk { host } => format!("stalled disk of {}", names.host(*host)),
             Self::FailDisk { host } => format!("failing disk of {}", names.host(*host)),
             Self::FillDisk { host, leave } => format!("full disk of {}, {} left", names.host(*host), show_size(*leave)),
-            Self::ClockJump { host, by_ns } => format!("clock of {} jumps by {}", names.host(*host), show_signed_span(*by_ns)),
+            Self::ClockJump { host, by_ns } => {
+                format!("clock of {} jumps by {}", names.host(*host), show_signed_span(*by_ns))
+            }
             Self::ClockDrift { host, ppm } => format!("clock of {} drifts by {ppm} ppm", names.host(*host)),
             Self::ResetConnections(route) => format!("reset connections {}", route.text(&names)),
         }

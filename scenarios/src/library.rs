@@ -92,5 +92,8 @@ fn every_scenario_of_the_library_is_valid_and_survives_printing_and_recording() 
 #[test]
 fn a_misspelt_name_gets_the_nearest_one() {
     let error = find("strech-cluster").unwrap_err();
-    assert!(error.starts_with("there is no scenario `strech-cluster` in the library; did you mean `stretch-cluster`?"), "{error}");
+    assert!(
+        error.starts_with("there is no scenario `strech-cluster` in the library; did you mean `stretch-cluster`?"),
+        "{error}"
+    );
 }

@@ -51,6 +51,13 @@ pub enum Restart {
     Never,
 }
 
+impl Default for Restart {
+    /// `RestartSec` as the unit files of both systems are commonly written.
+    fn default() -> Self {
+        Self::After(Span::from_secs(5))
+    }
+}
+
 /// What sysctl sets, with Linux's defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tcp {

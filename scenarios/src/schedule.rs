@@ -58,7 +58,8 @@ impl Schedule {
     /// Numbers the faults in the order of their beginnings; those that begin together stay in the order given.
     pub fn new(mut planned: Vec<Planned>) -> Self {
         planned.sort_by_key(|fault| fault.at);
-        let number = |(index, Planned { at, duration, fault })| Timed { id: FaultId(index as u32), at, duration, fault };
+        let number =
+            |(index, Planned { at, duration, fault })| Timed { id: FaultId(index as u32), at, duration, fault };
         Self { faults: planned.into_iter().enumerate().map(number).collect() }
     }
 

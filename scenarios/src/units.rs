@@ -161,16 +161,20 @@ fn decimal(value: u64, places: u32) -> String {
 
 #[test]
 fn numbers_with_units_are_read_exactly_and_written_back() {
-    let spans = [("15ms", 15_000_000), ("2.5s", 2_500_000_000), ("2m", 120_000_000_000), ("0s", 0), ("1_000 us", 1_000_000)];
+    let spans =
+        [("15ms", 15_000_000), ("2.5s", 2_500_000_000), ("2m", 120_000_000_000), ("0s", 0), ("1_000 us", 1_000_000)];
     for (text, ns) in spans {
         let span = parse_span(text).unwrap();
         assert_eq!(span.as_ns(), ns, "{text}");
         assert_eq!(parse_span(&show_span(span)), Some(span), "{text}");
     }
-    for bad in ["15", "ms", "", "-1s", "1.5ns", "1e3ms", "1.ms", ".5s", "99999999999h", "15 Ms", "1.0000000000000001s"] {
+    for bad in ["15", "ms", "", "-1s", "1.5ns", "1e3ms", "1.ms", ".5s", "99999999999h", "15 Ms", "1.0000000000000001s"]
+    {
         assert_eq!(parse_span(bad), None, "{bad}");
     }
-    for (text, ppm, shown) in [("5%", 50_000, "5%"), ("0.25 %", 2_500, "0.25%"), ("100%", 1_000_000, "100%"), ("0.0001%", 1, "0.0001%")] {
+    for (text, ppm, shown) in
+        [("5%", 50_000, "5%"), ("0.25 %", 2_500, "0.25%"), ("100%", 1_000_000, "100%"), ("0.0001%", 1, "0.0001%")]
+    {
         let share = parse_share(text).unwrap();
         assert_eq!((share.ppm(), share.to_string().as_str()), (ppm, shown), "{text}");
     }
@@ -178,6 +182,9 @@ fn numbers_with_units_are_read_exactly_and_written_back() {
         assert_eq!(parse_share(bad), None, "{bad}");
     }
     assert_eq!((parse_size("4kB"), parse_size("16 KiB"), parse_size("4")), (Some(4_000), Some(16_384), None));
-    assert_eq!((parse_rate("100mbit"), parse_rate("100mbps"), show_rate(1_500_000)), (Some(100_000_000), None, "1500kbit".to_owned()));
+    assert_eq!(
+        (parse_rate("100mbit"), parse_rate("100mbps"), show_rate(1_500_000)),
+        (Some(100_000_000), None, "1500kbit".to_owned())
+    );
     assert_eq!((parse_signed_span("-3ms"), show_signed_span(-3_000_000)), (Some(-3_000_000), "-3ms".to_owned()));
 }

@@ -40,8 +40,9 @@ impl Workload {
     /// All partitions, by topic and number.
     pub fn all_partitions(&self) -> impl Iterator<Item = TopicPartition> + use<> {
         let (topics, partitions) = (self.topics, self.partitions);
-        (0..topics)
-            .flat_map(move |topic| (0..partitions).map(move |partition| TopicPartition { topic: Topic(topic), partition }))
+        (0..topics).flat_map(move |topic| {
+            (0..partitions).map(move |partition| TopicPartition { topic: Topic(topic), partition })
+        })
     }
 
     /// How many producers there are.

@@ -106,7 +106,8 @@ where
     // `01` and `1` would be two keys for one id.
     let value = value.filter(|_| key.name == "0" || !key.name.starts_with(['0', '+']));
     if value.is_none() {
-        let message = format!("`{}` is no id; expected a whole number from {} to {}", key.name, range.start(), range.end());
+        let message =
+            format!("`{}` is no id; expected a whole number from {} to {}", key.name, range.start(), range.end());
         item.report.error(key.at, &item.path, message);
     }
     value
@@ -167,7 +168,8 @@ fn read_version(fields: &mut Fields<'_>, table: &[(&str, &[Defect])], mine: fn(D
 }
 
 fn apply_broker(item: &Item<'_>, config: &mut BrokerConfig) {
-    let table: Vec<OptionInfo> = BrokerConfig::table().into_iter().filter(|option| option.name != "broker.id").collect();
+    let table: Vec<OptionInfo> =
+        BrokerConfig::table().into_iter().filter(|option| option.name != "broker.id").collect();
     apply(item, &table, |name, value| match name {
         "broker.id" => Err(OptionError::NotModelled(name.to_owned())),
         _ => config.set(name, value),

@@ -1,7 +1,7 @@
 //! `schedule:`, `rollback:` and everything that names processes and hosts.
 
-use models::id::TopicPartition;
 use models::id::Topic;
+use models::id::TopicPartition;
 use models::time::Span;
 
 use super::fields::{Fields, Item, unknown};
@@ -98,13 +98,16 @@ impl<'a> Targets<'a> {
             Kind::Impair => {
                 let fault = Fault::Impair { route: self.route(fields), netem: read_netem(fields) };
                 if matches!(&fault, Fault::Impair { netem, .. } if *netem == Netem::default()) {
-                    fields.item().error("impairs nothing; give `delay`, `loss`, `duplicate`, `corrupt`, `reorder`, `rate` or `limit`");
+                    fields.item().error(
+                        "impairs nothing; give `delay`, `loss`, `duplicate`, `corrupt`, `reorder`, `rate` or `limit`",
+                    );
                 }
                 fault
             }
             Kind::Flap => {
                 let route = self.route(fields);
-                let mut length = |name| fields.required(name).and_then(|item| item.positive_span()).unwrap_or(Span::MAX);
+                let mut length =
+                    |name| fields.required(name).and_then(|item| item.positive_span()).unwrap_or(Span::MAX);
                 Fault::Flap { route, down: length("down"), up: length("up") }
             }
             Kind::Kill => Fault::Kill { process: self.process_field(fields)? },
@@ -119,7 +122,8 @@ impl<'a> Targets<'a> {
             Kind::FailDisk => Fault::FailDisk { host: self.host_field(fields)? },
             Kind::FillDisk => {
                 let host = self.host_field(fields);
-                let leave = fields.optional("leave").map_or(Some(0), |item| item.parsed(units::SIZE, units::parse_size));
+                let leave =
+                    fields.optional("leave").map_or(Some(0), |item| item.parsed(units::SIZE, units::parse_size));
                 Fault::FillDisk { host: host?, leave: leave? }
             }
             Kind::ClockJump => {
@@ -259,16 +263,22 @@ impl<'a> Targets<'a> {
             return default;
         }
         let mut fields = item.fields();
-        let spans = |item: Item<'_>| item.range(units::SPAN, |text| units::parse_span(text).filter(|span| *span > Span::ZERO));
+        let spans =
+            |item: Item<'_>| item.range(units::SPAN, |text| units::parse_span(text).filter(|span| *span > Span::ZERO));
         let profile = ChaosProfile {
             faults: fields
                 .optional("faults")
                 .and_then(|item| {
-                    item.range(&format!("numbers from 0 to {MAX_FAULTS}"), |text| text.parse().ok().filter(|n| *n <= MAX_FAULTS))
+                    item.range(&format!("numbers from 0 to {MAX_FAULTS}"), |text| {
+                        text.parse().ok().filter(|n| *n <= MAX_FAULTS)
+                    })
                 })
                 .unwrap_or(default.faults),
             lengths: fields.optional("lengths").and_then(spans).unwrap_or(default.lengths),
-            loss: fields.optional("loss").and_then(|item| item.range(units::SHARE, units::parse_share)).unwrap_or(default.loss),
+            loss: fields
+                .optional("loss")
+                .and_then(|item| item.range(units::SHARE, units::parse_share))
+                .unwrap_or(default.loss),
             delay: fields.optional("delay").and_then(spans).unwrap_or(default.delay),
             disk_latency: fields.optional("disk_latency").and_then(spans).unwrap_or(default.disk_latency),
             weights: fields.optional("weights").map_or(default.weights, |item| read_weights(&item)),

@@ -60,7 +60,9 @@ impl<'a> Item<'a> {
 
     fn wrong(&self, expected: &str) {
         match &self.node.value {
-            Value::Scalar(text) if !text.is_empty() => self.error(format!("`{text}` is not valid; expected {expected}")),
+            Value::Scalar(text) if !text.is_empty() => {
+                self.error(format!("`{text}` is not valid; expected {expected}"))
+            }
             _ => self.error(format!("expected {expected}, found {}", self.node.kind())),
         }
     }
@@ -151,9 +153,8 @@ impl<'a> Item<'a> {
             return Vec::new();
         };
         self.report_twice(entries);
-        let item = |(key, node): &'a (Key, Node)| {
-            (key, Item { node, path: join(&self.path, &key.name), report: self.report })
-        };
+        let item =
+            |(key, node): &'a (Key, Node)| (key, Item { node, path: join(&self.path, &key.name), report: self.report });
         entries.iter().map(item).collect()
     }
 

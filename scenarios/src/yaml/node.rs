@@ -105,7 +105,9 @@ impl Builder {
             Event::DocumentStart(_) if self.root.is_some() => {
                 Err((at, "a second document begins here; a scenario file holds one".to_owned()))
             }
-            Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => Ok(()),
+            Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => {
+                Ok(())
+            }
         }
     }
 

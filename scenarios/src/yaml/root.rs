@@ -32,18 +32,20 @@ pub(crate) fn parse(file_name: &str, text: &str) -> Result<Scenario, Vec<Scenari
 fn read(item: &Item<'_>) -> Scenario {
     let mut fields = item.fields();
     let name = fields.required("name").and_then(|name| read_name(&name)).unwrap_or_default();
-    let description = fields.optional("description").and_then(|text| text.text("a text")).unwrap_or_default().to_owned();
+    let description =
+        fields.optional("description").and_then(|text| text.text("a text")).unwrap_or_default().to_owned();
     let topology = fields.required("topology").map_or_else(Topology::default, |item| topology::read(&item));
     let cluster = fields.required("cluster").map_or_else(cluster::no_cluster, |item| cluster::read(&item, &topology));
-    let workload =
-        fields.required("workload").map_or_else(workload::no_workload, |item| workload::read(&item, &topology, &cluster));
+    let workload = fields
+        .required("workload")
+        .map_or_else(workload::no_workload, |item| workload::read(&item, &topology, &cluster));
     let mut scenario = Scenario {
         name,
         description,
         topology,
         cluster,
         workload,
-        supervisor: fields.optional("supervisor").map_or(DEFAULT_RESTART, |item| read_supervisor(&item)),
+        supervisor: fields.optional("supervisor").map_or_else(Restart::default, |item| read_supervisor(&item)),
         tcp: fields.optional("tcp").map_or_else(Tcp::default, |item| read_tcp(&item)),
         phases: fields.optional("phases").map_or_else(Phases::default, |item| read_phases(&item)),
         faults: Vec::new(),
@@ -74,9 +76,6 @@ fn read_name(item: &Item<'_>) -> Option<String> {
     })
 }
 
-/// `RestartSec` of the unit files that the systems are shipped with.
-pub(crate) const DEFAULT_RESTART: Restart = Restart::After(Span::from_secs(5));
-
 fn read_supervisor(item: &Item<'_>) -> Restart {
     let mut fields = item.fields();
     let restart = fields.optional("restart").and_then(|restart| {
@@ -86,7 +85,7 @@ fn read_supervisor(item: &Item<'_>) -> Restart {
         })
     });
     fields.finish();
-    restart.unwrap_or(DEFAULT_RESTART)
+    restart.unwrap_or_default()
 }
 
 fn read_tcp(item: &Item<'_>) -> Tcp {
@@ -100,7 +99,10 @@ fn read_tcp(item: &Item<'_>) -> Tcp {
         rto_max: positive(&mut fields, "rto_max", default.rto_max),
         rto_initial: positive(&mut fields, "rto_initial", default.rto_initial),
         retries2: fields.optional("retries2").and_then(|item| item.integer(0..=255)).unwrap_or(default.retries2),
-        syn_retries: fields.optional("syn_retries").and_then(|item| item.integer(1..=127)).unwrap_or(default.syn_retries),
+        syn_retries: fields
+            .optional("syn_retries")
+            .and_then(|item| item.integer(1..=127))
+            .unwrap_or(default.syn_retries),
     };
     if tcp.rto_min > tcp.rto_max {
         item.error("`rto_min` is greater than `rto_max`");

@@ -34,7 +34,10 @@ pub(super) fn read(item: &Item<'_>) -> Topology {
     }
     for (from, to) in unlinked(&topology) {
         let (from, to) = (topology.site_name(from), topology.site_name(to));
-        links.as_ref().unwrap_or(item).error(format!("no link from `{from}` to `{to}`; add one with `between` or `from` and `to`"));
+        links
+            .as_ref()
+            .unwrap_or(item)
+            .error(format!("no link from `{from}` to `{to}`; add one with `between` or `from` and `to`"));
     }
     fields.finish();
     topology
@@ -172,15 +175,18 @@ pub(super) fn read_netem(fields: &mut Fields<'_>) -> Netem {
         delay: fields.span("delay", Span::ZERO),
         jitter: fields.span("jitter", Span::ZERO),
         correlation: fields.share("correlation"),
-        distribution: fields.optional("distribution").and_then(|word| word.choice(Distribution::WORDS)).unwrap_or_default(),
+        distribution: fields
+            .optional("distribution")
+            .and_then(|word| word.choice(Distribution::WORDS))
+            .unwrap_or_default(),
         loss: fields.optional("loss").map_or_else(Loss::default, |loss| read_loss(&loss)),
         duplicate: correlated(fields, "duplicate"),
         corrupt: correlated(fields, "corrupt"),
         reorder: correlated(fields, "reorder"),
         gap: fields.optional("gap").and_then(|gap| gap.integer(0..=1_000_000)).unwrap_or(0),
-        rate: fields.optional("rate").and_then(|rate| {
-            rate.parsed(units::RATE, |text| units::parse_rate(text).filter(|rate| *rate > 0))
-        }),
+        rate: fields
+            .optional("rate")
+            .and_then(|rate| rate.parsed(units::RATE, |text| units::parse_rate(text).filter(|rate| *rate > 0))),
         limit: fields.optional("limit").and_then(|limit| limit.integer(1..=u32::MAX)),
     };
     if netem.reorder.share != units::Share::NONE && netem.delay == Span::ZERO {

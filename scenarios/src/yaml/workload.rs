@@ -33,12 +33,18 @@ pub(super) fn read(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> W
         topics: count(&mut fields, "topics", 10_000),
         partitions: count(&mut fields, "partitions", 10_000),
         replication_factor: read_replication(&mut fields, cluster),
-        records_per_second: fields.required("records_per_second").and_then(|rate| rate.integer(0..=1_000_000)).unwrap_or(0),
+        records_per_second: fields
+            .required("records_per_second")
+            .and_then(|rate| rate.integer(0..=1_000_000))
+            .unwrap_or(0),
         record_size: read_size(&mut fields, cluster),
         ..no_workload()
     };
     if u32::from(workload.topics) * u32::from(workload.partitions) > MAX_PARTITIONS {
-        item.error(format!("{} topics of {} partitions are more than {MAX_PARTITIONS} partitions", workload.topics, workload.partitions));
+        item.error(format!(
+            "{} topics of {} partitions are more than {MAX_PARTITIONS} partitions",
+            workload.topics, workload.partitions
+        ));
     }
     for group in fields.required("producers").iter().flat_map(Item::list) {
         workload.producers.extend(read_group(&group, topology, |options| read_producer(options)));
@@ -46,7 +52,8 @@ pub(super) fn read(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> W
     for group in fields.required("consumers").iter().flat_map(Item::list) {
         workload.consumers.extend(read_group(&group, topology, |options| read_consumer(options)));
     }
-    let first = workload.producers.first().map(|group| group.host).or(workload.consumers.first().map(|group| group.host));
+    let first =
+        workload.producers.first().map(|group| group.host).or(workload.consumers.first().map(|group| group.host));
     workload.admin = match fields.optional("admin") {
         Some(admin) => host_of(&admin, topology).unwrap_or_default(),
         None => first.unwrap_or_default(),
@@ -110,7 +117,8 @@ fn read_consumer(item: &Item<'_>) -> ConsumerConfig {
 fn read_producer(item: &Item<'_>) -> ProducerConfig {
     let mut config = ProducerConfig::default();
     apply(item, &ProducerConfig::table(), |name, value| config.set(name, value));
-    let given = |name: &str| matches!(&item.node.value, Value::Map(entries) if entries.iter().any(|(key, _)| key.name == name));
+    let given =
+        |name: &str| matches!(&item.node.value, Value::Map(entries) if entries.iter().any(|(key, _)| key.name == name));
     if config.enable_idempotence {
         let conflict = if config.acks != Acks::All {
             Some("`acks` other than all")

@@ -8,7 +8,6 @@ use models::options::OptionInfo;
 use models::time::Span;
 use models::zk::config::ZooKeeperConfig;
 
-use super::root::DEFAULT_RESTART;
 use crate::chaos::{ChaosKind, ChaosProfile};
 use crate::cluster::{Cluster, version_defects};
 use crate::expect::{Bound, Expect, Gauge};
@@ -29,7 +28,7 @@ pub(crate) fn write(scenario: &Scenario) -> String {
     out.map("topology", |out| topology(out, &scenario.topology));
     out.map("cluster", |out| cluster(out, &scenario.cluster, &scenario.topology));
     out.map("workload", |out| workload(out, &scenario.workload, &scenario.topology));
-    if scenario.supervisor != DEFAULT_RESTART {
+    if scenario.supervisor != Restart::default() {
         let restart = match scenario.supervisor {
             Restart::After(span) => show_span(span),
             Restart::Never => "never".to_owned(),
@@ -247,9 +246,8 @@ fn version(out: &mut Text, table: &[(&str, &[Defect])], version: &str, defects: 
 
 /// The options that do not have their default.
 fn changed(values: &[(&'static str, String)], table: &[OptionInfo]) -> Vec<(&'static str, String)> {
-    let is_default = |(name, value): &&(&str, String)| {
-        table.iter().any(|option| option.name == *name && option.default == *value)
-    };
+    let is_default =
+        |(name, value): &&(&str, String)| table.iter().any(|option| option.name == *name && option.default == *value);
     values.iter().filter(|value| !is_default(value)).cloned().collect()
 }
 
