@@ -36,9 +36,9 @@ impl ReplicaManager {
                 ErrorCode::UnknownTopicOrPartition
             } else {
                 if told.state.leader == Some(me) {
-                    leaders.push(told)
+                    leaders.push(told);
                 } else {
-                    followers.push(told)
+                    followers.push(told);
                 }
                 ErrorCode::None
             };
