@@ -78,11 +78,11 @@ impl ReplicaManager {
         }
         let id = self.shared.sessions.resume(request)?;
         for forgotten in &request.forgotten {
-            if let Some(partition) = self.partitions.get_mut(forgotten) {
+            if let Some(partition) = self.partitions.get_mut(*forgotten) {
                 partition.unwatch(id, &self.shared.sessions);
             }
             if let Some(session) = self.shared.sessions.get_mut(id) {
-                session.partitions.remove(forgotten);
+                session.partitions.remove(*forgotten);
                 session.hush(*forgotten);
             }
         }
@@ -99,7 +99,7 @@ impl ReplicaManager {
             let Some(known) = self.known(id, tp) else { continue };
             let read = self.read_one(cache, id, replica, &known, &mut collected, max_bytes);
             if read.error.is_none()
-                && let Some(partition) = self.partitions.get_mut(&tp)
+                && let Some(partition) = self.partitions.get_mut(tp)
             {
                 // KAFKA-13141: a position that diverges is no progress.
                 if let Some(follower) = replica.filter(|_| read.diverging.is_none()) {
@@ -137,7 +137,7 @@ impl ReplicaManager {
     }
 
     fn known(&self, id: u32, tp: TopicPartition) -> Option<SessionPartition> {
-        self.shared.sessions.get(id)?.partitions.get(&tp).copied()
+        self.shared.sessions.get(id)?.partitions.get(tp).copied()
     }
 
     fn read_one(
@@ -153,7 +153,7 @@ impl ReplicaManager {
         if !cache.contains(tp) {
             return Read::failed(ErrorCode::UnknownTopicOrPartition);
         }
-        let Some(partition) = self.partitions.get_mut(&tp) else {
+        let Some(partition) = self.partitions.get_mut(tp) else {
             return Read::failed(ErrorCode::NotLeaderOrFollower);
         };
         partition.watch(id, replica);
@@ -168,7 +168,7 @@ impl ReplicaManager {
     fn answer(&mut self, ctx: &mut Ctx<'_>, id: u32, origin: Origin, collected: Collected) {
         if let Some(session) = self.shared.sessions.get_mut(id) {
             for told in &collected.partitions {
-                if let Some(known) = session.partitions.get_mut(&told.partition) {
+                if let Some(known) = session.partitions.get_mut(told.partition) {
                     // A fetcher takes no high watermark from an error or a divergence (KAFKA-14704).
                     let taken = told.error == ErrorCode::None && told.diverging_epoch.is_none();
                     known.told = taken.then_some((told.high_watermark, told.log_start_offset));

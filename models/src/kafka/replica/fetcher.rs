@@ -1,9 +1,10 @@
 //! The state of one fetcher thread (`AbstractFetcherThread`, `FetchSessionHandler`): its partitions, and what the source
 //! knows of them. One request is under way at a time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::Partitions;
+use super::by_partition::ByPartition;
 use super::partition::Partition;
 use crate::id::{Address, BrokerId, TopicPartition};
 use crate::kafka::channel::{Channel, ChannelId, ChannelLimits};
@@ -56,7 +57,7 @@ pub(super) enum InFlight {
 struct SessionHandler {
     next: FetchSession,
     /// What the source holds.
-    partitions: BTreeMap<TopicPartition, FetchPartition>,
+    partitions: ByPartition<FetchPartition>,
 }
 
 /// A fetcher thread.
@@ -68,7 +69,7 @@ pub(super) struct Fetcher {
     pub(super) flushes: u32,
     /// Time of the armed back-off timer.
     pub(super) backoff_armed: Option<Instant>,
-    partitions: BTreeMap<TopicPartition, FetchState>,
+    partitions: ByPartition<FetchState>,
     /// Partitions whose state the source may not know.
     changed: BTreeSet<TopicPartition>,
     delayed: BTreeSet<(Instant, TopicPartition)>,
@@ -94,7 +95,7 @@ impl Fetcher {
             in_flight: None,
             flushes: 0,
             backoff_armed: None,
-            partitions: BTreeMap::new(),
+            partitions: ByPartition::default(),
             changed: BTreeSet::new(),
             delayed: BTreeSet::new(),
             lookups: VecDeque::new(),
@@ -123,7 +124,7 @@ impl Fetcher {
 
     /// Follows a partition no more.
     pub(super) fn remove(&mut self, id: TopicPartition) {
-        let Some(state) = self.partitions.remove(&id) else { return };
+        let Some(state) = self.partitions.remove(id) else { return };
         if let Some(until) = state.delayed_until {
             self.delayed.remove(&(until, id));
         }
@@ -133,7 +134,7 @@ impl Fetcher {
 
     /// A partition's state.
     pub(super) fn state(&self, id: TopicPartition) -> Option<FetchState> {
-        self.partitions.get(&id).copied()
+        self.partitions.get(id).copied()
     }
 
     /// Changes the state of a partition that is followed.
@@ -144,7 +145,7 @@ impl Fetcher {
 
     /// A partition's state, if an answer to the last request fits it: it was not added anew, moved or delayed meanwhile.
     pub(super) fn state_as_requested(&self, id: TopicPartition) -> Option<FetchState> {
-        let requested = self.session.partitions.get(&id)?;
+        let requested = self.session.partitions.get(id)?;
         let state = self.state(id).filter(FetchState::is_ready)?;
         let fits = requested.fetch_offset == state.offset && requested.current_leader_epoch == Some(state.leader_epoch);
         fits.then_some(state)
@@ -162,7 +163,7 @@ impl Fetcher {
     pub(super) fn fail_all(&mut self, until: Instant) {
         self.in_flight = None;
         self.reset_session();
-        let all: Vec<_> = self.partitions.keys().copied().collect();
+        let all: Vec<_> = self.partitions.keys().collect();
         for id in all {
             self.delay(id, until);
         }
@@ -210,7 +211,7 @@ impl Fetcher {
     /// Whether a request can be made of something.
     pub(super) fn has_work(&self) -> bool {
         self.partitions.len() > self.delayed.len()
-            || self.changed.iter().any(|id| self.session.partitions.contains_key(id))
+            || self.changed.iter().any(|id| self.session.partitions.contains_key(*id))
     }
 
     /// Takes note of a fetch's answer: the session goes on, or ends.
@@ -234,7 +235,7 @@ impl Fetcher {
         let mut forgotten = Vec::new();
         let changed = std::mem::take(&mut self.changed);
         if self.session.next.epoch == 0 {
-            partitions.extend(self.partitions.keys().filter_map(|id| self.wanted(*id, config, logs)));
+            partitions.extend(self.partitions.keys().filter_map(|id| self.wanted(id, config, logs)));
             self.session.partitions = partitions.iter().map(|wanted| (wanted.partition, *wanted)).collect();
         } else {
             for id in changed {
@@ -244,7 +245,7 @@ impl Fetcher {
                             partitions.push(wanted);
                         }
                     }
-                    None => forgotten.extend(self.session.partitions.remove(&id).map(|_| id)),
+                    None => forgotten.extend(self.session.partitions.remove(id).map(|_| id)),
                 }
             }
         }
@@ -263,13 +264,13 @@ impl Fetcher {
     }
 
     fn wanted(&self, id: TopicPartition, config: &BrokerConfig, logs: &Partitions) -> Option<FetchPartition> {
-        let state = self.partitions.get(&id).filter(|state| state.is_ready())?;
+        let state = self.partitions.get(id).filter(|state| state.is_ready())?;
         Some(FetchPartition {
             partition: id,
             current_leader_epoch: Some(state.leader_epoch),
             fetch_offset: state.offset,
             last_fetched_epoch: state.last_fetched_epoch,
-            log_start_offset: logs.get(&id)?.log.log_start(),
+            log_start_offset: logs.get(id)?.log.log_start(),
             max_bytes: config.replica_fetch_max_bytes,
         })
     }

@@ -128,7 +128,7 @@ impl ReplicaManager {
         let id = fetched.partition;
         match fetched.error {
             ErrorCode::None if fetched.diverging_epoch.is_some() => {
-                let Some(partition) = self.partitions.get_mut(&id) else { return };
+                let Some(partition) = self.partitions.get_mut(id) else { return };
                 if let Some(end) = fetched.diverging_epoch {
                     // The answer's high watermark is not for a log that was not cut yet (KAFKA-14704).
                     partition.truncate_to_epoch_end(ctx, end);
@@ -147,7 +147,7 @@ impl ReplicaManager {
 
     fn on_records(&mut self, ctx: &mut Ctx<'_>, key: FetcherId, state: FetchState, fetched: FetchedPartition) {
         let id = fetched.partition;
-        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        let Some(partition) = self.partitions.get_mut(id) else { return };
         let last_epoch = fetched.records.last().map(|batch| batch.leader_epoch);
         let appended = partition.append_as_follower(
             ctx,
@@ -184,7 +184,7 @@ impl ReplicaManager {
         if !fetcher.finish_lookup(lookup) {
             return;
         }
-        let (Some(state), Some(partition)) = (fetcher.state(id), self.partitions.get_mut(&id)) else { return };
+        let (Some(state), Some(partition)) = (fetcher.state(id), self.partitions.get_mut(id)) else { return };
         let log_end = partition.log.log_end();
         match answer {
             Some(answer) if answer.error == ErrorCode::None => match lookup.at {
@@ -202,7 +202,7 @@ impl ReplicaManager {
     }
 
     fn restart_at_log_end(&mut self, key: FetcherId, id: TopicPartition, state: FetchState) {
-        let (Some(fetcher), Some(partition)) = (self.fetchers.get_mut(&key), self.partitions.get(&id)) else { return };
+        let (Some(fetcher), Some(partition)) = (self.fetchers.get_mut(&key), self.partitions.get(id)) else { return };
         let (offset, last_fetched_epoch) = (partition.log.log_end(), partition.log.epochs.latest());
         fetcher.set(id, FetchState { offset, last_fetched_epoch, ..state });
     }

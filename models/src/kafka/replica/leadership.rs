@@ -29,16 +29,16 @@ impl ReplicaManager {
         let mut results = Vec::with_capacity(request.partitions.len());
         let (mut leaders, mut followers) = (Vec::new(), Vec::new());
         for told in &request.partitions {
-            let known = self.partitions.get(&told.partition).map_or(-1, |partition| partition.leader_epoch);
+            let known = self.partitions.get(told.partition).map_or(-1, |partition| partition.leader_epoch);
             let error = if told.state.leader_epoch <= known {
                 ErrorCode::StaleControllerEpoch
             } else if !told.replicas.contains(&me) {
                 ErrorCode::UnknownTopicOrPartition
             } else {
                 if told.state.leader == Some(me) {
-                    leaders.push(told)
+                    leaders.push(told);
                 } else {
-                    followers.push(told)
+                    followers.push(told);
                 }
                 ErrorCode::None
             };
@@ -60,7 +60,7 @@ impl ReplicaManager {
         // Fetchers first, for the whole set: nothing may append to a log that is about to lead.
         leaders.iter().for_each(|told| self.remove_fetcher(told.partition));
         for told in leaders {
-            let partition = self.partitions.entry(told.partition).or_insert_with(|| fresh(told.partition));
+            let partition = self.partitions.get_or_insert_with(told.partition, || fresh(told.partition));
             partition.make_leader(ctx, cache, &mut self.shared, told);
         }
     }
@@ -68,7 +68,7 @@ impl ReplicaManager {
     fn make_followers(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, followers: &[&PartitionLeadership]) {
         let mut moved = Vec::with_capacity(followers.len());
         for told in followers {
-            let partition = self.partitions.entry(told.partition).or_insert_with(|| fresh(told.partition));
+            let partition = self.partitions.get_or_insert_with(told.partition, || fresh(told.partition));
             // A leader that is not alive, or none at all: the log is made and the old role kept, without an error.
             let Some(leader) = told.state.leader.filter(|leader| cache.is_alive(*leader)) else { continue };
             if partition.make_follower(ctx, &mut self.shared, told, leader) {
@@ -87,7 +87,7 @@ impl ReplicaManager {
         self.accept_controller_epoch(request.controller_epoch);
         let mut results = Vec::with_capacity(request.partitions.len());
         for (id, leader_epoch, delete) in &request.partitions {
-            let known = self.partitions.get(id).map_or(-1, |partition| partition.leader_epoch);
+            let known = self.partitions.get(*id).map_or(-1, |partition| partition.leader_epoch);
             if *leader_epoch < known && !UNFENCED_EPOCHS.contains(leader_epoch) {
                 results.push((*id, ErrorCode::FencedLeaderEpoch));
                 continue;
@@ -106,7 +106,7 @@ impl ReplicaManager {
         if !delete {
             return;
         }
-        if let Some(mut partition) = self.partitions.remove(&id) {
+        if let Some(mut partition) = self.partitions.remove(id) {
             partition.step_down(ctx, &mut self.shared);
             let bytes = partition.log.restart_at(0);
             ctx.free(bytes);
@@ -133,7 +133,7 @@ impl ReplicaManager {
     fn add_fetcher(&mut self, id: TopicPartition, leader: BrokerId) {
         let key = self.fetcher_of(id, leader);
         let Some(address) = self.addresses.get(&leader).copied() else { return };
-        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        let Some(partition) = self.partitions.get_mut(id) else { return };
         partition.following = Some(leader);
         let config = &self.shared.config;
         let fetcher = self.fetchers.entry(key).or_insert_with(|| Fetcher::new(key, address, config));
@@ -141,7 +141,7 @@ impl ReplicaManager {
     }
 
     pub(super) fn remove_fetcher(&mut self, id: TopicPartition) {
-        let Some(leader) = self.partitions.get_mut(&id).and_then(|partition| partition.following.take()) else {
+        let Some(leader) = self.partitions.get_mut(id).and_then(|partition| partition.following.take()) else {
             return;
         };
         let key = self.fetcher_of(id, leader);

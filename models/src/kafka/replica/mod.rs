@@ -12,6 +12,7 @@
 //!
 //! Not modelled: several log directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
 
+mod by_partition;
 mod epoch_cache;
 mod fetch;
 mod fetcher;
@@ -34,6 +35,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::by_partition::ByPartition;
 use self::fetcher::{Fetcher, FetcherId};
 use self::isr::IsrChanges;
 use self::partition::{Partition, Shared};
@@ -71,7 +73,7 @@ pub enum ReplicaTimer {
     FetcherBackoff(BrokerId, u16),
 }
 
-type Partitions = BTreeMap<TopicPartition, Partition>;
+type Partitions = ByPartition<Partition>;
 
 /// The replicas of one broker. A part of the broker's process: it sees the inputs that concern it, and answers requests
 /// itself. After any call the broker looks at [`ReplicaManager::take_isr_changes`].
@@ -90,7 +92,7 @@ impl ReplicaManager {
     /// A broker without replicas.
     pub fn new(broker: BrokerId, config: Arc<BrokerConfig>, defects: Defects, addresses: Addresses) -> Self {
         Self {
-            partitions: Partitions::new(),
+            partitions: Partitions::default(),
             fetchers: BTreeMap::new(),
             shared: Shared {
                 broker,
@@ -155,7 +157,7 @@ impl ReplicaManager {
     }
 
     fn led(&self, id: TopicPartition, current_leader_epoch: Option<i32>) -> Result<&Partition, ErrorCode> {
-        let partition = self.partitions.get(&id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let partition = self.partitions.get(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         partition.check_leader(current_leader_epoch)?;
         Ok(partition)
     }
@@ -189,7 +191,7 @@ impl ReplicaManager {
                 continue;
             };
             self.shared.isr_changes.answered(item.partition);
-            if let Some(partition) = self.partitions.get_mut(&item.partition) {
+            if let Some(partition) = self.partitions.get_mut(item.partition) {
                 let result = result.as_ref().map_err(|error| *error);
                 partition.on_isr_answer(ctx, cache, &mut self.shared, &item, result);
             }

@@ -29,7 +29,7 @@ impl ReplicaManager {
             let answered = (acks != Acks::None).then_some(origin);
             self.shared.produces.wait(ctx, answered, deadline, slots, flushes.len() as u32);
             for id in flushes {
-                if let Some(partition) = self.partitions.get(&id) {
+                if let Some(partition) = self.partitions.get(id) {
                     let waiter = FlushWaiter::Produce(produce);
                     self.shared.storage.flush_log(ctx, partition, partition.log.log_end(), waiter);
                 }
@@ -65,7 +65,7 @@ impl ReplicaManager {
         if !cache.contains(id) {
             return refused(ErrorCode::UnknownTopicOrPartition);
         }
-        let Some(partition) = self.partitions.get_mut(&id) else { return refused(ErrorCode::NotLeaderOrFollower) };
+        let Some(partition) = self.partitions.get_mut(id) else { return refused(ErrorCode::NotLeaderOrFollower) };
         let shared = &mut self.shared;
         let appended = match partition.append_as_leader(ctx, cache, shared, batch, acks) {
             Ok(appended) => appended,

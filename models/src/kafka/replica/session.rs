@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::ReplicaTimer;
+use super::by_partition::ByPartition;
 use super::purgatory::Deadlines;
 use crate::id::{BrokerId, ConnId, TopicPartition};
 use crate::kafka::protocol::{ErrorCode, FetchPartition, FetchRequest, Origin};
@@ -43,7 +44,7 @@ pub(super) struct Session {
     pub(super) replica: Option<BrokerId>,
     next_epoch: u32,
     /// Everything that is fetched.
-    pub(super) partitions: BTreeMap<TopicPartition, SessionPartition>,
+    pub(super) partitions: ByPartition<SessionPartition>,
     news: BTreeSet<TopicPartition>,
     /// The partition after which the next answer begins, so that large answers serve all in turn.
     pub(super) cursor: Option<TopicPartition>,
@@ -147,7 +148,7 @@ impl FetchSessions {
         session.next_epoch = session.next_epoch.checked_add(1).unwrap_or(1);
         session.max_bytes = request.max_bytes.into();
         for fetch in &request.partitions {
-            let told = session.partitions.get(&fetch.partition).and_then(|known| known.told);
+            let told = session.partitions.get(fetch.partition).and_then(|known| known.told);
             session.partitions.insert(fetch.partition, SessionPartition { fetch: *fetch, told });
             session.news.insert(fetch.partition);
         }

@@ -124,7 +124,7 @@ impl ReplicaManager {
             Flush::HighWatermarks(checkpoint) => self.shared.storage.high_watermarks = checkpoint,
             Flush::RecoveryPoints(checkpoint) => self.shared.storage.recovery_points = checkpoint,
             Flush::Log { partition, offset, generation, waiter } => {
-                if let Some(partition) = self.partitions.get_mut(&partition) {
+                if let Some(partition) = self.partitions.get_mut(partition) {
                     partition.log.mark_synced(offset, generation);
                 }
                 match waiter {
@@ -141,13 +141,13 @@ impl ReplicaManager {
     pub fn crash(&mut self, loss: Loss, random: &mut Random) -> bool {
         let mut lost = false;
         self.shared.storage.crash();
-        let mut survivors = Partitions::new();
-        for (id, partition) in std::mem::take(&mut self.partitions) {
-            let mut log = partition.log;
+        let mut survivors = Partitions::default();
+        for partition in std::mem::take(&mut self.partitions).values() {
+            let mut log = partition.log.clone();
             if loss == Loss::PageCache {
                 lost |= log.lose_page_cache(random);
             }
-            survivors.insert(id, Partition::new(id, log));
+            survivors.insert(partition.id, Partition::new(partition.id, log));
         }
         let storage = std::mem::take(&mut self.shared.storage);
         let (shared, addresses) = (&self.shared, Arc::clone(&self.addresses));

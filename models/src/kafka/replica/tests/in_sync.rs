@@ -80,7 +80,7 @@ fn a_follower_joins_only_beyond_the_epoch_start() {
         let batches: Vec<_> = (0..100).map(|_| cluster.batch(1, None)).collect();
         let manager = &mut cluster.harness.process_mut(1).manager;
         let limits = manager.shared.segment_limits();
-        let partition = manager.partitions.get_mut(&P0).unwrap();
+        let partition = manager.partitions.get_mut(P0).unwrap();
         for (offset, batch) in batches.iter().enumerate() {
             let batch = RecordBatch { base_offset: offset as u64, leader_epoch: 1, ..(**batch).clone() };
             partition.log.append(Arc::new(batch), crate::time::Instant::ZERO, limits);
@@ -108,7 +108,7 @@ fn answers_of_the_controller_follow_the_table() {
         cluster.run_ms(46_000);
         assert_eq!(cluster.asked(0), [[0]]);
         cluster.answer_isr(0, Some(error));
-        let state = &cluster.harness.process(0).manager.partitions[&P0].isr;
+        let state = &cluster.harness.process(0).manager.partitions.get(P0).unwrap().isr;
         assert_eq!(state.proposed().is_none(), committed, "{error:?}");
         assert_eq!(state.isr().len(), 3, "{error:?}");
         assert_eq!(!cluster.asked(0).is_empty(), resubmitted, "{error:?}");

@@ -244,13 +244,13 @@ impl Cluster {
 
     /// LEO and high watermark of `P0` on a broker.
     fn ends(&self, broker: i32) -> (u64, u64) {
-        let log = &self.harness.process(broker as u16).manager.partitions[&P0].log;
+        let log = &self.harness.process(broker as u16).manager.partitions.get(P0).unwrap().log;
         (log.log_end(), log.high_watermark())
     }
 
     /// The values of `P0` on a broker.
     fn values(&self, broker: i32) -> Vec<u64> {
-        let log = &self.harness.process(broker as u16).manager.partitions[&P0].log;
+        let log = &self.harness.process(broker as u16).manager.partitions.get(P0).unwrap().log;
         let batches = log.read(0, log.log_end(), u64::MAX, true);
         batches.iter().flat_map(|batch| batch.values.iter().map(|value| value.0)).collect()
     }
@@ -286,7 +286,7 @@ impl Cluster {
     /// Committed and maximal ISR of `P0` on a broker.
     fn isr(&self, broker: i32) -> (Vec<i32>, Vec<i32>) {
         let ids = |isr: &Arc<[BrokerId]>| isr.iter().map(|id| id.0).collect();
-        let isr = &self.harness.process(broker as u16).manager.partitions[&P0].isr;
+        let isr = &self.harness.process(broker as u16).manager.partitions.get(P0).unwrap().isr;
         (ids(isr.isr()), ids(isr.maximal_isr()))
     }
 

@@ -117,7 +117,7 @@ fn a_diverging_fetch_does_not_move_the_high_watermark() {
     let Some(Response::Fetch(answer)) = cluster.harness.process(1).answers.last().cloned() else { panic!("no answer") };
     assert_eq!(answer.partitions[0].diverging_epoch, Some(EpochEnd { epoch: 1, end_offset: 2 }));
     assert!(answer.partitions[0].records.is_empty());
-    let remotes = &cluster.harness.process(1).manager.partitions[&P0].remotes;
+    let remotes = &cluster.harness.process(1).manager.partitions.get(P0).unwrap().remotes;
     assert_eq!(remotes.iter().map(|remote| remote.log_end).collect::<Vec<_>>(), [None, None]);
 }
 
@@ -183,7 +183,7 @@ fn end_offsets_wait_for_the_epoch_start() {
         cluster.harness.hold(0, 1);
         cluster.harness.hold(1, 2);
         cluster.elect(&[1], 1, 2, &ALL);
-        cluster.harness.process_mut(1).manager.partitions.get_mut(&P0).unwrap().log.set_high_watermark(1);
+        cluster.harness.process_mut(1).manager.partitions.get_mut(P0).unwrap().log.set_high_watermark(1);
     };
     check(None, (ErrorCode::NotLeaderOrFollower, 0));
     check(None, (ErrorCode::OffsetNotAvailable, 0));
