@@ -183,10 +183,10 @@ impl KafkaController {
                         marks.remove(partition);
                     }
                 }
-                ErrorCode::KafkaStorageError => {
-                    if self.context.offline_dirs.entry(broker).or_default().insert(*partition) {
-                        newly_offline.push(*partition);
-                    }
+                ErrorCode::KafkaStorageError
+                    if self.context.offline_dirs.entry(broker).or_default().insert(*partition) =>
+                {
+                    newly_offline.push(*partition);
                 }
                 _ => {}
             }

@@ -25,7 +25,7 @@ impl KafkaController {
     ) -> Result<(), Failure> {
         match results.first() {
             Some(Ok(_) | Err(ZkError::NoNode)) => {
-                self.ask(io, vec![read_controller()], Then::ResignRead { was_active })
+                self.ask(io, vec![read_controller()], Then::ResignRead { was_active });
             }
             other => return Err(unexpected(other)),
         }

@@ -1,8 +1,8 @@
 //! `KafkaController`: the controller of Kafka 3.6 in ZooKeeper mode. Every broker has one; one of them is active.
 //!
-//! In reading order: [`thread`] (the queue, and a blocking thread as a stack of values), [`dispatch`], [`life_cycle`]
-//! (elections and resignations), [`failover`], [`broker_changes`], the two state machines over [`election`],
-//! [`alter_partition`], [`producer_ids`], [`rebalance`]; below them [`context`], [`request_batch`], [`channel_manager`].
+//! In reading order: `thread` (the queue, and a blocking thread as a stack of values), `dispatch`, `life_cycle`
+//! (elections and resignations), `failover`, `broker_changes`, the two state machines over `election`,
+//! `alter_partition`, `producer_ids`, `rebalance`; below them `context`, `request_batch`, `channel_manager`.
 //!
 //! Absent: controlled shutdown, reassignment, topic deletion, elections asked for by clients, log directory events, and
 //! responses to UpdateMetadata and StopReplica, which the real controller only logs.
@@ -20,6 +20,8 @@ mod producer_ids;
 mod rebalance;
 mod replica_state_machine;
 mod request_batch;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::sync::Arc;
