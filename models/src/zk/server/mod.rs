@@ -1,27 +1,677 @@
-//! server
+//! A ZooKeeper 3.8 server: election, atomic broadcast, sessions, znodes and watches.
+//!
+//! [`Server`] wires the parts; each file is named after the class that it stands for. Role and thread structure:
+//!
+//! ```text
+//! start -> Joining -> Looking --won--> Leading   (Discovery .. Broadcast)
+//!             ^          |---lost----> Following (Connecting .. Serving)
+//!             +----------+-- any failure: clients closed, sync thread joined, tree brought to the log's end
+//! ```
+//!
+//! Left out: observers, weights, reconfiguration, local sessions, read-only mode, persistent watches, ACLs.
 
-/// What its timers carry.
+mod client_cnx;
+mod cnx_manager;
+mod election;
+mod leader;
+mod learner;
+mod learner_handler;
+mod log;
+mod packet;
+mod prep;
+mod sessions;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod watches;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+pub use cnx_manager::ElectionPacket;
+pub use election::{Notification, PeerState, Vote};
+pub use log::Proposal;
+pub use packet::{QuorumPacket, Request, RequestKind, Snapshot};
+
+use client_cnx::Clients;
+use cnx_manager::{CnxManager, Members};
+use election::{Election, FINALIZE_WAIT, Step};
+use leader::{Leader, LeaderPhase};
+use learner::{Learner, LearnerPhase};
+use log::Position;
+use storage::{DiskOp, Storage, SyncRequest};
+use tree::DataTree;
+use watches::Watches;
+
+use crate::defect::{Defect, Defects};
+use crate::fingerprint::Fingerprint;
+use crate::id::{ConnId, DiskToken, Port, ProcessId, Sid, TimerId};
+use crate::observation::{Observation, ZkRole};
+use crate::process::{CloseReason, DiskError, Input, Loss, Process};
+use crate::random::Random;
+use crate::time::Span;
+use crate::world::{Ctx, In, Message, Timer, ZK_CLIENT_PORT, ZK_ELECTION_PORT, ZK_QUORUM_PORT};
+use crate::zk::config::ZooKeeperConfig;
+use crate::zk::protocol::TxnBody;
+
+/// What a server is given.
+#[derive(Clone, Debug, Hash)]
+pub struct ServerSpec {
+    /// `myid`.
+    pub sid: Sid,
+    /// The `server.N` lines. With one entry, the server is standalone.
+    pub ensemble: Arc<BTreeMap<Sid, ProcessId>>,
+    /// `zoo.cfg`.
+    pub config: Arc<ZooKeeperConfig>,
+    /// Defects that are switched on.
+    pub defects: Defects,
+}
+
+/// What a server's timers carry. Numbers are the server's generation: a timer of an earlier role does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ZkServerTimer {}
+pub enum ZkServerTimer {
+    /// The election waits no longer.
+    Election,
+    /// An election connection took too long to be established, or its dialler to say who it is.
+    Dial(ConnId),
+    /// A leader's phase took too long.
+    LeaderDeadline,
+    /// An iteration of the leader's loop.
+    LeaderLoop(u32),
+    /// Sessions fall due.
+    SessionExpiry,
+    /// A learner handler's read timeout.
+    HandlerRead(ConnId),
+    /// A learner's read timeout.
+    LearnerRead(u32),
+    /// A learner tries again to connect.
+    ConnectAgain(u32),
+    /// A learner may try no longer to connect.
+    ConnectLimit(u32),
+    /// A learner's main thread goes on.
+    MainThread(u32),
+    /// A client's connection may be dead.
+    ClientIdle(ConnId),
+}
 
-/// On the quorum port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum QuorumPacket {}
+#[derive(Clone, Debug, Hash)]
+enum Role {
+    /// Starting, or shutting down a role: the sync thread is joined.
+    Joining,
+    /// `lookForLeader`.
+    Looking(Looking),
+    /// `followLeader`.
+    Following(Box<Learner>),
+    /// `lead`; a standalone server leads nobody.
+    Leading(Box<Leader>),
+}
 
-/// On the election port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ElectionPacket {}
+#[derive(Clone, Debug, Hash)]
+struct Looking {
+    election: Election,
+    timer: TimerId,
+}
 
-impl QuorumPacket {
-    /// Bytes on the wire.
-    pub fn wire_size(&self) -> u32 {
-        match *self {}
+/// See the module.
+#[derive(Clone, Debug, Hash)]
+pub struct Server {
+    spec: ServerSpec,
+    storage: Storage,
+    cnx: CnxManager,
+    /// `logicalclock`.
+    round: u64,
+    /// `currentVote`, and the round in which it was decided.
+    vote: Vote,
+    vote_round: u64,
+    /// Notifications to ourselves.
+    loopback: VecDeque<Notification>,
+    role: Role,
+    /// Counts roles.
+    generation: u32,
+    tree: DataTree,
+    /// The last `commitLogCount` transactions applied since the database was loaded.
+    committed_log: VecDeque<Proposal>,
+    clients: Clients,
+    watches: Watches,
+    next_session: u64,
+    /// Up to where [`Observation::ZkApply`] has told the history. What the tree runs ahead of the commits during an
+    /// election is told once it is known to be committed.
+    reported: Position,
+    /// The tree was rebuilt since.
+    rebuilt: bool,
+}
+
+impl Server {
+    /// A server that has never run.
+    ///
+    /// # Panics
+    /// If the server is not in its ensemble.
+    pub fn new(spec: ServerSpec) -> Self {
+        assert!(spec.ensemble.contains_key(&spec.sid), "server {} is not in its ensemble", spec.sid);
+        Self::with_storage(spec, Storage::default(), Position::default(), false)
+    }
+
+    fn with_storage(spec: ServerSpec, storage: Storage, reported: Position, rebuilt: bool) -> Self {
+        Self {
+            spec,
+            storage,
+            cnx: CnxManager::default(),
+            round: 0,
+            vote: Vote::default(),
+            vote_round: 0,
+            loopback: VecDeque::new(),
+            role: Role::Joining,
+            generation: 0,
+            tree: DataTree::default(),
+            committed_log: VecDeque::new(),
+            clients: Clients::default(),
+            watches: Watches::default(),
+            next_session: 0,
+            reported,
+            rebuilt,
+        }
+    }
+
+    fn start(&mut self, ctx: &mut Ctx<'_>) {
+        ctx.listen(ZK_CLIENT_PORT);
+        self.tree = self.storage.load();
+        self.refill_committed_log();
+        self.next_session = sessions::first_session_id(self.spec.sid, ctx.wall);
+        if !self.alone() {
+            ctx.listen(ZK_ELECTION_PORT);
+        }
+        self.join(ctx);
+    }
+
+    fn alone(&self) -> bool {
+        self.spec.ensemble.len() == 1
+    }
+
+    fn members(&self) -> Members<'_> {
+        let config = &self.spec.config;
+        Members {
+            me: self.spec.sid,
+            ensemble: &self.spec.ensemble,
+            cnx_timeout: Span::from_ms(config.cnx_timeout.into()),
+            greeting_timeout: config.sync_limit_span(),
+        }
+    }
+
+    fn is_serving(&self) -> bool {
+        match &self.role {
+            Role::Leading(leader) => leader.phase == LeaderPhase::Broadcast,
+            Role::Following(learner) => learner.phase == LearnerPhase::Serving,
+            Role::Joining | Role::Looking(_) => false,
+        }
+    }
+
+    // --- Roles ---------------------------------------------------------------------------------------------------
+
+    /// Gives up the role and goes LOOKING: clients and peers are closed, then the log is brought to an end.
+    fn look(&mut self, ctx: &mut Ctx<'_>) {
+        self.generation += 1;
+        self.close_all_clients(ctx);
+        let mut sync_thread_survives = false;
+        match std::mem::replace(&mut self.role, Role::Joining) {
+            Role::Following(learner) => {
+                if let Some(conn) = learner.conn {
+                    ctx.close(conn);
+                }
+                if learner.needs_reload {
+                    // ZOOKEEPER-3642: a snapshot that never reached the disk must not survive in memory.
+                    self.tree = self.storage.load();
+                    self.refill_committed_log();
+                }
+                sync_thread_survives = self.spec.defects.has(Defect::SyncThreadSurvivesShutdown);
+            }
+            Role::Leading(leader) => {
+                ctx.unlisten(ZK_QUORUM_PORT);
+                for conn in leader.handlers.keys() {
+                    ctx.close(*conn);
+                }
+            }
+            Role::Joining | Role::Looking(_) => {}
+        }
+        if sync_thread_survives {
+            // ZOOKEEPER-4712: what is still queued is logged later, behind the back of the tree.
+            self.fast_forward();
+            return self.begin_election(ctx);
+        }
+        if self.storage.drain(ctx).is_err() {
+            return ctx.exit(DISK_FAILED);
+        }
+        self.fast_forward();
+        self.join(ctx);
+    }
+
+    /// Waits until the whole log is on disk: what a server votes with must not be lost afterwards.
+    fn join(&mut self, ctx: &mut Ctx<'_>) {
+        if self.adopt_epoch(ctx).is_err() {
+            return ctx.exit(DISK_FAILED);
+        }
+        if self.storage.has_unsynced() && self.spec.config.force_sync.0 {
+            self.storage.fsync(ctx, DiskOp::Join, self.generation);
+        } else {
+            self.joined(ctx);
+        }
+    }
+
+    /// A crash or failure between the log and `currentEpoch` leaves transactions of a newer epoch than `currentEpoch`.
+    /// Real servers refuse to start then. The rule here, ours: all of that epoch's initial history was logged before
+    /// them and the epoch was accepted, so the server has entered it.
+    fn adopt_epoch(&mut self, ctx: &mut Ctx<'_>) -> Result<(), DiskError> {
+        let logged = self.storage.last_zxid().epoch();
+        if logged > self.storage.current_epoch && logged <= self.storage.accepted_epoch {
+            ctx.write(EPOCH_FILE_BYTES)?;
+            self.storage.current_epoch = logged;
+        }
+        Ok(())
+    }
+
+    fn joined(&mut self, ctx: &mut Ctx<'_>) {
+        if self.alone() { self.serve_alone(ctx) } else { self.begin_election(ctx) }
+    }
+
+    /// `fastForwardDataBase`: the tree takes in everything that was logged, committed or not.
+    fn fast_forward(&mut self) {
+        let mut ignored = Vec::new();
+        for at in self.storage.log().count_through(self.tree.applied().zxid)..self.storage.log().len() {
+            let proposal = self.storage.log().get(at).clone();
+            // Nobody waits for these results: the clients are gone.
+            let _ = self.tree.apply(&proposal, &mut ignored);
+            ignored.clear();
+            self.remember(proposal);
+        }
+    }
+
+    /// `lookForLeader`.
+    fn begin_election(&mut self, ctx: &mut Ctx<'_>) {
+        self.round += 1;
+        let epoch = self.storage.current_epoch;
+        let initial = Vote { peer_epoch: epoch, zxid: self.tree.last_processed(), leader: self.spec.sid };
+        let interval = Span::from_ms(self.spec.config.min_notification_interval.into());
+        let timer = ctx.set_timer(interval, Timer::ZkServer(ZkServerTimer::Election));
+        let election = Election::new(initial, self.spec.ensemble.len(), interval);
+        self.role = Role::Looking(Looking { election, timer });
+        let last_zxid = self.storage.last_zxid();
+        ctx.observe(Observation::ZkRole { role: ZkRole::Looking, epoch, last_zxid });
+        self.loopback.clear();
+        self.send_notifications(ctx);
+        self.deliver_loopback(ctx);
+    }
+
+    fn send_notifications(&mut self, ctx: &mut Ctx<'_>) {
+        let notification = self.current_notification();
+        let ensemble = self.spec.ensemble.clone();
+        for &sid in ensemble.keys() {
+            if sid == self.spec.sid {
+                self.loopback.push_back(notification);
+            } else {
+                self.notify(ctx, sid, notification);
+            }
+        }
+    }
+
+    fn notify(&mut self, ctx: &mut Ctx<'_>, to: Sid, notification: Notification) {
+        let mut cnx = std::mem::take(&mut self.cnx);
+        cnx.send(ctx, self.members(), to, notification);
+        self.cnx = cnx;
+    }
+
+    fn current_notification(&self) -> Notification {
+        match &self.role {
+            Role::Looking(looking) => {
+                Notification { state: PeerState::Looking, vote: looking.election.proposal(), round: self.round }
+            }
+            Role::Joining => Notification { state: PeerState::Looking, vote: self.vote, round: self.round },
+            Role::Following(_) => {
+                Notification { state: PeerState::Following, vote: self.vote, round: self.vote_round }
+            }
+            Role::Leading(_) => Notification { state: PeerState::Leading, vote: self.vote, round: self.vote_round },
+        }
+    }
+
+    /// `WorkerReceiver`: what happens to a notification before, or instead of, the election.
+    fn notified(&mut self, ctx: &mut Ctx<'_>, from: Sid, n: Notification) {
+        let known = self.spec.ensemble.contains_key(&from);
+        let sender_looking = n.state == PeerState::Looking;
+        match &self.role {
+            _ if !known => self.notify(ctx, from, self.current_notification()),
+            Role::Looking(_) => {
+                if sender_looking && n.round < self.round {
+                    self.notify(ctx, from, self.current_notification());
+                }
+                self.elect(ctx, from, n);
+                self.deliver_loopback(ctx);
+            }
+            Role::Joining => {}
+            Role::Following(_) | Role::Leading(_) => {
+                if sender_looking {
+                    self.notify(ctx, from, self.current_notification());
+                }
+            }
+        }
+    }
+
+    fn deliver_loopback(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(notification) = self.loopback.pop_front() {
+            self.elect(ctx, self.spec.sid, notification);
+        }
+    }
+
+    fn elect(&mut self, ctx: &mut Ctx<'_>, from: Sid, n: Notification) {
+        if !self.spec.ensemble.contains_key(&n.vote.leader) {
+            return;
+        }
+        let Role::Looking(looking) = &mut self.role else { return };
+        let step = looking.election.receive(from, n, &mut self.round);
+        let wait = match step {
+            Step::Decided(vote) => return self.decided(ctx, vote),
+            Step::Finalize | Step::BroadcastAndFinalize => FINALIZE_WAIT,
+            Step::Wait | Step::Broadcast => looking.election.interval,
+        };
+        ctx.cancel(looking.timer);
+        looking.timer = ctx.set_timer(wait, Timer::ZkServer(ZkServerTimer::Election));
+        if matches!(step, Step::Broadcast | Step::BroadcastAndFinalize) {
+            self.send_notifications(ctx);
+        }
+    }
+
+    /// Nothing came for `notTimeout` or `finalizeWait`.
+    fn election_timer(&mut self, ctx: &mut Ctx<'_>) {
+        let longest = Span::from_ms(self.spec.config.max_notification_interval.into());
+        let Role::Looking(looking) = &mut self.role else { return };
+        if let Some(vote) = looking.election.silence() {
+            return self.decided(ctx, vote);
+        }
+        looking.election.interval = (looking.election.interval * 2).min(longest);
+        looking.timer = ctx.set_timer(looking.election.interval, Timer::ZkServer(ZkServerTimer::Election));
+        if self.cnx.have_delivered() {
+            self.send_notifications(ctx);
+            self.deliver_loopback(ctx);
+        } else {
+            let mut cnx = std::mem::take(&mut self.cnx);
+            cnx.connect_all(ctx, self.members());
+            self.cnx = cnx;
+        }
+    }
+
+    fn decided(&mut self, ctx: &mut Ctx<'_>, vote: Vote) {
+        if let Role::Looking(looking) = &self.role {
+            ctx.cancel(looking.timer);
+        }
+        self.loopback.clear();
+        self.vote = vote;
+        self.vote_round = self.round;
+        if vote.leader == self.spec.sid { self.lead(ctx) } else { self.follow(ctx, vote.leader) }
+    }
+
+    /// The server begins to serve: its tree is known to be committed, so what was not told yet is told now.
+    fn now_serving(&mut self, ctx: &mut Ctx<'_>, role: ZkRole, epoch: u32) {
+        let history = self.history();
+        let from = history.count_through(self.reported.zxid);
+        if history.end() == self.tree.applied() && history.position(from) == self.reported {
+            if std::mem::take(&mut self.rebuilt) {
+                ctx.observe(Observation::ZkReset { zxid: self.reported.zxid, digest: self.reported.digest });
+            }
+            for at in from..history.len() {
+                let proposal = history.get(at);
+                if role == ZkRole::Leading {
+                    ctx.observe(Observation::ZkCommit { zxid: proposal.zxid(), epoch });
+                }
+                let digest = history.position(at + 1).digest;
+                ctx.observe(Observation::ZkApply { txn: proposal.txn().clone(), digest });
+            }
+        } else {
+            // Only a defect makes memory and log differ.
+            let Position { zxid, digest } = self.tree.applied();
+            ctx.observe(Observation::ZkReset { zxid, digest });
+            self.rebuilt = false;
+        }
+        self.reported = self.tree.applied();
+        ctx.observe(Observation::ZkRole { role, epoch, last_zxid: self.storage.last_zxid() });
+    }
+
+    /// The history was cut: what was told beyond the cut no longer holds.
+    fn reported_no_further_than(&mut self, end: Position) {
+        self.rebuilt = true;
+        if self.reported.zxid > end.zxid {
+            self.reported = end;
+        }
+    }
+
+    // --- Database ------------------------------------------------------------------------------------------------
+
+    /// Applies a committed transaction, tells the watchers, and answers the client (`FinalRequestProcessor`).
+    fn apply(&mut self, ctx: &mut Ctx<'_>, proposal: &Proposal) {
+        let mut changes = Vec::new();
+        let result = self.tree.apply(proposal, &mut changes);
+        let txn = proposal.txn();
+        self.reported = self.tree.applied();
+        ctx.observe(Observation::ZkApply { txn: txn.clone(), digest: self.reported.digest });
+        self.remember(proposal.clone());
+        let closes = matches!(txn.body, TxnBody::CloseSession { .. });
+        if let Role::Leading(leader) = &mut self.role {
+            leader.prep.applied(txn.zxid);
+            if closes {
+                leader.tracker.remove(txn.session);
+            }
+        }
+        if closes {
+            let (session, zxid, left) = (txn.session, txn.zxid, self.tree.owned_by(txn.session));
+            ctx.observe(Observation::ZkSessionClosed { session, zxid, left });
+        }
+        for (conn, path, kind) in self.watches.trigger(&changes) {
+            ctx.send(conn, Message::Zk(crate::zk::protocol::ClientMessage::Event { path, kind }));
+        }
+        self.answer(ctx, proposal, result);
+    }
+
+    /// `addCommittedProposal`.
+    fn remember(&mut self, proposal: Proposal) {
+        if self.committed_log.len() >= self.spec.config.commit_log_count as usize {
+            self.committed_log.pop_front();
+        }
+        self.committed_log.push_back(proposal);
+    }
+
+    /// After loading: what was replayed from the log after the newest snapshot.
+    fn refill_committed_log(&mut self) {
+        let log = self.storage.log();
+        let from = log.len().saturating_sub(self.spec.config.commit_log_count as usize).max(self.storage.snapshot_len());
+        self.committed_log = (from..log.len()).map(|at| log.get(at).clone()).collect();
+    }
+
+    // --- Disk ----------------------------------------------------------------------------------------------------
+
+    /// Writes an epoch file: temporary file, fsync, rename.
+    fn write_epoch(&mut self, ctx: &mut Ctx<'_>, op: DiskOp) {
+        if ctx.write(EPOCH_FILE_BYTES).is_err() {
+            return ctx.exit(DISK_FAILED);
+        }
+        ctx.free(EPOCH_FILE_BYTES);
+        self.storage.fsync(ctx, op, self.generation);
+    }
+
+    /// Lets the sync thread run.
+    fn pump_storage(&mut self, ctx: &mut Ctx<'_>) {
+        match self.storage.pump(ctx, self.spec.config.force_sync.0) {
+            Ok(done) if done.is_empty() => {}
+            Ok(done) => self.logged(ctx, done),
+            Err(_) => return ctx.exit(DISK_FAILED),
+        }
+        if self.storage.snapshot_due(self.spec.config.snap_count) {
+            let tree = self.tree.clone();
+            if self.storage.take_snapshot(ctx, &tree).is_err() {
+                ctx.exit(DISK_FAILED);
+            }
+        }
+    }
+
+    /// A batch of the sync thread is done: `AckRequestProcessor` at the leader, `SendAckRequestProcessor` at a follower.
+    fn logged(&mut self, ctx: &mut Ctx<'_>, requests: Vec<SyncRequest>) {
+        for SyncRequest { proposal, generation } in requests {
+            if generation != self.generation {
+                continue;
+            }
+            let zxid = proposal.zxid();
+            if matches!(self.role, Role::Leading(_)) {
+                self.process_ack(ctx, self.spec.sid, zxid);
+            } else {
+                self.tell_leader(ctx, QuorumPacket::Ack { zxid });
+            }
+        }
+    }
+
+    fn disk(&mut self, ctx: &mut Ctx<'_>, token: DiskToken, result: Result<(), DiskError>) {
+        let Some(done) = self.storage.complete(token) else { return };
+        if result.is_err() {
+            return ctx.exit(DISK_FAILED);
+        }
+        if let Some(Position { zxid, digest }) = done.synced {
+            ctx.observe(Observation::ZkLog { zxid, digest });
+        }
+        // What an earlier role had begun counts as not done: nobody was told.
+        let current = done.generation == self.generation;
+        let leading = matches!(self.role, Role::Leading(_));
+        match done.op {
+            DiskOp::Flush(requests) => {
+                self.logged(ctx, requests);
+                self.pump_storage(ctx);
+            }
+            _ if !current => {}
+            DiskOp::Join => self.joined(ctx),
+            DiskOp::AcceptedEpoch(epoch) => {
+                self.storage.accepted_epoch = epoch;
+                if leading { self.epoch_accepted(ctx) } else { self.epoch_promised(ctx) }
+            }
+            DiskOp::CurrentEpoch(epoch) => {
+                self.storage.current_epoch = epoch;
+                if leading { self.ack_new_leader(ctx, self.spec.sid) } else { self.epoch_entered(ctx) }
+            }
+            DiskOp::Synchronised => self.synchronised(ctx),
+        }
+    }
+
+    // --- Inputs --------------------------------------------------------------------------------------------------
+
+    fn leader_conn(&self) -> Option<ConnId> {
+        match &self.role {
+            Role::Following(learner) => learner.conn,
+            Role::Joining | Role::Looking(_) | Role::Leading(_) => None,
+        }
+    }
+
+    fn accepted(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, port: Port) {
+        match port {
+            ZK_CLIENT_PORT => self.client_accepted(ctx, conn),
+            ZK_QUORUM_PORT => self.learner_accepted(ctx, conn),
+            _ => {
+                let mut cnx = std::mem::take(&mut self.cnx);
+                cnx.accepted(ctx, self.members(), conn);
+                self.cnx = cnx;
+            }
+        }
+    }
+
+    fn opened(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+        if self.leader_conn() == Some(conn) {
+            return self.leader_opened(ctx, conn);
+        }
+        let mut cnx = std::mem::take(&mut self.cnx);
+        cnx.opened(ctx, self.members(), conn);
+        self.cnx = cnx;
+    }
+
+    fn closed(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, reason: CloseReason) {
+        if self.leader_conn() == Some(conn) {
+            self.leader_closed(ctx, reason);
+        } else if self.clients.owns(conn) {
+            self.client_closed(ctx, conn);
+        } else if self.cnx.owns(conn) {
+            self.cnx.closed(ctx, conn);
+        } else {
+            self.handler_closed(ctx, conn);
+        }
+    }
+
+    fn message(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, message: Message) {
+        match message {
+            Message::Zk(message) => self.client_message(ctx, conn, message),
+            Message::Quorum(packet) if self.leader_conn() == Some(conn) => self.learner_packet(ctx, packet),
+            Message::Quorum(packet) => self.handler_packet(ctx, conn, packet),
+            Message::Election(ElectionPacket::Greeting { sid }) => {
+                let mut cnx = std::mem::take(&mut self.cnx);
+                cnx.greeted(ctx, self.members(), conn, sid);
+                self.cnx = cnx;
+            }
+            Message::Election(ElectionPacket::Notification(notification)) => {
+                if let Some(from) = self.cnx.sender(conn) {
+                    self.notified(ctx, from, notification);
+                }
+            }
+            // Kafka does not speak to these ports.
+            Message::Kafka(_) => ctx.close(conn),
+        }
+    }
+
+    fn timer(&mut self, ctx: &mut Ctx<'_>, timer: ZkServerTimer) {
+        let mine = |generation: u32| generation == self.generation;
+        match timer {
+            ZkServerTimer::Election => self.election_timer(ctx),
+            ZkServerTimer::Dial(conn) => self.cnx.timed_out(ctx, conn),
+            ZkServerTimer::LeaderDeadline => self.leader_gave_up(ctx),
+            ZkServerTimer::LeaderLoop(generation) if mine(generation) => self.leader_loop(ctx),
+            ZkServerTimer::SessionExpiry => self.expire_sessions(ctx),
+            ZkServerTimer::HandlerRead(conn) => self.handler_read_timer(ctx, conn),
+            ZkServerTimer::LearnerRead(generation) if mine(generation) => self.learner_read_timer(ctx),
+            ZkServerTimer::ConnectAgain(generation) if mine(generation) => self.dial_leader(ctx),
+            ZkServerTimer::ConnectLimit(generation) if mine(generation) => self.connect_limit(ctx),
+            ZkServerTimer::MainThread(generation) if mine(generation) => self.main_thread(ctx),
+            ZkServerTimer::ClientIdle(conn) => self.client_idle(ctx, conn),
+            ZkServerTimer::LeaderLoop(_)
+            | ZkServerTimer::LearnerRead(_)
+            | ZkServerTimer::ConnectAgain(_)
+            | ZkServerTimer::ConnectLimit(_)
+            | ZkServerTimer::MainThread(_) => {}
+        }
     }
 }
 
-impl ElectionPacket {
-    /// Bytes on the wire.
-    pub fn wire_size(&self) -> u32 {
-        match *self {}
+impl Process for Server {
+    type Message = Message;
+    type Timer = Timer;
+
+    fn on_input(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        match input {
+            Input::Start => self.start(ctx),
+            Input::Accepted { conn, port, .. } => self.accepted(ctx, conn, port),
+            Input::Opened { conn } => self.opened(ctx, conn),
+            Input::Message { conn, message } => self.message(ctx, conn, message),
+            Input::Closed { conn, reason } => self.closed(ctx, conn, reason),
+            Input::Timer { timer: Timer::ZkServer(timer), .. } => self.timer(ctx, timer),
+            Input::Disk { token, result } => self.disk(ctx, token, result),
+            // Not of this process's vocabulary.
+            Input::Timer { .. } | Input::Datagram { .. } => {}
+        }
+    }
+
+    fn crash(&mut self, loss: Loss, random: &mut Random) -> bool {
+        let mut storage = std::mem::take(&mut self.storage);
+        let lost = storage.crash(loss, random);
+        *self = Self::with_storage(self.spec.clone(), storage, self.reported, self.rebuilt);
+        self.reported_no_further_than(self.storage.log().end());
+        lost
+    }
+
+    fn fold_state(&self, into: &mut Fingerprint) {
+        use std::hash::Hash;
+        self.hash(into);
     }
 }
+
+/// `SyncRequestProcessor` and the epoch files end the process when the disk fails them.
+const DISK_FAILED: &str = "severe unrecoverable error: the disk is full or failing";
+/// A decimal number.
+const EPOCH_FILE_BYTES: u64 = 8;

@@ -1,0 +1,295 @@
+//! An ensemble with clients on perfect streams.
+
+mod defects;
+mod ensemble;
+mod znodes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Role, Server, ServerSpec, ZkServerTimer};
+use crate::defect::{Defect, Defects};
+use crate::fingerprint::Fingerprint;
+use crate::id::{Address, ConnId, ProcessId, SessionId, Sid, Zxid};
+use crate::observation::{Observation, ZkRole};
+use crate::process::{Input, Loss, Process};
+use crate::random::Random;
+use crate::testing::Harness;
+use crate::time::{Instant, Span};
+use crate::world::{Ctx, In, Message, Timer, ZK_CLIENT_PORT};
+use crate::zk::config::ZooKeeperConfig;
+use crate::zk::protocol::{ClientMessage, CreateMode, Op, OpResult, ZkError};
+
+/// Either kind of process; the harness knows one type.
+#[derive(Clone)]
+pub(super) enum Node {
+    Server(Box<Server>),
+    Client(Box<Client>),
+}
+
+/// A raw client: it sends what the test pushes and keeps what comes back.
+#[derive(Clone, Default)]
+pub(super) struct Client {
+    conn: Option<ConnId>,
+    open: bool,
+    session: SessionId,
+    password: u64,
+    last_zxid: Zxid,
+    connected: bool,
+    expired: bool,
+    xid: i32,
+    received: Vec<ClientMessage>,
+}
+
+/// Not a message of the world: how a test makes a client act.
+const DIAL: Timer = Timer::ZkServer(ZkServerTimer::LeaderDeadline);
+const PING: Timer = Timer::ZkServer(ZkServerTimer::SessionExpiry);
+
+impl Client {
+    fn on_input(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        match input {
+            Input::Opened { conn } if self.conn == Some(conn) => {
+                self.open = true;
+                let hello = ClientMessage::ConnectRequest {
+                    last_zxid_seen: self.last_zxid,
+                    timeout: TIMEOUT,
+                    session: self.session,
+                    password: self.password,
+                };
+                ctx.send(conn, Message::Zk(hello));
+            }
+            Input::Message { conn, message: Message::Zk(message) } if self.conn == Some(conn) => {
+                match &message {
+                    ClientMessage::ConnectResponse { timeout: Span::ZERO, .. } => self.expired = true,
+                    ClientMessage::ConnectResponse { session, password, .. } => {
+                        self.connected = true;
+                        self.session = *session;
+                        self.password = *password;
+                        ctx.set_timer(Span::from_secs(3), PING);
+                    }
+                    ClientMessage::Reply { zxid, .. } => self.last_zxid = self.last_zxid.max(*zxid),
+                    _ => {}
+                }
+                self.received.push(message);
+            }
+            Input::Closed { conn, .. } if self.conn == Some(conn) => {
+                self.conn = None;
+                self.open = false;
+                self.connected = false;
+            }
+            Input::Timer { timer: DIAL, .. } => {}
+            Input::Timer { .. } => {
+                if let Some(conn) = self.conn.filter(|_| self.connected) {
+                    ctx.send(conn, Message::Zk(ClientMessage::Ping));
+                    ctx.set_timer(Span::from_secs(3), PING);
+                }
+            }
+            // The test's own orders come as datagrams from the client to itself.
+            Input::Datagram { from, message: Message::Zk(message) } => match message {
+                ClientMessage::Pong => {
+                    if let Some(old) = self.conn.take() {
+                        ctx.close(old);
+                    }
+                    self.connected = false;
+                    self.conn = Some(ctx.connect(Address { process: from, port: ZK_CLIENT_PORT }));
+                }
+                message => {
+                    if let Some(conn) = self.conn.filter(|_| self.open) {
+                        ctx.send(conn, Message::Zk(message));
+                    }
+                }
+            },
+            _ => {}
+        }
+    }
+}
+
+impl Process for Node {
+    type Message = Message;
+    type Timer = Timer;
+
+    fn on_input(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        match self {
+            Self::Server(server) => server.on_input(input, ctx),
+            Self::Client(client) => client.on_input(input, ctx),
+        }
+    }
+
+    fn crash(&mut self, loss: Loss, random: &mut Random) -> bool {
+        match self {
+            Self::Server(server) => server.crash(loss, random),
+            Self::Client(_) => false,
+        }
+    }
+
+    fn fold_state(&self, into: &mut Fingerprint) {
+        if let Self::Server(server) = self {
+            server.fold_state(into);
+        }
+    }
+}
+
+pub(super) const TIMEOUT: Span = Span::from_secs(18);
+
+/// Servers are the processes 0.., with `myid` one higher; clients follow.
+pub(super) struct Ensemble {
+    pub(super) h: Harness<Node>,
+    servers: u16,
+}
+
+impl Ensemble {
+    pub(super) fn new(servers: u16, clients: u16, defects: &[Defect]) -> Self {
+        let ensemble: BTreeMap<Sid, ProcessId> = (0..servers).map(|n| (Sid(n as u8 + 1), ProcessId(n))).collect();
+        let ensemble = Arc::new(ensemble);
+        let config = Arc::new(ZooKeeperConfig::default());
+        let defects: Defects = defects.iter().copied().collect();
+        let servers_ = (1..=servers).map(|n| {
+            let spec = ServerSpec { sid: Sid(n as u8), ensemble: ensemble.clone(), config: config.clone(), defects };
+            Node::Server(Box::new(Server::new(spec)))
+        });
+        let clients = (0..clients).map(|_| Node::Client(Box::default()));
+        Self { h: Harness::new(servers_.chain(clients).collect()), servers }
+    }
+
+    pub(super) fn ms(&mut self, ms: u64) {
+        self.h.run_for(Span::from_ms(ms));
+    }
+
+    pub(super) fn server(&self, id: u16) -> &Server {
+        match self.h.process(id) {
+            Node::Server(server) => server,
+            Node::Client(_) => panic!("process {id} is a client"),
+        }
+    }
+
+    pub(super) fn client(&self, n: u16) -> &Client {
+        match self.h.process(self.servers + n) {
+            Node::Client(client) => client,
+            Node::Server(_) => panic!("client {n} is a server"),
+        }
+    }
+
+    fn order(&mut self, n: u16, from: u16, message: ClientMessage) {
+        self.h.input(self.servers + n, Input::Datagram { from: ProcessId(from), message: Message::Zk(message) });
+    }
+
+    /// The client drops its connection and goes to a server.
+    pub(super) fn dial(&mut self, n: u16, server: u16) {
+        self.order(n, server, ClientMessage::Pong);
+        self.ms(20);
+    }
+
+    /// Sends without waiting. Returns the number of the request.
+    pub(super) fn send(&mut self, n: u16, op: Op) -> i32 {
+        let id = self.servers + n;
+        let Node::Client(client) = self.h.process_mut(id) else { panic!("process {id} is a server") };
+        client.xid += 1;
+        let xid = client.xid;
+        self.order(n, id, ClientMessage::Request { xid, op });
+        xid
+    }
+
+    pub(super) fn send_raw(&mut self, n: u16, message: ClientMessage) {
+        let id = self.servers + n;
+        self.order(n, id, message);
+    }
+
+    pub(super) fn reply(&self, n: u16, xid: i32) -> Option<Result<OpResult, ZkError>> {
+        self.client(n).received.iter().find_map(|message| match message {
+            ClientMessage::Reply { xid: of, result, .. } if *of == xid => Some(result.clone()),
+            _ => None,
+        })
+    }
+
+    /// Sends and waits for the answer.
+    pub(super) fn ask(&mut self, n: u16, op: Op) -> Result<OpResult, ZkError> {
+        let xid = self.send(n, op);
+        self.ms(20);
+        self.reply(n, xid).unwrap_or(Err(ZkError::ConnectionLoss))
+    }
+
+    pub(super) fn hold_between(&mut self, a: &[u16], b: &[u16]) {
+        a.iter().for_each(|&x| b.iter().for_each(|&y| self.h.hold(x, y)));
+    }
+
+    pub(super) fn release_between(&mut self, a: &[u16], b: &[u16]) {
+        a.iter().for_each(|&x| b.iter().for_each(|&y| self.h.release(x, y)));
+    }
+
+    /// When a server first took `role` after `since`.
+    pub(super) fn role_at(&self, id: u16, role: ZkRole, since: Instant) -> Option<Instant> {
+        let taken = |what: &Observation| matches!(what, Observation::ZkRole { role: taken, .. } if *taken == role);
+        self.h
+            .observed
+            .iter()
+            .find(|o| o.process == ProcessId(id) && o.at >= since && taken(&o.what))
+            .map(|o| o.at)
+    }
+
+    /// Milliseconds from `since` to when a server took `role`.
+    pub(super) fn role_after(&self, id: u16, role: ZkRole, since: Instant) -> u64 {
+        self.role_at(id, role, since).map_or(u64::MAX, |at| at.since(since).as_ms())
+    }
+
+    pub(super) fn leader(&self) -> Option<u16> {
+        (0..self.servers).find(|&id| matches!(self.server(id).role, Role::Leading(_)) && self.server(id).is_serving())
+    }
+
+    /// Every running server holds the same tree and its log ends there.
+    pub(super) fn assert_agreement(&self, running: &[u16]) {
+        let expected = self.server(running[0]).tree.applied();
+        for &id in running {
+            let server = self.server(id);
+            assert!(server.is_serving(), "server {id} serves");
+            assert_eq!(server.tree.applied(), expected, "the tree of server {id}");
+            assert_eq!(server.storage.log().end(), expected, "the log of server {id}");
+            assert_eq!(server.storage.load().applied(), expected, "what server {id} would load");
+        }
+    }
+}
+
+pub(super) fn create(path: &str) -> Op {
+    create_as(path, CreateMode::Persistent)
+}
+
+pub(super) fn create_as(path: &str, mode: CreateMode) -> Op {
+    Op::Create { path: path.into(), data: "".into(), mode }
+}
+
+/// No two servers ever told different histories: at every zxid that two of them applied, the digests are equal, and what
+/// was committed in one epoch is in the history of every later leader.
+pub(super) fn broken_laws(observed: &[crate::observation::Observed]) -> Vec<String> {
+    let mut digests: BTreeMap<Zxid, u64> = BTreeMap::new();
+    let mut broken = Vec::new();
+    let mut committed = Zxid::ZERO;
+    let mut leaders: BTreeMap<u32, ProcessId> = BTreeMap::new();
+    for o in observed {
+        match &o.what {
+            Observation::ZkApply { txn, digest } => {
+                let known = *digests.entry(txn.zxid).or_insert(*digest);
+                if known != *digest {
+                    broken.push(format!("{} applied another history up to {} at {}", o.process, txn.zxid, o.at));
+                }
+            }
+            Observation::ZkReset { zxid, digest } => {
+                if digests.get(zxid).is_some_and(|known| known != digest) {
+                    broken.push(format!("{} was reset to another history up to {zxid} at {}", o.process, o.at));
+                }
+            }
+            Observation::ZkCommit { zxid, .. } => committed = committed.max(*zxid),
+            Observation::ZkRole { role: ZkRole::Leading, epoch, last_zxid } => {
+                if *last_zxid < committed {
+                    broken.push(format!("{} leads epoch {epoch} with {last_zxid}, without {committed}", o.process));
+                }
+                if leaders.insert(*epoch, o.process).is_some_and(|other| other != o.process) {
+                    broken.push(format!("two leaders of epoch {epoch}"));
+                }
+            }
+            Observation::ZkSessionClosed { left, session, .. } if *left > 0 => {
+                broken.push(format!("{left} nodes of {session} are left on {}", o.process));
+            }
+            _ => {}
+        }
+    }
+    broken
+}
