@@ -10,6 +10,7 @@ pub mod fingerprint;
 pub mod id;
 pub mod kafka;
 pub mod laws;
+pub mod node;
 pub mod observation;
 pub mod options;
 pub mod process;
