@@ -195,6 +195,16 @@ impl Judge {
         self.ledger.first_violation()
     }
 
+    /// What the judge was told of the deployment.
+    pub fn facts(&self) -> &Facts {
+        &self.roster.facts
+    }
+
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &StoreView {
+        &self.store
+    }
+
     /// How long nobody, one or several brokers were active controller.
     pub fn controller_count(&self) -> &ControllerCount {
         &self.count
