@@ -312,8 +312,8 @@ impl Judge {
         if at >= self.roster.facts.start {
             self.coverage.on_observation(&observed.what);
         }
-        match &observed.what {
-            &Observation::Truncate { partition, from, to, reason, .. } => {
+        match observed.what {
+            Observation::Truncate { partition, from, to, reason, .. } => {
                 let Some((broker, partition)) = self.replica(process, partition) else { return };
                 let views = views!(self, at, process);
                 trunc_below_hw::judge(partition, broker, (from, to), reason, views, &mut self.ledger);
@@ -324,14 +324,14 @@ impl Judge {
                 self.logs.truncate(broker, partition, to);
                 candidate_complete::judge(partition, broker, views!(self, at, process), &mut self.ledger);
             }
-            &Observation::LogLoaded { partition, leo, .. } => {
+            Observation::LogLoaded { partition, leo, .. } => {
                 let Some((broker, partition)) = self.replica(process, partition) else { return };
                 let before = self.logs.replica(broker, partition).leo();
                 self.logs.load(broker, partition, leo);
                 self.gate.on_loaded(broker, partition, before, leo, at);
                 self.gate.on_log_changed(broker, partition, &self.logs);
             }
-            &Observation::LeaderBegin { partition, leader_epoch, .. } => {
+            Observation::LeaderBegin { partition, leader_epoch, .. } => {
                 let Some((broker, partition)) = self.replica(process, partition) else { return };
                 let views = views!(self, at, process);
                 self.one_leader_per_epoch.on_leader_begin(partition, broker, leader_epoch, views, &mut self.ledger);

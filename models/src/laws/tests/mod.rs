@@ -128,8 +128,8 @@ const STORIES: &[(Law, Story, Story)] = &[
     (
         Law::LogMatch,
         |h| {
-            h.write(&[1, 2], 0, 0, &[1, 2]);
             h.state(Some(1), 0, &[1, 2]);
+            h.write(&[1, 2], 0, 0, &[1, 2]);
             h.append(3, 0, 0, &[1, 9]);
             h.high_watermark(&[1, 3], 0, 2);
         },
@@ -146,7 +146,10 @@ const STORIES: &[(Law, Story, Story)] = &[
         |h| {
             h.state(Some(1), 0, &[1, 2]);
             h.write(&[1, 2], 0, 0, &[1, 2]);
-            h.down(2, false);
+            // Not registered again yet, hence no candidate, but elected all the same.
+            h.down(3, false);
+            h.broker(3, Observation::Up);
+            h.load(3, 0);
             h.state(Some(3), 1, &[3]);
             h.begin(3, 1);
         },
@@ -157,6 +160,7 @@ const STORIES: &[(Law, Story, Story)] = &[
             h.state(Some(2), 1, &[2, 3]);
             h.begin(2, 1);
             h.append(2, 2, 1, &[4]);
+            h.append(3, 2, 1, &[4]);
             h.truncate(1, (3, 2), 1, TruncateReason::DivergingEpoch);
             h.append(1, 2, 1, &[4]);
             h.high_watermark(&[2, 1], 1, 3);

@@ -24,7 +24,7 @@ fn taken(history: &mut ZkHistory) -> Vec<(u32, u32)> {
 fn applied_is_not_committed_and_dead_tails_stay_dead() {
     let process = crate::id::ProcessId(0);
     let mut history = ZkHistory::new(3);
-    let mut apply = |history: &mut ZkHistory, server, epoch, counter| {
+    let apply = |history: &mut ZkHistory, server, epoch, counter| {
         history.on_apply(server, process, &txn(epoch, counter), u64::from(epoch * 100 + counter));
     };
     // A commit covers everything before it; an apply may come first.
