@@ -38,15 +38,6 @@ impl<T: Copy> Chunks<T> {
         }
     }
 
-    /// Changes one value; nothing happens beyond the end.
-    pub(super) fn update(&mut self, index: usize, change: impl FnOnce(&mut T)) {
-        if let Some(chunk) = self.chunks.get_mut(index / CHUNK)
-            && index < self.len
-        {
-            change(&mut Arc::make_mut(chunk)[index % CHUNK]);
-        }
-    }
-
     /// Keeps the first `len` values.
     pub(super) fn truncate(&mut self, len: usize) {
         if len >= self.len {
@@ -59,7 +50,7 @@ impl<T: Copy> Chunks<T> {
         self.len = len;
     }
 
-    /// The first index in `range` at which `holds` is false; `holds` must be true up to some index and false from there.
+    /// The first index at which `holds` is false; `holds` must be true up to some index and false from there.
     pub(super) fn partition_point(&self, holds: impl Fn(usize, T) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len);
         while low < high {
@@ -86,8 +77,7 @@ fn a_clone_is_not_disturbed_and_cuts_hold_at_piece_borders() {
         chunks.truncate(len);
         assert_eq!((chunks.len(), chunks.last()), (len, len.checked_sub(1)));
         assert_eq!(chunks.get(len), None);
-        chunks.push(7);
-        chunks.update(len, |value| *value += 1);
+        chunks.push(8);
         assert_eq!((chunks.get(len), chunks.len()), (Some(8), len + 1));
         assert_eq!(before.partition_point(|_, value| value < len), len);
     }

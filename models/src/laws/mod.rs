@@ -1,4 +1,4 @@
-//! The laws that observations of a deployment must obey. A [`Judge`] holds them all and is fed with [`Observed`] alone, so
+//! The laws that observations of a deployment must obey. A [`Judge`] holds them all and is fed with [`Observed`](crate::observation::Observed) alone, so
 //! that it judges a simulated run and real hosts alike.
 //!
 //! | law | says | file |
@@ -27,9 +27,9 @@
 //! | L-PRODUCE | every partition acknowledges writes | `produce` |
 //! | L-ZK-QUORUM | ZooKeeper serves at every server | `zk_quorum` |
 //!
-//! Sources stand in the files, as `SOURCE`. What several laws look at is kept once, in views: [`zk_history`] says which
-//! transactions are committed, [`store_view`] what they mean to Kafka, [`log_view`] keeps all logs with running digests,
-//! [`records`] what clients know, and [`gate`] says what the settings do not promise.
+//! Sources stand in the files, as `SOURCE`. What several laws look at is kept once, in views: `zk_history` says which
+//! transactions are committed, `store_view` what they mean to Kafka, `log_view` keeps all logs with running digests,
+//! `records` what clients know, and `gate` says what the settings do not promise.
 //!
 //! The error table (section 0.3 of the catalogue) is applied by producers: they report a definite failure as `SendFail` and
 //! anything else as `SendUnknown`; neither obliges anybody.
@@ -80,6 +80,3 @@ pub use facts::{Facts, PartitionFacts, ProcessFacts, ProcessKind};
 pub use figures::Coverage;
 pub use judge::Judge;
 pub use ledger::{Law, LawReport, Outcome, Permit, Unmet, Violation};
-
-#[cfg(doc)]
-use crate::observation::Observed;

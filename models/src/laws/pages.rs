@@ -36,7 +36,9 @@ impl<T: Copy + Default> Pages<T> {
 
     /// Every number of every page with its value, in order; defaults included.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
-        self.pages.iter().flat_map(|(page, values)| (page * PAGE..).zip(values.iter()))
+        self.pages
+            .iter()
+            .flat_map(|(page, values)| values.iter().enumerate().map(move |(i, v)| (page * PAGE + i as u64, v)))
     }
 
     fn find(&self, page: u64) -> Result<usize, usize> {

@@ -1,9 +1,15 @@
 //! A small builder of histories.
 
-use crate::id::{BrokerId, HostId, Sid, Topic, TopicPartition};
+use std::sync::Arc;
+
+use crate::id::{BrokerId, HostId, ProcessId, SessionId, Sid, Topic, TopicPartition, ValueId, Zxid};
 use crate::kafka::config::Acks;
-use crate::laws::{Facts, PartitionFacts, ProcessFacts, ProcessKind};
+use crate::kafka::protocol::LeaderAndIsr;
+use crate::kafka::znode::{self, PartitionStateZnode};
+use crate::laws::{Facts, Judge, PartitionFacts, ProcessFacts, ProcessKind};
+use crate::observation::{ControlRequestKind, DownCause, Observation, Observed, ReplicaRole, TruncateReason, ZkRole};
 use crate::time::{Instant, Span};
+use crate::zk::protocol::{Txn, TxnBody};
 
 /// The partition of all histories.
 pub(crate) const P: TopicPartition = TopicPartition { topic: Topic(0), partition: 0 };
@@ -30,4 +36,237 @@ pub(crate) fn facts() -> Facts {
         controller_probe: true,
         start: Instant::ZERO,
     }
+}
+
+/// A history in the making: each call adds observations, a millisecond apart.
+pub(crate) struct History {
+    pub(crate) judge: Judge,
+    now: Instant,
+    incarnations: [u32; 8],
+    zxid: Zxid,
+    digest: u64,
+    state_version: i32,
+    epochs: [i64; 4],
+}
+
+impl History {
+    /// The cluster is up: server 3 leads in epoch 1, broker 1 is controller in epoch 1 and leads the partition in epoch 0.
+    pub(crate) fn started(facts: Facts) -> Self {
+        let mut history = Self {
+            judge: Judge::new(facts),
+            now: Instant::ZERO,
+            incarnations: [1; 8],
+            zxid: Zxid::new(1, 0),
+            digest: 1,
+            state_version: -1,
+            epochs: [0; 4],
+        };
+        (0..8).for_each(|process| history.see(process, Observation::Up));
+        history.zk_leader(3, 1, Zxid::ZERO);
+        (1..=3).for_each(|broker| history.register(broker));
+        history.elect_controller(1, 1);
+        history.state(Some(1), 0, &[1, 2, 3]);
+        (1..=3).for_each(|broker| history.load(broker, 0));
+        history.begin(1, 0);
+        history
+    }
+
+    /// Adds one observation of a process.
+    pub(crate) fn see(&mut self, process: u16, what: Observation) {
+        self.now += Span::from_ms(1);
+        let incarnation = self.incarnations[usize::from(process)];
+        self.judge.observe(&Observed { at: self.now, process: ProcessId(process), incarnation, what });
+    }
+
+    /// Adds one observation of broker 1, 2 or 3.
+    pub(crate) fn broker(&mut self, broker: u16, what: Observation) {
+        self.see(2 + broker, what);
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.now += Span::from_secs(seconds);
+    }
+
+    pub(crate) fn role(&mut self, server: u16, role: ZkRole, epoch: u32, last_zxid: Zxid) {
+        self.see(server - 1, Observation::ZkRole { role, epoch, last_zxid });
+    }
+
+    /// A server is established as leader of a new epoch, the others follow it.
+    pub(crate) fn zk_leader(&mut self, server: u16, epoch: u32, last: Zxid) {
+        self.role(server, ZkRole::Leading, epoch, last);
+        for other in (1..=3).filter(|other| *other != server) {
+            self.role(other, ZkRole::Following, epoch, last);
+        }
+        self.zxid = Zxid::new(epoch, 0);
+    }
+
+    /// The next transaction, not observed by anybody yet.
+    pub(crate) fn propose(&mut self, session: u64, body: TxnBody) -> Arc<Txn> {
+        self.zxid = self.zxid.next();
+        Arc::new(Txn { zxid: self.zxid, session: SessionId(session), time: self.now, body })
+    }
+
+    /// A server applies a transaction after all that are committed.
+    pub(crate) fn apply(&mut self, server: u16, txn: &Arc<Txn>) {
+        let digest = self.digest.wrapping_mul(31).wrapping_add(txn.zxid.0);
+        self.see(server - 1, Observation::ZkApply { txn: Arc::clone(txn), digest });
+    }
+
+    pub(crate) fn commit(&mut self, txn: &Arc<Txn>) {
+        self.see(2, Observation::ZkCommit { zxid: txn.zxid, epoch: txn.zxid.epoch() });
+    }
+
+    /// A transaction is committed and applied by everybody.
+    pub(crate) fn transact(&mut self, session: u64, body: TxnBody) -> Zxid {
+        let txn = self.propose(session, body);
+        self.commit(&txn);
+        (1..=3).for_each(|server| self.apply(server, &txn));
+        self.settle(&txn);
+        txn.zxid
+    }
+
+    /// Later transactions follow on this one.
+    pub(crate) fn settle(&mut self, txn: &Txn) {
+        self.digest = self.digest.wrapping_mul(31).wrapping_add(txn.zxid.0);
+    }
+
+    /// A broker registers with a new session.
+    pub(crate) fn register(&mut self, broker: u16) {
+        let path = znode::broker_path(BrokerId(broker.into()));
+        let zxid = self.transact(u64::from(broker), create(&path, "", true));
+        self.epochs[usize::from(broker)] = zxid.0 as i64;
+        self.broker(broker, Observation::Registered { broker: BrokerId(broker.into()), broker_epoch: zxid.0 as i64 });
+    }
+
+    /// A broker's session ends.
+    pub(crate) fn expire(&mut self, broker: u16) {
+        let path = znode::broker_path(BrokerId(broker.into()));
+        self.transact(u64::from(broker), TxnBody::CloseSession { ephemerals: vec![path] });
+    }
+
+    pub(crate) fn elect_controller(&mut self, broker: u16, epoch: i32) {
+        let node = znode::ControllerZnode { version: 2, brokerid: broker.into(), timestamp: "0".to_owned() };
+        let epoch_node =
+            TxnBody::SetData { path: znode::CONTROLLER_EPOCH.into(), data: epoch.to_string().into(), version: epoch };
+        let election = vec![create(znode::CONTROLLER, &znode::encode(&node), true), epoch_node];
+        self.transact(u64::from(broker) + 100, TxnBody::Multi(election));
+        self.broker(broker, Observation::ActiveController { active: true });
+        self.broker(broker, Observation::ControllerBegin { epoch });
+    }
+
+    /// The controller stores a partition state.
+    pub(crate) fn state(&mut self, leader: Option<i32>, epoch: i32, isr: &[i32]) {
+        self.state_version += 1;
+        let state = LeaderAndIsr {
+            leader: leader.map(BrokerId),
+            leader_epoch: epoch,
+            isr: znode::brokers(isr),
+            partition_epoch: self.state_version,
+            recovering: false,
+        };
+        let data = znode::encode(&PartitionStateZnode::new(&state, 1));
+        let path = znode::partition_state_path(P);
+        self.transact(101, TxnBody::SetData { path, data, version: self.state_version });
+    }
+
+    pub(crate) fn effect(&mut self, broker: u16, epoch: i32, zxid: Zxid) {
+        self.broker(broker, Observation::ControllerEffect { epoch, path: znode::partition_state_path(P), zxid });
+    }
+
+    pub(crate) fn request(&mut self, epochs: (i32, i32), broker_epochs: (i64, i64), applied: bool) {
+        let what = Observation::ControlRequest {
+            request: ControlRequestKind::LeaderAndIsr,
+            controller: BrokerId(1),
+            controller_epoch: epochs.0,
+            known_controller_epoch: epochs.1,
+            broker_epoch: broker_epochs.0,
+            known_broker_epoch: broker_epochs.1,
+            applied,
+        };
+        self.broker(2, what);
+    }
+
+    pub(crate) fn begin(&mut self, broker: u16, leader_epoch: i32) {
+        self.broker(broker, Observation::LeaderBegin { partition: P, leader_epoch, leo: 0 });
+    }
+
+    pub(crate) fn load(&mut self, broker: u16, leo: u64) {
+        self.broker(broker, Observation::LogLoaded { partition: P, log_start: 0, leo, high_watermark: 0 });
+    }
+
+    pub(crate) fn append(&mut self, broker: u16, base_offset: u64, leader_epoch: i32, values: &[u64]) {
+        let values = values.iter().map(|value| ValueId(*value)).collect();
+        let role = ReplicaRole::Follower;
+        let what = Observation::Append { partition: P, base_offset, leader_epoch, values, producer: None, role };
+        self.broker(broker, what);
+    }
+
+    /// Brokers report a high watermark, the first one as leader.
+    pub(crate) fn high_watermark(&mut self, brokers: &[u16], leader_epoch: i32, value: u64) {
+        for (index, broker) in brokers.iter().enumerate() {
+            let role = if index == 0 { ReplicaRole::Leader } else { ReplicaRole::Follower };
+            self.broker(*broker, Observation::HighWatermark { partition: P, value, leader_epoch, role });
+        }
+    }
+
+    /// Values are sent, appended by these brokers, the first of them the leader, committed and acknowledged.
+    pub(crate) fn write(&mut self, brokers: &[u16], base_offset: u64, leader_epoch: i32, values: &[u64]) {
+        values.iter().for_each(|value| self.send(*value));
+        brokers.iter().for_each(|broker| self.append(*broker, base_offset, leader_epoch, values));
+        let end = base_offset + values.len() as u64;
+        self.high_watermark(brokers, leader_epoch, end);
+        (base_offset..).zip(values).for_each(|(offset, value)| self.ok(*value, Some(offset)));
+    }
+
+    pub(crate) fn truncate(&mut self, broker: u16, (from, to): (u64, u64), leader_epoch: i32, reason: TruncateReason) {
+        let role = ReplicaRole::Follower;
+        let what = Observation::Truncate { partition: P, from, to, high_watermark: 0, leader_epoch, role, reason };
+        self.broker(broker, what);
+    }
+
+    pub(crate) fn acknowledge(&mut self, acks: Acks, high_watermark: u64, maximal_isr: u32) {
+        let (base_offset, records, min_isr) = (3, 2, 2);
+        let what =
+            Observation::Acknowledge { partition: P, base_offset, records, acks, high_watermark, maximal_isr, min_isr };
+        self.broker(1, what);
+    }
+
+    pub(crate) fn down(&mut self, broker: u16, lossy: bool) {
+        self.broker(broker, Observation::Down { lossy, cause: DownCause::Killed });
+        self.incarnations[usize::from(broker) + 2] += 1;
+    }
+
+    pub(crate) fn send(&mut self, value: u64) {
+        let (acks, idempotent) = (self.judge.facts().acks, self.judge.facts().idempotence);
+        let value = ValueId(value);
+        self.see(6, Observation::Send { partition: P, value, acks, idempotent, max_in_flight: 5 });
+    }
+
+    pub(crate) fn ok(&mut self, value: u64, offset: Option<u64>) {
+        let acks = self.judge.facts().acks;
+        self.see(6, Observation::SendOk { partition: P, value: ValueId(value), offset, acks, latency: Span::ZERO });
+    }
+
+    pub(crate) fn poll(&mut self, base_offset: u64, values: &[u64]) {
+        let values = values.iter().map(|value| ValueId(*value)).collect();
+        self.see(7, Observation::Poll { partition: P, base_offset, values, replica: BrokerId(1) });
+    }
+
+    pub(crate) fn end_offset(&mut self, offset: u64) {
+        self.see(7, Observation::EndOffset { partition: P, offset });
+    }
+
+    pub(crate) fn quiet(&mut self) {
+        self.judge.quiet_begins(self.now);
+        self.broker(1, Observation::ControllerActed { epoch: 1 });
+    }
+}
+
+/// A transaction that creates a node.
+pub(crate) fn create(path: &str, data: &str, ephemeral: bool) -> TxnBody {
+    TxnBody::Create { path: path.into(), data: data.into(), ephemeral, parent_cversion: 1 }
 }

@@ -1,0 +1,267 @@
+//! The judge: every observation is dispatched once, first to the views, then to the laws that it concerns.
+
+use super::all_registered::AllRegistered;
+use super::controller_count::ControllerCount;
+use super::deadline::Deadline;
+use super::facts::{Facts, Roster};
+use super::figures::Coverage;
+use super::gate::Gate;
+use super::isr_full::IsrFull;
+use super::ledger::{Law, LawReport, Ledger, Unmet, Violation};
+use super::log_view::LogView;
+use super::one_controller::OneController;
+use super::one_leader_per_epoch::OneLeaderPerEpoch;
+use super::one_per_epoch::OnePerEpoch;
+use super::process_view::ProcessView;
+use super::produce::Produce;
+use super::records::{self, Records};
+use super::store_view::{StoreEvent, StoreView};
+use super::views::Views;
+use super::zk_history::ZkHistory;
+use super::zk_quorum::ZkQuorum;
+use super::{ack_rule, lost_write, unseen};
+use crate::id::ProcessId;
+use crate::kafka::config::Acks;
+use crate::observation::{Observation, Observed};
+use crate::time::{Instant, Span};
+
+/// All laws with their histories.
+///
+/// Call [`Judge::observe`] for every observation in order of time; it may be asked for [`Judge::first_violation`] after
+/// each. When the last fault is over call [`Judge::quiet_begins`]; from then on [`Judge::unmet`] says what is still waited
+/// for, to be asked about once a second, and [`Judge::deadline`] when that becomes a failure. [`Judge::finish`] reports.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    roster: Roster,
+    ledger: Ledger,
+    deadline: Deadline,
+    count: ControllerCount,
+    coverage: Coverage,
+    processes: ProcessView,
+    history: ZkHistory,
+    store: StoreView,
+    logs: LogView,
+    gate: Gate,
+    records: Vec<Records>,
+    one_leader_per_epoch: OneLeaderPerEpoch,
+    one_per_epoch: OnePerEpoch,
+    one_controller: OneController,
+    all_registered: AllRegistered,
+    isr_full: IsrFull,
+    produce: Produce,
+    zk_quorum: ZkQuorum,
+    /// Taken and given back at each use, to save allocations.
+    events: Vec<StoreEvent>,
+}
+
+/// The views, borrowed apart from the ledger and the laws.
+macro_rules! views {
+    ($judge:ident, $at:expr, $process:expr) => {
+        Views {
+            roster: &$judge.roster,
+            processes: &$judge.processes,
+            history: &$judge.history,
+            store: &$judge.store,
+            logs: &$judge.logs,
+            gate: &$judge.gate,
+            at: $at,
+            process: $process,
+        }
+    };
+}
+
+mod dispatch;
+
+impl Judge {
+    /// A judge of a deployment that has not started yet.
+    pub fn new(facts: Facts) -> Self {
+        let roster = Roster::new(facts);
+        let (brokers, servers) = (roster.brokers.len(), roster.servers.len());
+        let partitions = roster.facts.partitions.len();
+        Self {
+            ledger: Ledger::default(),
+            deadline: Deadline::default(),
+            count: ControllerCount::new(roster.facts.start),
+            coverage: Coverage::default(),
+            processes: ProcessView::new(&roster),
+            history: ZkHistory::new(servers),
+            store: StoreView::new(&roster),
+            logs: LogView::new(brokers, partitions),
+            gate: Gate::new(&roster),
+            records: records::of_all(&roster),
+            one_leader_per_epoch: OneLeaderPerEpoch::new(partitions),
+            one_per_epoch: OnePerEpoch::default(),
+            one_controller: OneController::new(),
+            all_registered: AllRegistered::new(brokers),
+            isr_full: IsrFull::new(partitions),
+            produce: Produce::new(partitions),
+            zk_quorum: ZkQuorum::new(servers),
+            events: Vec::new(),
+            roster,
+        }
+    }
+
+    /// Judges one observation. Times must not run backwards.
+    pub fn observe(&mut self, observed: &Observed) {
+        let (at, process) = (observed.at, observed.process);
+        match &observed.what {
+            Observation::Append { partition, base_offset, leader_epoch, values, .. } => {
+                if let Some((broker, partition)) = self.replica(process, *partition) {
+                    self.on_append(broker, partition, *base_offset, *leader_epoch, values);
+                }
+            }
+            Observation::HighWatermark { partition, value, leader_epoch, role } => {
+                if let Some((broker, partition)) = self.replica(process, *partition) {
+                    self.on_high_watermark(at, broker, partition, *value, (*leader_epoch, *role));
+                }
+            }
+            Observation::Acknowledge { .. } => {
+                ack_rule::judge(&observed.what, views!(self, at, process), &mut self.ledger);
+            }
+            Observation::Truncate { .. } | Observation::LogLoaded { .. } | Observation::LeaderBegin { .. } => {
+                self.on_replica(observed);
+            }
+            Observation::Send { .. }
+            | Observation::SendOk { .. }
+            | Observation::SendUnknown { .. }
+            | Observation::Assign { .. }
+            | Observation::Poll { .. }
+            | Observation::EndOffset { .. }
+            | Observation::PositionReset { .. } => self.on_client(observed),
+            Observation::ZkRole { .. }
+            | Observation::ZkCommit { .. }
+            | Observation::ZkApply { .. }
+            | Observation::ZkReset { .. }
+            | Observation::ZkSessionClosed { .. }
+            | Observation::ZkSessionExpiring { .. }
+            | Observation::ZkClient { .. } => self.on_zookeeper(observed),
+            Observation::ActiveController { .. }
+            | Observation::ControllerBegin { .. }
+            | Observation::ControllerReady { .. }
+            | Observation::ControllerActed { .. }
+            | Observation::ControllerEffect { .. }
+            | Observation::ControlRequest { .. }
+            | Observation::Registered { .. } => self.on_controller(observed),
+            Observation::Up
+            | Observation::Down { .. }
+            | Observation::FaultBegin { .. }
+            | Observation::FaultEnd { .. } => {
+                self.on_fault(observed);
+            }
+            // For people and reports: no law is judged by them.
+            Observation::Pause
+            | Observation::Resume
+            | Observation::ZkLog { .. }
+            | Observation::ZkTruncate { .. }
+            | Observation::ControllerEnd { .. }
+            | Observation::RegistrationFailed { .. }
+            | Observation::LeaderEnd { .. }
+            | Observation::IsrLocal { .. }
+            | Observation::SendFail { .. } => {}
+        }
+    }
+
+    /// The last fault is over.
+    pub fn quiet_begins(&mut self, now: Instant) {
+        self.deadline.quiet_begins(now);
+        self.count.quiet_begins(now);
+        self.produce.quiet_begins(now);
+        let views = views!(self, now, OBSERVER);
+        self.zk_quorum.quiet_begins(views);
+        self.one_controller.quiet_begins(views);
+    }
+
+    /// When unmet liveness conditions become failures: `Tq + B`. `None` before the quiet phase.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline.deadline(&self.roster.facts)
+    }
+
+    /// The liveness conditions that do not hold now, one a law at most. Also measures how long they take.
+    pub fn unmet(&mut self, now: Instant) -> Vec<Unmet> {
+        let unmet = self.waits(now);
+        for wait in &unmet {
+            if let Some(quiet) = self.deadline.quiet() {
+                self.ledger.waited(wait.law, now - wait.since.max(quiet));
+            }
+        }
+        unmet
+    }
+
+    /// The first breach that is not permitted. Cheap enough to be asked for after every observation.
+    pub fn first_violation(&self) -> Option<&Violation> {
+        self.ledger.first_violation()
+    }
+
+    /// What the judge was told of the deployment.
+    pub fn facts(&self) -> &Facts {
+        &self.roster.facts
+    }
+
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &StoreView {
+        &self.store
+    }
+
+    /// How long nobody, one or several brokers were active controller.
+    pub fn controller_count(&self) -> &ControllerCount {
+        &self.count
+    }
+
+    /// What the run has met.
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// The findings of all laws, in the order of the table, if the run ends now. A liveness condition that does not hold now
+    /// is a breach; call it when all have held long enough, or at the deadline.
+    pub fn finish(&self, now: Instant) -> Vec<LawReport> {
+        let mut ledger = self.ledger.clone();
+        let views = views!(self, now, OBSERVER);
+        let mut read_to_end = false;
+        for (partition, records) in self.records.iter().enumerate() {
+            lost_write::judge(partition, records, views, &mut ledger);
+            read_to_end |= unseen::judge(partition, records, views, &mut ledger);
+        }
+        if !read_to_end {
+            ledger.not_judged(Law::Unseen, "no consumer read a partition to its end");
+        }
+        self.finish_liveness(now, &mut ledger);
+        ledger.reports()
+    }
+
+    fn finish_liveness(&self, now: Instant, ledger: &mut Ledger) {
+        let laws = [Law::OneController, Law::AllRegistered, Law::IsrFull, Law::Produce, Law::ZkQuorum];
+        let Some(quiet) = self.deadline.quiet() else {
+            laws.iter().for_each(|law| ledger.not_judged(*law, "the run had no quiet phase"));
+            return;
+        };
+        for law in laws {
+            ledger.judged(law, 1);
+            ledger.waited(law, Span::ZERO);
+        }
+        if self.roster.facts.acks == Acks::None {
+            ledger.not_judged(Law::Produce, "nobody answers writes with acks=0");
+        }
+        for Unmet { law, what, since } in self.waits(now) {
+            ledger.waited(law, now - since.max(quiet));
+            ledger.breach(law, None, now, OBSERVER, || (what, format!("unmet since {since}, quiet since {quiet}")));
+        }
+    }
+
+    fn waits(&self, now: Instant) -> Vec<Unmet> {
+        let views = views!(self, now, OBSERVER);
+        let produce = (self.roster.facts.acks != Acks::None).then(|| self.produce.oldest(views)).flatten();
+        let oldest = [
+            (Law::OneController, self.one_controller.oldest(views)),
+            (Law::AllRegistered, self.all_registered.oldest(views)),
+            (Law::IsrFull, self.isr_full.oldest(views)),
+            (Law::Produce, produce),
+            (Law::ZkQuorum, self.zk_quorum.oldest(views)),
+        ];
+        let unmet = oldest.into_iter().filter_map(|(law, wait)| wait.map(|(since, what)| Unmet { law, what, since }));
+        unmet.collect()
+    }
+}
+
+/// Who is named where no process can be blamed; faults are observed there too.
+const OBSERVER: ProcessId = ProcessId(0);

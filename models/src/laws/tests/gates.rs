@@ -1,0 +1,185 @@
+//! What the settings do not promise is permitted and counted; everything else stays a breach.
+
+use super::history::{History, facts};
+use super::{Expect, Story, check};
+use crate::kafka::config::Acks;
+use crate::laws::{Facts, Law};
+use crate::observation::{Observation, TruncateReason};
+
+const ACKS_1: fn() -> Facts = || Facts { acks: Acks::Leader, idempotence: false, ..facts() };
+const UNCLEAN: fn() -> Facts = || Facts { unclean_election: true, ..facts() };
+const MIN_ISR_3: fn() -> Facts = || Facts { min_isr: 3, ..facts() };
+
+/// The leader alone had the acknowledged record 2; the next leader puts 3 in its place.
+const SINGLE_COPY_LOST: Story = |h| {
+    h.write(&[1, 2, 3], 0, 0, &[1]);
+    h.send(2);
+    h.append(1, 1, 0, &[2]);
+    h.ok(2, Some(1));
+    h.state(Some(2), 1, &[2, 3]);
+    h.begin(2, 1);
+    h.truncate(1, (2, 1), 1, TruncateReason::DivergingEpoch);
+    h.write(&[2, 3], 1, 1, &[3, 4]);
+    h.poll(0, &[1, 3, 4]);
+};
+
+/// Broker 3 leads from outside the ISR; the records 2 and 3 are gone, and 4 takes their place.
+const UNCLEAN_ELECTION: Story = |h| {
+    h.write(&[1, 2, 3], 0, 0, &[1]);
+    h.state(Some(1), 0, &[1, 2]);
+    h.write(&[1, 2], 1, 0, &[2, 3]);
+    h.state(None, 1, &[1]);
+    h.state(Some(3), 2, &[3]);
+    h.begin(3, 2);
+    h.write(&[3], 1, 2, &[4]);
+    // A deposed leader goes on in its old epoch.
+    h.high_watermark(&[1], 0, 3);
+    h.truncate(1, (3, 1), 2, TruncateReason::DivergingEpoch);
+    h.append(1, 1, 2, &[4, 5]);
+    h.write(&[3], 2, 2, &[5, 6]);
+    h.poll(0, &[1, 4, 5, 6]);
+};
+
+/// Broker 1, the last in the ISR, loses the record 2 with the power and leads again.
+fn last_replica_standing(h: &mut History, lossy: bool) {
+    h.write(&[1, 2, 3], 0, 0, &[1]);
+    h.state(Some(1), 0, &[1]);
+    h.write(&[1], 1, 0, &[2]);
+    restart(h, 1, lossy, 1);
+    h.state(Some(1), 1, &[1]);
+    h.begin(1, 1);
+    h.write(&[1], 1, 1, &[3]);
+    h.poll(0, &[1, 3]);
+}
+
+/// Broker 2 loses record 2 in a crash; an ISR with it is written before it has caught up.
+fn restart_in_isr(h: &mut History, crossed: bool) {
+    h.write(&[1, 2, 3], 0, 0, &[1, 2]);
+    h.down(2, true);
+    if crossed {
+        h.state(Some(1), 0, &[1, 2]);
+    }
+    h.broker(2, Observation::Up);
+    h.load(2, 1);
+    h.register(2);
+}
+
+fn restart(h: &mut History, broker: u16, lossy: bool, leo: u64) {
+    h.down(broker, lossy);
+    h.broker(broker, Observation::Up);
+    h.load(broker, leo);
+    h.register(broker);
+}
+
+#[test]
+fn acks_1_may_lose_what_was_not_replicated() {
+    let permitted = &[(Law::LostWrite, "acks=1"), (Law::InconsistentOffsets, "acks=1")];
+    check("acks=1", ACKS_1(), SINGLE_COPY_LOST, &Expect { broken: None, permitted });
+    check("acks=all", facts(), SINGLE_COPY_LOST, &Expect { broken: Some(Law::InconsistentOffsets), permitted: &[] });
+    // Below TrueHW even acks=1 is safe.
+    let committed: Story = |h| {
+        h.write(&[1, 2, 3], 0, 0, &[1, 2]);
+        h.send(3);
+        h.poll(0, &[1, 3]);
+    };
+    let expect = Expect { broken: Some(Law::InconsistentOffsets), permitted: &[] };
+    check("acks=1 committed", ACKS_1(), committed, &expect);
+}
+
+#[test]
+fn acks_0_promises_nothing() {
+    let facts = Facts { acks: Acks::None, idempotence: false, ..facts() };
+    let story: Story = |h| {
+        h.send(1);
+        h.ok(1, None);
+        h.write(&[1, 2, 3], 0, 0, &[2]);
+        h.pass(31);
+        h.poll(0, &[2]);
+        h.end_offset(1);
+    };
+    check("acks=0", facts, story, &Expect { broken: None, permitted: &[(Law::Unseen, "acks=0")] });
+}
+
+#[test]
+fn unclean_elections_excuse_losses_where_they_are_configured() {
+    let permitted = &[
+        (Law::LostWrite, "KIP-106"),
+        (Law::InconsistentOffsets, "KIP-106"),
+        (Law::LeaderComplete, "KIP-106"),
+        (Law::CandidateComplete, "KIP-106"),
+        (Law::TruncBelowHw, "KIP-106"),
+    ];
+    check("unclean", UNCLEAN(), UNCLEAN_ELECTION, &Expect { broken: None, permitted });
+    let expect = Expect { broken: Some(Law::CandidateComplete), permitted: &[] };
+    check("unclean, but off", facts(), UNCLEAN_ELECTION, &expect);
+    // Records acknowledged after the election are promised again.
+    let later: Story = |h| {
+        UNCLEAN_ELECTION(h);
+        h.write(&[3, 1], 4, 2, &[7, 8]);
+        h.poll(5, &[8]);
+    };
+    let mut history = History::started(UNCLEAN());
+    later(&mut history);
+    let reports = history.judge.finish(history.now());
+    assert!(matches!(reports[Law::LostWrite as usize].outcome, crate::laws::Outcome::Broken(_)), "{reports:#?}");
+}
+
+#[test]
+fn lossy_restarts_excuse_what_zookeeper_mode_does_not_promise() {
+    let lost = &[
+        (Law::LostWrite, "KIP-966"),
+        (Law::InconsistentOffsets, "KIP-966"),
+        (Law::LeaderComplete, "KIP-966"),
+        (Law::CandidateComplete, "KIP-966"),
+    ];
+    check("last replica", facts(), |h| last_replica_standing(h, true), &Expect { broken: None, permitted: lost });
+    let broken = Expect { broken: Some(Law::CandidateComplete), permitted: &[] };
+    check("nothing was lost by the crash", facts(), |h| last_replica_standing(h, false), &broken);
+
+    let crossed = Expect { broken: None, permitted: &[(Law::CandidateComplete, "KIP-903")] };
+    check("isr change crossed", facts(), |h| restart_in_isr(h, true), &crossed);
+    check("one lossy restart", facts(), |h| restart_in_isr(h, false), &broken);
+
+    let story: Story = |h| {
+        h.write(&[1, 2, 3], 0, 0, &[1, 2]);
+        h.down(1, true);
+        h.down(2, true);
+        h.broker(2, Observation::Up);
+        h.load(2, 1);
+        h.register(2);
+    };
+    let together = Expect { broken: None, permitted: &[(Law::CandidateComplete, "overlapping")] };
+    check("two at once", facts(), story, &together);
+    check("two at once, three promised", MIN_ISR_3(), story, &broken);
+}
+
+#[test]
+fn only_lost_offsets_are_excused_and_only_until_they_are_back() {
+    let caught_up: Story = |h| {
+        h.write(&[1, 2, 3], 0, 0, &[1, 2]);
+        h.down(2, true);
+        h.broker(2, Observation::Up);
+        h.load(2, 1);
+        h.append(2, 1, 0, &[2]);
+        h.state(Some(1), 0, &[1, 2, 3]);
+        h.register(2);
+        h.truncate(2, (2, 1), 0, TruncateReason::DivergingEpoch);
+    };
+    check("caught up", facts(), caught_up, &Expect { broken: Some(Law::TruncBelowHw), permitted: &[] });
+    let below: Story = |h| {
+        restart_in_isr(h, true);
+        h.truncate(3, (2, 0), 0, TruncateReason::DivergingEpoch);
+    };
+    let expect = Expect { broken: Some(Law::TruncBelowHw), permitted: &[(Law::CandidateComplete, "KIP-903")] };
+    check("below what was lost", facts(), below, &expect);
+}
+
+#[test]
+fn retries_without_numbers_may_append_twice() {
+    let facts = Facts { idempotence: false, ..facts() };
+    let story: Story = |h| {
+        h.write(&[1, 2, 3], 0, 0, &[1]);
+        h.poll(0, &[1, 1]);
+    };
+    check("not idempotent", facts, story, &Expect { broken: None, permitted: &[(Law::Duplicate, "idempotence")] });
+}

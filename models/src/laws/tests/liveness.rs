@@ -1,0 +1,129 @@
+//! Liveness conditions are met by a healed cluster; each is unmet alone when its own part is missing.
+
+use super::Story;
+use super::history::{History, facts};
+use crate::id::{FaultId, Zxid};
+use crate::kafka::config::Acks;
+use crate::laws::{Facts, Law, Outcome};
+use crate::observation::{FaultScope, Observation, ZkRole};
+use crate::time::Span;
+
+/// Each liveness law with a story that leaves it unmet after the quiet point, and words of its wait.
+const STORIES: &[(Law, Story, &str)] = &[
+    (Law::OneController, |h| h.broker(1, Observation::ActiveController { active: false }), "waits for an active"),
+    (Law::OneController, |h| h.broker(2, Observation::ActiveController { active: true }), "all hold themselves"),
+    (
+        Law::OneController,
+        |h| {
+            h.broker(1, Observation::ActiveController { active: false });
+            h.broker(2, Observation::ActiveController { active: true });
+        },
+        "names broker 1",
+    ),
+    (
+        Law::OneController,
+        |h| {
+            // Another one than the one that has acted.
+            h.broker(1, Observation::ActiveController { active: false });
+            h.elect_controller(2, 2);
+        },
+        "has not acted",
+    ),
+    (Law::AllRegistered, |h| h.expire(2), "its node is missing"),
+    (
+        Law::AllRegistered,
+        |h| {
+            h.down(3, false);
+            h.broker(3, Observation::Up);
+        },
+        "has not been told so",
+    ),
+    (Law::IsrFull, |h| h.state(Some(1), 0, &[1, 2]), "topic-0-0 (and 0 more)"),
+    (Law::Produce, |h| h.pass(16), "acknowledgement of topic-0-0"),
+    (Law::ZkQuorum, |h| h.role(2, ZkRole::Looking, 1, Zxid::ZERO), "server 2 waits"),
+    (Law::ZkQuorum, |h| h.role(1, ZkRole::Leading, 2, Zxid::new(1, 99)), "it is Following in epoch 1"),
+];
+
+fn healed() -> History {
+    let mut history = History::started(facts());
+    history.quiet();
+    history.state(Some(1), 0, &[1, 2, 3]);
+    history.write(&[1, 2, 3], 0, 0, &[1]);
+    history
+}
+
+#[test]
+fn each_liveness_law_waits_for_its_own_condition() {
+    let mut history = healed();
+    assert_eq!(history.judge.unmet(history.now()), []);
+    for (law, story, words) in STORIES {
+        let mut history = healed();
+        story(&mut history);
+        let unmet = history.judge.unmet(history.now());
+        assert_eq!(unmet.iter().map(|unmet| unmet.law).collect::<Vec<_>>(), [*law], "{unmet:#?}");
+        assert!(unmet[0].what.contains(words) && unmet[0].since <= history.now(), "{unmet:#?}");
+        history.pass(1);
+        let reports = history.judge.finish(history.now());
+        let report = &reports[*law as usize];
+        assert!(matches!(&report.outcome, Outcome::Broken(violation) if violation.what.contains(words)), "{report:#?}");
+        assert!(report.longest_wait >= Some(Span::from_secs(1)));
+    }
+    for law in Law::ALL.iter().filter(|law| law.name().starts_with("L-")) {
+        assert!(STORIES.iter().any(|(planted, ..)| planted == law), "{law} has no planted history");
+        let reports = history.judge.finish(history.now());
+        assert_eq!(reports[*law as usize].outcome, Outcome::Held);
+    }
+}
+
+#[test]
+fn waits_are_measured_from_the_quiet_point() {
+    let mut history = History::started(facts());
+    history.state(Some(1), 0, &[1, 2]);
+    history.pass(100);
+    history.quiet();
+    let quiet = history.now();
+    history.pass(40);
+    assert!(history.judge.unmet(history.now()).iter().any(|unmet| unmet.law == Law::IsrFull && unmet.since < quiet));
+    history.state(Some(1), 0, &[1, 2, 3]);
+    history.write(&[1, 2, 3], 0, 0, &[1]);
+    let reports = history.judge.finish(history.now());
+    let report = &reports[Law::IsrFull as usize];
+    assert_eq!(report.outcome, Outcome::Held);
+    assert_eq!(report.longest_wait.map(|wait| wait.as_ms()), Some(40_001));
+}
+
+#[test]
+fn a_server_that_nobody_wants_back_is_not_waited_for() {
+    let mut wanted = facts();
+    wanted.processes[5].wanted = false;
+    let mut history = History::started(wanted);
+    history.down(3, false);
+    history.quiet();
+    history.state(Some(1), 0, &[1, 2, 3]);
+    history.write(&[1, 2, 3], 0, 0, &[1]);
+    assert_eq!(history.judge.unmet(history.now()), []);
+}
+
+#[test]
+fn writes_that_nobody_answers_are_not_waited_for() {
+    let mut history = History::started(Facts { acks: Acks::None, idempotence: false, ..facts() });
+    history.quiet();
+    history.state(Some(1), 0, &[1, 2, 3]);
+    assert_eq!(history.judge.unmet(history.now()), []);
+    let reports = history.judge.finish(history.now());
+    assert!(matches!(reports[Law::Produce as usize].outcome, Outcome::NotJudged(_)));
+}
+
+#[test]
+fn the_deadline_counts_the_outage_that_was_seen() {
+    let mut history = History::started(facts());
+    let scope = FaultScope::default();
+    let begin = Observation::FaultBegin { fault: FaultId(0), name: "cut".into(), text: "cut".into(), scope };
+    history.see(0, begin);
+    history.pass(40);
+    history.see(0, Observation::FaultEnd { fault: FaultId(0) });
+    assert_eq!(history.judge.deadline(), None);
+    history.judge.quiet_begins(history.now());
+    let bound = history.judge.deadline().map(|deadline| deadline - history.now());
+    assert_eq!(bound.map(|bound| bound.as_ms()), Some(223_202)); // The cut lasted a millisecond longer, counted twice.
+}
