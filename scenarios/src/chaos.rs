@@ -228,3 +228,6 @@ fn server(scenario: &Scenario, random: &mut Random) -> ProcessSelector {
         _ => ProcessSelector::ZooKeeperLeader,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,8 +185,13 @@ impl Route {
     }
 
     fn text(&self, names: &Names<'_>) -> String {
-        let from = names.places(&self.from);
-        let to = if self.to.is_empty() { "all others".to_owned() } else { names.places(&self.to) };
+        let text = |place: &Place| match *place {
+            Place::Site(site) => names.scenario.topology.site_name(site).to_owned(),
+            Place::Host(host) => names.host_text(host),
+        };
+        let places = |places: &[Place]| places.iter().map(text).collect::<Vec<_>>().join("+");
+        let from = places(&self.from);
+        let to = if self.to.is_empty() { "all others".to_owned() } else { places(&self.to) };
         format!("{from} {} {to}", if self.both_ways { "<->" } else { "->" })
     }
 }
@@ -254,21 +259,25 @@ impl Fault {
             }
             Self::Kill { process } => format!("kill {}", names.process(*process)),
             Self::Pause { process } => format!("pause {}", names.process(*process)),
-            Self::HostCrash { host } => format!("host crash of {}", names.host(*host)),
-            Self::SlowDisk { host, latency } => format!("slow disk of {}: +{}", names.host(*host), show_span(*latency)),
-            Self::StallDisk { host } => format!("stalled disk of {}", names.host(*host)),
-            Self::FailDisk { host } => format!("failing disk of {}", names.host(*host)),
-            Self::FillDisk { host, leave } => format!("full disk of {}, {} left", names.host(*host), show_size(*leave)),
-            Self::ClockJump { host, by_ns } => {
-                format!("clock of {} jumps by {}", names.host(*host), show_signed_span(*by_ns))
+            Self::HostCrash { host } => format!("host crash of {}", names.host_text(*host)),
+            Self::SlowDisk { host, latency } => {
+                format!("slow disk of {}: +{}", names.host_text(*host), show_span(*latency))
             }
-            Self::ClockDrift { host, ppm } => format!("clock of {} drifts by {ppm} ppm", names.host(*host)),
+            Self::StallDisk { host } => format!("stalled disk of {}", names.host_text(*host)),
+            Self::FailDisk { host } => format!("failing disk of {}", names.host_text(*host)),
+            Self::FillDisk { host, leave } => {
+                format!("full disk of {}, {} left", names.host_text(*host), show_size(*leave))
+            }
+            Self::ClockJump { host, by_ns } => {
+                format!("clock of {} jumps by {}", names.host_text(*host), show_signed_span(*by_ns))
+            }
+            Self::ClockDrift { host, ppm } => format!("clock of {} drifts by {ppm} ppm", names.host_text(*host)),
             Self::ResetConnections(route) => format!("reset connections {}", route.text(&names)),
         }
     }
 }
 
-/// Names of what selectors select. The words for processes and hosts are those of scenario files.
+/// Names of what selectors select, in the words of scenario files.
 pub(crate) struct Names<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) deployment: &'a Deployment,
@@ -300,7 +309,11 @@ impl Names<'_> {
         }
     }
 
-    fn places(&self, places: &[Place]) -> String {
-        places.iter().map(|place| self.place(*place)).collect::<Vec<_>>().join("+")
+    /// A host for people: `controller's host`.
+    fn host_text(&self, selector: HostSelector) -> String {
+        match selector {
+            HostSelector::Host(_) => self.host(selector),
+            HostSelector::Of(process) => format!("{}'s host", self.process(process)),
+        }
     }
 }

@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn files_are_read_as_java_reads_them() {
-        let table: &[(&str, &[(usize, &str, &str)])] = &[
+        type Expected = &'static [(usize, &'static str, &'static str)];
+        let table: &[(&str, Expected)] = &[
             ("a=1", &[(1, "a", "1")]),
             ("a = 1\nb:2\nc 3\nd\t:\t4", &[(1, "a", "1"), (2, "b", "2"), (3, "c", "3"), (4, "d", "4")]),
             ("# c\n! c\n\n   \t\n  a=1", &[(5, "a", "1")]),

@@ -3,6 +3,8 @@ use crate::Scenario;
 use crate::library::{STRETCH_CLUSTER_BROKERS, STRETCH_CLUSTER_ZOO_CFG, find};
 
 const BROKER: &str = "broker.id=1\nzookeeper.connect=zk1:2181\n";
+const TWO: &str = "broker.id=2\nzookeeper.connect=zk1\n";
+const ENSEMBLE: &str = "dataDir=/d\nserver.1=zk1:2888:3888\nserver.2=zk2:2888:3888\n";
 const ZOO: &str = "dataDir=/data\nserver.1=zk1:2888:3888\n";
 
 fn import(brokers: &[&str], zoo: &str) -> Result<ImportedCluster, Vec<ImportError>> {
@@ -43,89 +45,87 @@ fn a_cluster_without_racks_gets_faults_that_need_no_wan() {
     assert_eq!(scenario.cluster.zookeeper.config.tick_time, 3000);
 }
 
+/// Files of brokers, a `zoo.cfg`, and the errors that follow.
+const BAD_FILES: &[(&[&str], &str, &[&str])] = &[
+    (
+        &["broker.id=1\n# c\nnum.replica.fetchers=many\nzookeeper.connect=zk1"],
+        ZOO,
+        &["b1:3: `num.replica.fetchers`: `many` is not valid; expected a whole number from 0 to 4294967295"],
+    ),
+    (&[BROKER, BROKER], ZOO, &["b2:1: `broker.id` 1 is that of b1 too"]),
+    (&["zookeeper.connect=zk1\n"], ZOO, &["b1:1: `broker.id` is missing; generated ids are not modelled"]),
+    (
+        &["broker.id=1\n"],
+        ZOO,
+        &["b1:1: missing required configuration `zookeeper.connect`, which has no default value"],
+    ),
+    (
+        &["broker.id=1\nzookeeper.connect=zk11:2181\n"],
+        ZOO,
+        &["b1:2: `zookeeper.connect`: `zk11` is no server of zoo.cfg; did you mean `zk1`?; there are zk1"],
+    ),
+    (
+        &["broker.id=1\nzookeeper.connect=zk1:2182\n"],
+        ZOO,
+        &["b1:2: `zookeeper.connect`: port 2182 of `zk1` is not `clientPort`, 2181"],
+    ),
+    (
+        &["process.roles=broker\nbroker.id=1\nzookeeper.connect=zk1\n"],
+        ZOO,
+        &["b1:1: `process.roles` is set: KRaft is not modelled, only ZooKeeper mode"],
+    ),
+    (
+        &[BROKER, "broker.id=2\nbroker.rack=a\nzookeeper.connect=zk1\n"],
+        ZOO,
+        &["b1:1: `broker.rack` is missing, while other brokers have one; replicas could not be assigned"],
+    ),
+    (
+        &["broker.id=1\nmin.insync.replicas=3\nzookeeper.connect=zk1\n", TWO],
+        ZOO,
+        &["b1:1: `min.insync.replicas` is 3, but there are 2 brokers"],
+    ),
+    (
+        &["broker.id=1\ninter.broker.protocol.version=2.6\nzookeeper.connect=zk1\n"],
+        ZOO,
+        &["b1:2: `inter.broker.protocol.version`: `2.6` is not valid; expected 3.0 to 3.6, whose rules the model has"],
+    ),
+    (
+        &[BROKER],
+        ENSEMBLE,
+        &[
+            "zoo.cfg:3: `initLimit` is not set; ZooKeeper does not start without it",
+            "zoo.cfg:3: `syncLimit` is not set; ZooKeeper does not start without it",
+        ],
+    ),
+    (
+        &[BROKER],
+        "dataDir=/d\nserver.1=zk1:2888:3888\nserver.1=zk2:2888:3888\ninitLimit=10\nsyncLimit=5\n",
+        &["zoo.cfg:3: `server.1` is given twice; the first time on line 2"],
+    ),
+    (
+        &[BROKER],
+        "dataDir=/d\nserver.1=zk1:2888\nserver.x=zk2:1:2\n",
+        &[
+            "b1:2: `zookeeper.connect`: `zk1` is no server of zoo.cfg; there are ",
+            "zoo.cfg:2: `server.1`: `zk1:2888` is not valid; expected host:quorum-port:election-port, such as zk1:2888:3888",
+            "zoo.cfg:3: `server.x`: expected a number from 1 to 255, the server's `myid`",
+            "zoo.cfg:3: no `server.N=host:2888:3888`; the ensemble must be listed",
+        ],
+    ),
+    (
+        &[BROKER],
+        "dataDir=/d\ntickTime=2s\nserver.1=zk1:2888:3888:observer\nserver.2=zk1:1:2\n",
+        &[
+            "zoo.cfg:2: `tickTime`: `2s` is not valid; expected a whole number from 0 to 4294967295",
+            "zoo.cfg:3: `server.1`: observers are not modelled",
+        ],
+    ),
+    (&[BROKER], "server.1=zk1:2888:3888\\u00", &["zoo.cfg:1: malformed `\\u00`: expected four hexadecimal digits"]),
+];
+
 #[test]
 fn what_is_wrong_is_reported_with_file_and_line() {
-    let two = "broker.id=2\nzookeeper.connect=zk1\n";
-    let ensemble = "dataDir=/d\nserver.1=zk1:2888:3888\nserver.2=zk2:2888:3888\n";
-    let table: &[(&[&str], &str, &[&str])] = &[
-        (
-            &["broker.id=1\n# c\nnum.replica.fetchers=many\nzookeeper.connect=zk1"],
-            ZOO,
-            &["b1:3: `num.replica.fetchers`: `many` is not valid; expected a whole number from 0 to 4294967295"],
-        ),
-        (&[BROKER, BROKER], ZOO, &["b2:1: `broker.id` 1 is that of b1 too"]),
-        (&["zookeeper.connect=zk1\n"], ZOO, &["b1:1: `broker.id` is missing; generated ids are not modelled"]),
-        (
-            &["broker.id=1\n"],
-            ZOO,
-            &["b1:1: missing required configuration `zookeeper.connect`, which has no default value"],
-        ),
-        (
-            &["broker.id=1\nzookeeper.connect=zk11:2181\n"],
-            ZOO,
-            &["b1:2: `zookeeper.connect`: `zk11` is no server of zoo.cfg; did you mean `zk1`?; there are zk1"],
-        ),
-        (
-            &["broker.id=1\nzookeeper.connect=zk1:2182\n"],
-            ZOO,
-            &["b1:2: `zookeeper.connect`: port 2182 of `zk1` is not `clientPort`, 2181"],
-        ),
-        (
-            &["process.roles=broker\nbroker.id=1\nzookeeper.connect=zk1\n"],
-            ZOO,
-            &["b1:1: `process.roles` is set: KRaft is not modelled, only ZooKeeper mode"],
-        ),
-        (
-            &[BROKER, "broker.id=2\nbroker.rack=a\nzookeeper.connect=zk1\n"],
-            ZOO,
-            &["b1:1: `broker.rack` is missing, while other brokers have one; replicas could not be assigned"],
-        ),
-        (
-            &["broker.id=1\nmin.insync.replicas=3\nzookeeper.connect=zk1\n", two],
-            ZOO,
-            &["b1:1: `min.insync.replicas` is 3, but there are 2 brokers"],
-        ),
-        (
-            &["broker.id=1\ninter.broker.protocol.version=2.6\nzookeeper.connect=zk1\n"],
-            ZOO,
-            &[
-                "b1:2: `inter.broker.protocol.version`: `2.6` is not valid; expected 3.0 to 3.6, whose rules the model has",
-            ],
-        ),
-        (
-            &[BROKER],
-            ensemble,
-            &[
-                "zoo.cfg:3: `initLimit` is not set; ZooKeeper does not start without it",
-                "zoo.cfg:3: `syncLimit` is not set; ZooKeeper does not start without it",
-            ],
-        ),
-        (
-            &[BROKER],
-            "dataDir=/d\nserver.1=zk1:2888:3888\nserver.1=zk2:2888:3888\ninitLimit=10\nsyncLimit=5\n",
-            &["zoo.cfg:3: `server.1` is given twice; the first time on line 2"],
-        ),
-        (
-            &[BROKER],
-            "dataDir=/d\nserver.1=zk1:2888\nserver.x=zk2:1:2\n",
-            &[
-                "b1:2: `zookeeper.connect`: `zk1` is no server of zoo.cfg; there are ",
-                "zoo.cfg:2: `server.1`: `zk1:2888` is not valid; expected host:quorum-port:election-port, such as zk1:2888:3888",
-                "zoo.cfg:3: `server.x`: expected a number from 1 to 255, the server's `myid`",
-                "zoo.cfg:3: no `server.N=host:2888:3888`; the ensemble must be listed",
-            ],
-        ),
-        (
-            &[BROKER],
-            "dataDir=/d\ntickTime=2s\nserver.1=zk1:2888:3888:observer\nserver.2=zk1:1:2\n",
-            &[
-                "zoo.cfg:2: `tickTime`: `2s` is not valid; expected a whole number from 0 to 4294967295",
-                "zoo.cfg:3: `server.1`: observers are not modelled",
-            ],
-        ),
-        (&[BROKER], "server.1=zk1:2888:3888\\u00", &["zoo.cfg:1: malformed `\\u00`: expected four hexadecimal digits"]),
-    ];
-    for (brokers, zoo, expected) in table {
+    for (brokers, zoo, expected) in BAD_FILES {
         let errors = import(brokers, zoo).err().unwrap_or_default();
         let found: Vec<String> = errors.iter().map(ToString::to_string).collect();
         for line in *expected {

@@ -61,7 +61,7 @@ impl<'a> Item<'a> {
     fn wrong(&self, expected: &str) {
         match &self.node.value {
             Value::Scalar(text) if !text.is_empty() => {
-                self.error(format!("`{text}` is not valid; expected {expected}"))
+                self.error(format!("`{text}` is not valid; expected {expected}"));
             }
             _ => self.error(format!("expected {expected}, found {}", self.node.kind())),
         }

@@ -47,10 +47,10 @@ pub(super) fn read(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> W
         ));
     }
     for group in fields.required("producers").iter().flat_map(Item::list) {
-        workload.producers.extend(read_group(&group, topology, |options| read_producer(options)));
+        workload.producers.extend(read_group(&group, topology, read_producer));
     }
     for group in fields.required("consumers").iter().flat_map(Item::list) {
-        workload.consumers.extend(read_group(&group, topology, |options| read_consumer(options)));
+        workload.consumers.extend(read_group(&group, topology, read_consumer));
     }
     let first =
         workload.producers.first().map(|group| group.host).or(workload.consumers.first().map(|group| group.host));

@@ -1,0 +1,85 @@
+use models::time::Span;
+
+use crate::library;
+use crate::scenario::Scenario;
+use crate::schedule::Schedule;
+
+fn stretch_cluster() -> Scenario {
+    library::find("stretch-cluster").unwrap().scenario().unwrap()
+}
+
+fn lines(scenario: &Scenario, schedule: &Schedule) -> Vec<String> {
+    let line = |timed: &crate::schedule::Timed| {
+        format!("{} at {} for {}: {}", timed.id, timed.at, timed.duration, timed.fault.text(scenario))
+    };
+    schedule.faults.iter().map(line).collect()
+}
+
+#[test]
+fn a_seed_draws_the_same_faults_for_ever() {
+    let scenario = stretch_cluster();
+    let golden: &[(u64, &[&str])] = &[
+        (
+            1,
+            &[
+                "f0 at 233.078 s for 31.668 s: pause broker3",
+                "f1 at 242.824 s for 5.896 s: cut london <-> frankfurt",
+                "f2 at 243.270 s for 1.733 s: kill zk4",
+                "f3 at 248.288 s for 241.0 ms: loss 6.8% on frankfurt -> london",
+            ],
+        ),
+        (
+            7,
+            &[
+                "f0 at 22.025 s for 40.058 s: host crash of controller's host",
+                "f1 at 160.238 s for 423.0 ms: cut london <-> frankfurt",
+            ],
+        ),
+    ];
+    for (seed, expected) in golden {
+        assert_eq!(lines(&scenario, &Schedule::draw(&scenario, *seed)), *expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn faults_do_not_depend_on_how_many_there_are() {
+    let scenario = stretch_cluster();
+    let profile = scenario.chaos.clone().unwrap();
+    for seed in 0..100 {
+        let mut six = profile.clone();
+        six.faults = (6, 6);
+        let six = six.draw(&scenario, seed);
+        let some = profile.draw(&scenario, seed);
+        assert_eq!(six[..some.len()], some, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_profile_is_kept_and_no_kind_of_fault_is_rare() {
+    let scenario = stretch_cluster();
+    let mut seeds_with = std::collections::BTreeMap::new();
+    let mut long_cuts = 0;
+    const SEEDS: u64 = 1_000;
+    for seed in 0..SEEDS {
+        let schedule = Schedule::draw(&scenario, seed);
+        assert!((1..=6).contains(&schedule.faults.len()));
+        assert!(schedule.end() <= scenario.phases.faults);
+        assert!(schedule.faults.is_sorted_by_key(|fault| fault.at));
+        let mut kinds: Vec<&str> = schedule.faults.iter().map(|fault| fault.fault.kind()).collect();
+        for fault in &schedule.faults {
+            assert!((Span::from_ms(100)..=Span::from_secs(120)).contains(&fault.duration), "seed {seed}");
+        }
+        let long = |fault: &crate::schedule::Timed| {
+            matches!(fault.fault.kind(), "cut" | "one-way-cut") && fault.duration > Span::from_secs(11)
+        };
+        long_cuts += u64::from(schedule.faults.iter().any(long));
+        kinds.sort_unstable();
+        kinds.dedup();
+        for kind in kinds {
+            *seeds_with.entry(kind).or_insert(0u64) += 1;
+        }
+    }
+    assert_eq!(seeds_with.len(), 9, "{seeds_with:?}");
+    assert!(seeds_with.values().all(|seeds| *seeds * 10 > SEEDS), "{seeds_with:?}");
+    assert!(long_cuts * 4 > SEEDS, "{long_cuts}");
+}
