@@ -140,7 +140,7 @@ pub(super) fn first_session_id(sid: Sid, wall: Instant) -> u64 {
 
 #[test]
 fn a_session_expires_between_its_timeout_and_one_interval_later() {
-    let at = |ms| Instant::from_ns(ms * 1_000_000);
+    let at = |ms: u64| Instant::from_ns(ms * 1_000_000);
     let tick = Span::from_ms(2000);
     for (touched, due) in [(0, 20_000), (1_999, 20_000), (2_000, 22_000), (3_500, 22_000)] {
         let mut tracker = SessionTracker::new(tick, &BTreeMap::new(), at(0));

@@ -2,5 +2,131 @@
 
 use super::*;
 
+/// Runs a script at every moment of a synchronisation: with the defect some of them must break a law, without it none.
+fn check(defects: &[Defect], script: fn(&[Defect], Span) -> Vec<String>) {
+    let sweep = |defects: &[Defect]| -> Vec<String> {
+        (0..120).flat_map(|step| script(defects, Span::from_us(100 * step))).collect()
+    };
+    assert_eq!(sweep(&[]), Vec::<String>::new(), "repaired");
+    assert_ne!(sweep(defects), Vec::<String>::new(), "with {defects:?}");
+}
+
+/// A tail that only the old leader has becomes committed because a follower acknowledges NEWLEADER; then both crash.
+fn follower_loses_what_it_acknowledged(defects: &[Defect], offset: Span) -> Vec<String> {
+    let mut e = Ensemble::new(3, 1, defects);
+    e.ms(1_000);
+    e.dial(0, 2);
+    assert!(e.ask(0, create("/a")).is_ok());
+    e.hold_between(&[2], &[0, 1]);
+    (0..4).for_each(|n| {
+        e.send(0, create(&format!("/tail{n}")));
+    });
+    e.ms(100);
+    (0..3).for_each(|id| e.h.crash(id, Loss::Memory));
+    e.release_between(&[2], &[0, 1]);
+    [1, 2].into_iter().for_each(|id| e.h.restart(id));
+    // Election and discovery take at least this long.
+    e.ms(204);
+    e.h.run_for(offset);
+    e.h.crash(1, Loss::PageCache);
+    e.h.run_for(Span::from_us(600));
+    e.h.crash(2, Loss::PageCache);
+    [0, 1].into_iter().for_each(|id| e.h.restart(id));
+    e.ms(2_000);
+    broken_laws(&e.h.observed)
+}
+
+/// A follower enters the new epoch, crashes before it has that epoch's history, and later wins by the epoch alone.
+fn follower_wins_with_an_epoch_it_has_no_history_of(defects: &[Defect], offset: Span) -> Vec<String> {
+    let mut e = Ensemble::new(3, 1, defects);
+    e.ms(1_000);
+    e.h.crash(0, Loss::Memory);
+    e.dial(0, 2);
+    (0..4).for_each(|n| assert!(e.ask(0, create(&format!("/c{n}"))).is_ok()));
+    e.h.crash(2, Loss::Memory);
+    e.ms(1_000);
+    e.h.restart(0);
+    e.ms(203);
+    e.h.run_for(offset);
+    e.h.crash(0, Loss::PageCache);
+    e.h.crash(1, Loss::Memory);
+    [0, 2].into_iter().for_each(|id| e.h.restart(id));
+    e.ms(2_000);
+    broken_laws(&e.h.observed)
+}
+
 #[test]
-fn placeholder() {}
+fn zookeeper_4646_an_acknowledged_history_is_lost() {
+    check(&[Defect::NewLeaderAckBeforeSync], follower_loses_what_it_acknowledged);
+}
+
+#[test]
+fn zookeeper_4643_a_committed_transaction_is_truncated() {
+    check(&[Defect::NewLeaderAckBeforeSync], follower_wins_with_an_epoch_it_has_no_history_of);
+}
+
+/// How many of 40 writes hang although a quorum has logged them: one follower's link is slow, another one re-joins the
+/// leader that never stepped down and is synchronised with the outstanding write.
+fn swallowed_acks(defects: &[Defect]) -> usize {
+    let mut e = Ensemble::new(4, 1, defects);
+    e.ms(1_000);
+    e.dial(0, 3);
+    let mut hung = 0;
+    for n in 0..40 {
+        e.hold_between(&[1], &[2, 3]);
+        e.h.crash(0, Loss::Memory);
+        let xid = e.send(0, create(&format!("/n{n}")));
+        e.ms(50);
+        assert_eq!(e.reply(0, xid), None, "two of four are no quorum");
+        e.h.restart(0);
+        e.ms(3_000);
+        assert_eq!(e.leader(), Some(3));
+        hung += usize::from(e.reply(0, xid).is_none());
+        e.release_between(&[1], &[2, 3]);
+        e.ms(2_000);
+        assert!(e.reply(0, xid).is_some(), "the slow follower's ACK commits it");
+    }
+    assert_eq!(broken_laws(&e.h.observed), Vec::<String>::new());
+    hung
+}
+
+#[test]
+fn zookeeper_4685_an_ack_of_a_proposal_is_swallowed_and_the_write_hangs() {
+    let both = [Defect::AckOvertakesNewLeader, Defect::NewLeaderAckBeforeSync];
+    assert_eq!(swallowed_acks(&[]), 0);
+    assert!((2..=30).contains(&swallowed_acks(&both)));
+    assert!(swallowed_acks(&both[..1]) > 0, "also when the log is written first");
+}
+
+#[test]
+fn zookeeper_4712_a_surviving_sync_thread_makes_log_and_memory_differ() {
+    let broken = |defects: &[Defect]| (0..400).find(|seed| !chaos(*seed, defects).broken.is_empty());
+    assert!(broken(&[Defect::SyncThreadSurvivesShutdown]).is_some());
+}
+
+/// How often a restarted follower goes LOOKING while clients write without a pause.
+fn restarts_of_a_learner_under_load(defects: &[Defect]) -> usize {
+    let mut e = Ensemble::new(3, 1, defects);
+    e.ms(1_000);
+    e.dial(0, 2);
+    e.h.crash(0, Loss::Memory);
+    e.ms(100);
+    e.h.restart(0);
+    let since = e.h.now();
+    for n in 0..600 {
+        e.send(0, create(&format!("/n{n}")));
+        e.h.run_for(Span::from_us(700));
+    }
+    e.ms(2_000);
+    e.assert_agreement(&[0, 1, 2]);
+    let looking = |o: &&crate::observation::Observed| {
+        o.process == ProcessId(0) && o.at >= since && matches!(o.what, Observation::ZkRole { role: ZkRole::Looking, .. })
+    };
+    e.h.observed.iter().filter(looking).count()
+}
+
+#[test]
+fn zookeeper_4394_a_commit_before_uptodate_throws_the_learner_back() {
+    assert_eq!(restarts_of_a_learner_under_load(&[]), 1);
+    assert!(restarts_of_a_learner_under_load(&[Defect::CommitBeforeUpToDate]) > 1);
+}

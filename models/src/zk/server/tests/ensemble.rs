@@ -149,8 +149,8 @@ fn acknowledged_writes_survive_power_loss_of_everybody() {
             })
             .collect();
         // Some are still under way.
-        e.h.run_for(Span::from_us(2_200 + 300 * round));
-        acknowledged.extend(sent.into_iter().filter(|(xid, _)| e.reply(0, *xid) .is_some_and(|r| r.is_ok())).map(|s| s.1));
+        e.h.run_for(Span::from_us(3_200 + 300 * round));
+        acknowledged.extend(sent.into_iter().filter(|(xid, _)| e.reply(0, *xid).is_some_and(|r| r.is_ok())).map(|s| s.1));
         (0..3).for_each(|id| e.h.crash(id, Loss::PageCache));
         (0..3).for_each(|id| e.h.restart(id));
         e.ms(1_000);
@@ -168,45 +168,13 @@ fn acknowledged_writes_survive_power_loss_of_everybody() {
 
 #[test]
 fn random_crashes_and_cuts_never_break_agreement() {
-    for seed in 0..60 {
-        let mut random = Random::new(seed, crate::random::Purpose::Schedule, 0);
-        let mut e = Ensemble::new(3, 1, &[]);
-        let mut up = [true; 3];
-        let mut n = 0;
-        for _ in 0..25 {
-            let id = random.below(3) as u16;
-            let other = (id + 1 + random.below(2) as u16) % 3;
-            match random.below(5) {
-                0 if up[usize::from(id)] => {
-                    let loss = if random.chance(1, 2) { Loss::Memory } else { Loss::PageCache };
-                    e.h.crash(id, loss);
-                    up[usize::from(id)] = false;
-                }
-                1 => e.h.hold(id, other),
-                2 => e.h.release(id, other),
-                _ => {
-                    if !up[usize::from(id)] {
-                        e.h.restart(id);
-                        up[usize::from(id)] = true;
-                    }
-                    e.dial(0, id);
-                    for _ in 0..random.below(8) {
-                        n += 1;
-                        e.send(0, create(&format!("/n{n}")));
-                    }
-                }
-            }
-            // From within a synchronisation to beyond every timeout.
-            let pause = random.log_uniform(300, 25_000_000);
-            e.h.run_for(Span::from_us(pause));
-        }
-        [(0, 1), (0, 2), (1, 2)].into_iter().for_each(|(a, b)| e.h.release(a, b));
-        (0..3).filter(|id| !up[usize::from(*id)]).for_each(|id| e.h.restart(id));
-        e.ms(90_000);
-        e.dial(0, 0);
-        assert_eq!(broken_laws(&e.h.observed), Vec::<String>::new(), "seed {seed}");
-        e.assert_agreement(&[0, 1, 2]);
+    let mut acknowledged = 0;
+    for seed in 0..200 {
+        let outcome = chaos(seed, &[]);
+        assert_eq!(outcome.broken, Vec::<String>::new(), "seed {seed}");
+        acknowledged += outcome.acknowledged;
     }
+    assert!(acknowledged > 2_000, "{acknowledged} writes were acknowledged: the runs prove little");
 }
 
 #[test]

@@ -293,3 +293,62 @@ pub(super) fn broken_laws(observed: &[crate::observation::Observed]) -> Vec<Stri
     }
     broken
 }
+
+/// What came of [`chaos`].
+pub(super) struct Chaos {
+    pub(super) broken: Vec<String>,
+    pub(super) acknowledged: usize,
+}
+
+/// Three servers under random crashes and cuts, then a quiet minute and a half in which everything must heal.
+pub(super) fn chaos(seed: u64, defects: &[Defect]) -> Chaos {
+    let mut random = Random::new(seed, crate::random::Purpose::Schedule, 0);
+    let mut e = Ensemble::new(3, 1, defects);
+    let mut up = [true; 3];
+    let mut sent = Vec::new();
+    for _ in 0..25 {
+        let id = random.below(3) as u16;
+        let other = (id + 1 + random.below(2) as u16) % 3;
+        match random.below(6) {
+            0 if up[usize::from(id)] => {
+                e.h.crash(id, if random.chance(1, 2) { Loss::Memory } else { Loss::PageCache });
+                up[usize::from(id)] = false;
+            }
+            1 => e.h.hold(id, other),
+            2 => e.h.release(id, other),
+            _ => {
+                if !up[usize::from(id)] {
+                    e.h.restart(id);
+                    up[usize::from(id)] = true;
+                    e.ms(500);
+                }
+                e.dial(0, id);
+                for _ in 0..random.below(8) {
+                    let path = format!("/n{}", sent.len());
+                    sent.push((e.send(0, create(&path)), path));
+                }
+            }
+        }
+        // From within a synchronisation to beyond every timeout.
+        e.h.run_for(Span::from_us(random.log_uniform(300, 25_000_000)));
+    }
+    [(0, 1), (0, 2), (1, 2)].into_iter().for_each(|(a, b)| e.h.release(a, b));
+    (0..3).filter(|id| !up[usize::from(*id)]).for_each(|id| e.h.restart(id));
+    e.ms(90_000);
+    let mut broken = broken_laws(&e.h.observed);
+    sent.retain(|(xid, _)| e.reply(0, *xid).is_some_and(|reply| reply.is_ok()));
+    for id in 0..3 {
+        let server = e.server(id);
+        if !server.is_serving() {
+            broken.push(format!("server {id} does not serve after the quiet time"));
+        }
+        for (_, path) in sent.iter().filter(|(_, path)| server.tree.node(path).is_none()) {
+            broken.push(format!("acknowledged {path} is missing on server {id}"));
+        }
+        let ends = [server.tree.applied(), server.storage.log().end(), server.storage.load().applied()];
+        if ends.iter().any(|end| *end != e.server(0).tree.applied()) {
+            broken.push(format!("tree or log of server {id} ends elsewhere"));
+        }
+    }
+    Chaos { broken, acknowledged: sent.len() }
+}
