@@ -12,7 +12,10 @@ use crate::zk::server::Server;
 
 /// A process of the deployment.
 #[derive(Clone, Debug, Hash)]
-#[expect(clippy::large_enum_variant, reason = "there are a dozen of them, and each is reached by index a million times")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a dozen of them, and each is reached by index a million times"
+)]
 pub enum Node {
     /// A ZooKeeper server.
     ZooKeeper(Server),

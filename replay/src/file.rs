@@ -44,7 +44,9 @@ pub enum FileError {
         path: PathBuf,
     },
     /// A replay file of another format.
-    #[error("{path}: replay format {found}, but this build reads format {VERSION}; replay it with the build that wrote it")]
+    #[error(
+        "{path}: replay format {found}, but this build reads format {VERSION}; replay it with the build that wrote it"
+    )]
     OtherVersion {
         /// The file.
         path: PathBuf,

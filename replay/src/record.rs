@@ -1,7 +1,8 @@
 //! The record of a run.
 
 use models::time::Instant;
-use scenarios::{Scenario, Schedule};
+use scenarios::Scenario;
+use scenarios::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
 /// Everything that repeats a run, and what it must come to.

@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use scenarios::{Scenario, Schedule};
+use scenarios::Scenario;
+use scenarios::schedule::Schedule;
 
 use crate::record::{Checkpoint, Outcome};
 

@@ -67,7 +67,7 @@ pub(crate) const RATE: &str = "a rate with its unit, such as 100mbit (bit, kbit,
 pub(crate) const SHARE: &str = "a share from 0% to 100%, with the sign %";
 
 /// Reads a span.
-pub(crate) fn parse_span(text: &str) -> Option<Span> {
+pub fn parse_span(text: &str) -> Option<Span> {
     with_unit(text, SPAN_UNITS).map(Span::from_ns)
 }
 

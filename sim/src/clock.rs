@@ -30,7 +30,8 @@ impl Clock {
     pub(crate) fn monotonic(&self, at: Instant) -> Instant {
         let (true_time, local) = self.anchor;
         let passed = at - true_time;
-        let drifted = if self.drift_ppb == 0 { passed.as_ns() } else { scale(passed.as_ns(), self.rate(), BILLION as u64) };
+        let drifted =
+            if self.drift_ppb == 0 { passed.as_ns() } else { scale(passed.as_ns(), self.rate(), BILLION as u64) };
         local + Span::from_ns(drifted)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use models::defect::Defects;
-use models::id::{BrokerId, HostId, ProcessId, Sid, Topic};
+use models::id::{BrokerId, ProcessId, Sid, Topic};
 use models::kafka::Addresses;
 use models::kafka::broker::{Broker, BrokerSpec};
 use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec};
@@ -18,11 +18,11 @@ use scenarios::scenario::Restart;
 
 use crate::clock::ClockProfile;
 use crate::disk::DiskProfile;
+use crate::inject::netem;
 use crate::kernel::{HostSpec, ProcessSpec, RestartPolicy, SimulationSpec};
 use crate::net::netem::{Loss, Ppm};
 use crate::net::tcp::TcpConfig;
 use crate::net::topology::{LinkProfile, Site, SiteGraph};
-use crate::inject::netem;
 
 /// Processes of one start-up do not come up in the same instant; the spread of a configuration management run.
 const START_SPREAD: Span = Span::from_ms(500);

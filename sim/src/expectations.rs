@@ -1,8 +1,8 @@
 //! What a scenario expects, measured: gauges at every instant, totals over the run.
 
+use models::id::ProcessId;
 use models::laws::StoreSummary;
 use models::observation::{Observation, Observed, ZkClientState, ZkRole};
-use models::id::ProcessId;
 use models::time::{Instant, Span};
 use scenarios::deployment::{Deployment, ProcessKind};
 use scenarios::expect::{Bound, Expect, Gauge, Total};
@@ -106,7 +106,8 @@ impl Meter {
         }
         for ((gauge, bound), [low, high]) in self.expect.throughout.iter().zip(&self.extremes) {
             let (value, at) = if bound.holds(low.0) { *high } else { *low };
-            let when = format!("from {} to {} throughout, this value first {} after start-up", low.0, high.0, at - self.start);
+            let when =
+                format!("from {} to {} throughout, this value first {} after start-up", low.0, high.0, at - self.start);
             all.push(met("throughout", gauge.word(), *bound, gauge.unit(), value, &when));
         }
         for (gauge, bound) in &self.expect.at_end {

@@ -48,7 +48,8 @@ impl Roles {
         }
     }
 
-    fn resolve(&self, selector: ProcessSelector, deployment: &Deployment) -> Option<ProcessId> {
+    /// The process that a selector means now; `None` if nobody fills the role.
+    pub fn resolve(&self, selector: ProcessSelector, deployment: &Deployment) -> Option<ProcessId> {
         match selector {
             ProcessSelector::Controller => self.controller.map(|(_, process)| process),
             ProcessSelector::ZooKeeperLeader => self.zookeeper_leader.map(|(_, process)| process),
@@ -140,13 +141,7 @@ impl Injector {
     }
 
     /// Does what is due by now.
-    pub fn act(
-        &mut self,
-        sim: &mut Simulation<Node>,
-        scenario: &Scenario,
-        deployment: &Deployment,
-        roles: &Roles,
-    ) {
+    pub fn act(&mut self, sim: &mut Simulation<Node>, scenario: &Scenario, deployment: &Deployment, roles: &Roles) {
         while let Some((&(at, step), ())) = self.steps.first_key_value()
             && at <= sim.now()
         {
@@ -209,25 +204,15 @@ impl Injector {
         if scope.links.is_empty() && scope.processes.is_empty() && scope.hosts.is_empty() {
             text = format!("{text}: nobody fills that role now, nothing happens");
         }
-        let begin = Observation::FaultBegin {
-            fault: id,
-            name: fault.kind().into(),
-            text: text.into(),
-            scope: scope.clone(),
-        };
+        let begin =
+            Observation::FaultBegin { fault: id, name: fault.kind().into(), text: text.into(), scope: scope.clone() };
         sim.observe(ProcessId(0), begin);
         let undo = self.strike(index, &fault, &scope, sim);
         self.undo.insert(index, undo);
     }
 
     /// Does what the fault does, and says what undoes it.
-    fn strike(
-        &mut self,
-        index: usize,
-        fault: &Fault,
-        scope: &FaultScope,
-        sim: &mut Simulation<Node>,
-    ) -> Vec<Undo> {
+    fn strike(&mut self, index: usize, fault: &Fault, scope: &FaultScope, sim: &mut Simulation<Node>) -> Vec<Undo> {
         let mut undo = Vec::new();
         match fault {
             Fault::Cut(_) => undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Cut))),

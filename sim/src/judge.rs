@@ -77,7 +77,7 @@ impl Jury {
     /// Takes an observation.
     pub fn observe(&mut self, seen: &Observed) {
         self.judge.observe(seen);
-        self.meter.observe(seen, self.judge.controllers().sum(), self.judge.store_summary());
+        self.meter.observe(seen, self.judge.controller_count().sum(), self.judge.store_summary());
         if let Observation::SendOk { partition, offset: Some(offset), .. } = seen.what {
             let end = self.acknowledged.entry(partition).or_default();
             *end = (*end).max(offset + 1);
@@ -86,7 +86,7 @@ impl Jury {
 
     /// The warm-up is over.
     pub fn faults_begin(&mut self, _now: Instant) {
-        self.meter.faults_begin(self.judge.controllers().sum(), self.judge.store_summary());
+        self.meter.faults_begin(self.judge.controller_count().sum(), self.judge.store_summary());
     }
 
     /// All faults are off.
@@ -123,14 +123,15 @@ impl Jury {
     }
 
     /// What it all came to. `ended_early` if the run broke off, so that nothing can be said of what would have come.
-    pub fn finish(mut self, now: Instant, ended_early: bool) -> Judgement {
+    pub fn finish(self, now: Instant, ended_early: bool) -> Judgement {
         let recovery = self.quiet.zip(self.held_since).map(|(quiet, held)| held - quiet);
-        let (whole, _) = self.judge.controllers().times(now);
-        let controllers = self.judge.controllers().sum();
+        let (whole, _) = self.judge.controller_count().times(now);
+        let controllers = self.judge.controller_count().sum();
         let store = *self.judge.store_summary();
-        let coverage = *self.judge.coverage();
+        let coverage = self.judge.coverage();
         let reports = self.judge.finish(now);
-        let losses = reports.iter().filter(|r| r.name == "J-LOST-WRITE" || r.name == "J-UNSEEN").map(|r| r.permitted).max();
+        let losses =
+            reports.iter().filter(|r| r.name == "J-LOST-WRITE" || r.name == "J-UNSEEN").map(|r| r.permitted).max();
         let expectations = if ended_early {
             Vec::new()
         } else {

@@ -80,3 +80,4 @@ pub use facts::{Facts, PartitionFacts, ProcessFacts, ProcessKind};
 pub use figures::Coverage;
 pub use judge::Judge;
 pub use ledger::{Law, LawReport, Outcome, Permit, Unmet, Violation};
+pub use store_view::StoreSummary;

@@ -23,6 +23,36 @@ pub(super) enum StoreEvent {
     OrphanCreated { path: Arc<str>, session: SessionId, zxid: Zxid },
 }
 
+/// Kafka's part of the store in numbers: what a dashboard over ZooKeeper would show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreSummary {
+    /// Brokers that are registered.
+    pub registered: u64,
+    /// Partitions whose ISR is smaller than their replication factor.
+    pub under_replicated: u64,
+    /// Partitions with a state and without a leader.
+    pub offline: u64,
+    /// Registrations so far, renewed ones included.
+    pub registrations: u64,
+    /// Elections so far that gave a partition another leader.
+    pub leader_changes: u64,
+    /// Writes so far that removed a replica from an ISR.
+    pub isr_shrinks: u64,
+}
+
+impl StoreSummary {
+    fn on_partition(&mut self, before: Option<&LeaderAndIsr>, now: &LeaderAndIsr, replication_factor: u32) {
+        let under = |state: &LeaderAndIsr| u64::from((state.isr.len() as u32) < replication_factor);
+        let offline = |state: &LeaderAndIsr| u64::from(state.leader.is_none());
+        self.under_replicated = self.under_replicated + under(now) - before.map_or(0, under);
+        self.offline = self.offline + offline(now) - before.map_or(0, offline);
+        if let Some(before) = before {
+            self.leader_changes += u64::from(now.leader.is_some() && now.leader != before.leader);
+            self.isr_shrinks += u64::from(now.isr.len() < before.isr.len());
+        }
+    }
+}
+
 /// Kafka's part of the store, by committed transactions.
 #[derive(Clone, Debug)]
 pub(super) struct StoreView {
@@ -34,6 +64,7 @@ pub(super) struct StoreView {
     controller_epochs: Vec<(Zxid, i32)>,
     /// Sessions that have ended, in order of their ids.
     ended: Vec<SessionId>,
+    summary: StoreSummary,
 }
 
 impl StoreView {
@@ -44,7 +75,13 @@ impl StoreView {
             controller: None,
             controller_epochs: Vec::new(),
             ended: Vec::new(),
+            summary: StoreSummary::default(),
         }
+    }
+
+    /// All of it in numbers.
+    pub(super) fn summary(&self) -> &StoreSummary {
+        &self.summary
     }
 
     /// The stored state of a partition.
@@ -81,7 +118,8 @@ impl StoreView {
                     out.push(event);
                 }
                 if let Some(broker) = znode::parse_broker_path(path).and_then(|id| roster.broker_number(id)) {
-                    self.registered[broker] = Some(txn.zxid);
+                    self.summary.registered += u64::from(self.registered[broker].replace(txn.zxid).is_none());
+                    self.summary.registrations += 1;
                     out.push(StoreEvent::Registration { broker });
                 }
                 self.written(path, data, 0, txn.zxid, roster, out);
@@ -127,6 +165,7 @@ impl StoreView {
         {
             let now = content.state(version);
             let before = self.partitions[partition].replace(now.clone());
+            self.summary.on_partition(before.as_ref(), &now, roster.facts.partitions[partition].replication_factor);
             out.push(StoreEvent::PartitionState { partition, before, now });
         }
     }
@@ -136,7 +175,7 @@ impl StoreView {
             self.controller = None;
             out.push(StoreEvent::Controller);
         } else if let Some(broker) = znode::parse_broker_path(path).and_then(|id| roster.broker_number(id)) {
-            self.registered[broker] = None;
+            self.summary.registered -= u64::from(self.registered[broker].take().is_some());
             out.push(StoreEvent::Registration { broker });
         }
     }

@@ -8,31 +8,32 @@ use scenarios::import;
 
 use super::Failure;
 
-/// An operator's cluster as a scenario, and the options in its files that the model does not have.
-pub struct Imported {
+/// An operator's cluster as a scenario, and what has to be said about its files.
+pub(super) struct Imported {
     /// The scenario.
     pub scenario: Scenario,
-    /// File, line and option.
-    pub not_modelled: Vec<(String, usize, String)>,
+    /// Options without effect and assumptions, a line each.
+    pub remarks: Vec<String>,
 }
 
 /// The scenario of that name or path.
 ///
 /// # Errors
 /// There is none, or it cannot be read.
-pub fn scenario(name_or_path: &str) -> Result<Scenario, Failure> {
+pub(super) fn scenario(name_or_path: &str) -> Result<Scenario, Failure> {
     let looks_like_a_file = name_or_path.contains(['/', '\\', '.']);
     if looks_like_a_file {
         return scenario_file(Path::new(name_or_path));
     }
-    scenarios::library::find(name_or_path).map_err(|error| Failure::Input(error.to_string()))
+    let entry = scenarios::library::find(name_or_path).map_err(Failure::Input)?;
+    entry.scenario().map_err(|errors| list(&errors))
 }
 
 /// The scenario in a file.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn scenario_file(path: &Path) -> Result<Scenario, Failure> {
+pub(super) fn scenario_file(path: &Path) -> Result<Scenario, Failure> {
     let text = read(path)?;
     Scenario::parse(&path.display().to_string(), &text).map_err(|errors| list(&errors))
 }
@@ -41,7 +42,7 @@ pub fn scenario_file(path: &Path) -> Result<Scenario, Failure> {
 ///
 /// # Errors
 /// A pattern matches nothing, or a file cannot be read.
-pub fn cluster(patterns: &[String], zoo_cfg: &Path) -> Result<Imported, Failure> {
+pub(super) fn cluster(patterns: &[String], zoo_cfg: &Path) -> Result<Imported, Failure> {
     let mut brokers = Vec::new();
     for pattern in patterns {
         for path in expand(pattern)? {
@@ -53,8 +54,9 @@ pub fn cluster(patterns: &[String], zoo_cfg: &Path) -> Result<Imported, Failure>
     let zoo_path = zoo_cfg.display().to_string();
     let zoo = read(zoo_cfg)?;
     let cluster = import::cluster(&borrowed, (&zoo_path, &zoo)).map_err(|errors| list(&errors))?;
-    let not_modelled = cluster.not_modelled.clone();
-    Ok(Imported { scenario: cluster.into_scenario().map_err(|errors| list(&errors))?, not_modelled })
+    let assumptions = cluster.assumptions.iter().map(|a| format!("assumed: {a}"));
+    let remarks = assumptions.chain(cluster.not_modelled.iter().map(ToString::to_string)).collect();
+    Ok(Imported { scenario: cluster.scenario("imported"), remarks })
 }
 
 fn expand(pattern: &str) -> Result<Vec<PathBuf>, Failure> {
@@ -74,6 +76,6 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// All errors, a line each.
-pub fn list(errors: &[impl Display]) -> Failure {
+pub(super) fn list(errors: &[impl Display]) -> Failure {
     Failure::Input(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }

@@ -59,12 +59,7 @@ impl From<std::io::Error> for Failure {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let carried_out = std::panic::catch_unwind(|| match cli.command {
-        None => run::run(&RunArgs {
-            scenario: None,
-            server_properties: Vec::new(),
-            zoo_cfg: None,
-            flags: cli.run,
-        }),
+        None => run::run(&RunArgs { scenario: None, server_properties: Vec::new(), zoo_cfg: None, flags: cli.run }),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Replay { file, format }) => replay::replay(&file, format),
         Some(Command::Survey(args)) => survey::survey(&args),
@@ -83,7 +78,9 @@ pub fn main() -> ExitCode {
             Exit::Internal.into()
         }
         Err(_panic) => {
-            eprintln!("internal error: this is a defect of Faultline; the message above and the command line repeat it");
+            eprintln!(
+                "internal error: this is a defect of Faultline; the message above and the command line repeat it"
+            );
             Exit::Internal.into()
         }
     }

@@ -9,7 +9,7 @@ use super::args::Changes;
 
 /// A run in which everything is decided.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// What is there.
     pub scenario: Scenario,
     /// The seed.
@@ -30,10 +30,11 @@ impl Plan {
 ///
 /// # Errors
 /// A value that cannot be had.
-pub fn change(scenario: &mut Scenario, changes: &Changes) -> Result<(), Failure> {
+pub(super) fn change(scenario: &mut Scenario, changes: &Changes) -> Result<(), Failure> {
     if let Some(text) = &changes.duration {
-        let span = scenarios::units::parse_span(text)
-            .map_err(|expected| Failure::Input(format!("--duration {text}: {expected}")))?;
+        let span = scenarios::units::parse_span(text).ok_or_else(|| {
+            Failure::Input(format!("--duration {text}: expected a number with a unit, such as 120s or 5m"))
+        })?;
         if span == Span::ZERO {
             return Err(Failure::Input("--duration 0: a fault phase has some length, such as 120s".to_owned()));
         }

@@ -16,7 +16,7 @@ use crate::run::Simulator;
 ///
 /// # Errors
 /// The file cannot be read, or the output cannot be written.
-pub fn replay(file: &Path, format: Format) -> Result<Exit, Failure> {
+pub(super) fn replay(file: &Path, format: Format) -> Result<Exit, Failure> {
     let record = replay::file::read(file).map_err(|error| Failure::Input(error.to_string()))?;
     let Ok(verdict) = player::replay(&record, &Simulator);
     let mut out = io::stdout().lock();

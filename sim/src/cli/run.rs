@@ -24,14 +24,14 @@ const DEFAULT_SCENARIO: &str = "stretch-cluster";
 ///
 /// # Errors
 /// The input is bad, or the output cannot be written.
-pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
+pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (mut scenario, name) = match &args.zoo_cfg {
         Some(zoo_cfg) => {
             let imported = input::cluster(&args.server_properties, zoo_cfg)?;
             if args.flags.format == Format::Text && !args.flags.quiet {
-                for (file, line, option) in &imported.not_modelled {
-                    writeln!(out, "not modelled: {option} ({file}, line {line})")?;
+                for remark in &imported.remarks {
+                    writeln!(out, "{remark}")?;
                 }
                 writeln!(out)?;
             }

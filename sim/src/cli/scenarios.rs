@@ -10,11 +10,12 @@ use crate::report::text;
 ///
 /// # Errors
 /// There is no such scenario, the file is bad, or the output cannot be written.
-pub fn scenarios(command: &ScenariosCommand) -> Result<Exit, Failure> {
+pub(super) fn scenarios(command: &ScenariosCommand) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     match command {
         ScenariosCommand::List => {
-            for scenario in scenarios::library::list() {
+            for entry in scenarios::library::list() {
+                let scenario = entry.scenario().map_err(|errors| input::list(&errors))?;
                 let first = scenario.description.lines().next().unwrap_or_default();
                 writeln!(out, "{:<28} {first}", scenario.name)?;
             }

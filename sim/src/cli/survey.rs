@@ -17,7 +17,7 @@ use crate::run::{Finished, Run};
 
 /// What a set of seeds reached.
 #[derive(Clone, Debug, Default)]
-pub struct Survey {
+pub(super) struct Survey {
     /// Seeds run.
     pub seeds: u64,
     /// Inputs that processes were given, in all.
@@ -38,7 +38,7 @@ impl Survey {
         self.seeds += 1;
         self.delivered += finished.delivered;
         self.fingerprint ^= finished.outcome.fingerprint;
-        for (word, reached) in finished.judgement.coverage.words() {
+        for (word, reached) in finished.judgement.coverage.flags() {
             *self.reached.entry(word).or_default() += u64::from(reached);
         }
         if self.judged.is_empty() {
@@ -64,7 +64,7 @@ fn first_wrong(finished: &Finished) -> String {
 }
 
 /// Runs the seeds `from..to` of a scenario on `jobs` threads. The result does not depend on `jobs`.
-pub fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) -> Survey {
+pub(super) fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) -> Survey {
     let next = AtomicU64::new(from);
     let done: Mutex<BTreeMap<u64, Finished>> = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
@@ -78,8 +78,7 @@ pub fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) -> Survey
                     let plan = Plan::new(scenario.clone(), seed);
                     let mut nobody = |_: &Observed| {};
                     let mut go_on = |_| ControlFlow::Continue(());
-                    let finished =
-                        Run::new(&plan.scenario, seed, &plan.schedule).finish(&mut nobody, &mut go_on);
+                    let finished = Run::new(&plan.scenario, seed, &plan.schedule).finish(&mut nobody, &mut go_on);
                     done.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, finished);
                 }
             });
@@ -96,14 +95,18 @@ pub fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) -> Survey
 ///
 /// # Errors
 /// The input is bad, or the output cannot be written.
-pub fn survey(args: &SurveyArgs) -> Result<Exit, Failure> {
+pub(super) fn survey(args: &SurveyArgs) -> Result<Exit, Failure> {
     let mut scenario = input::scenario(&args.scenario)?;
     plan::change(&mut scenario, &args.changes)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = if args.jobs == 0 { cores } else { args.jobs };
     let survey = run_seeds(&scenario, args.seeds.0, args.seeds.1, jobs);
     let mut out = io::stdout().lock();
-    writeln!(out, "{}: seeds {}..{}, {} inputs delivered", args.scenario, args.seeds.0, args.seeds.1, survey.delivered)?;
+    writeln!(
+        out,
+        "{}: seeds {}..{}, {} inputs delivered",
+        args.scenario, args.seeds.0, args.seeds.1, survey.delivered
+    )?;
     writeln!(out, "\nshare of seeds with")?;
     for (word, count) in &survey.reached {
         let permille = count * 1000 / survey.seeds.max(1);

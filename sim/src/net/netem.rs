@@ -43,6 +43,10 @@ pub enum Distribution {
     Uniform,
     /// Jitter is the standard deviation.
     Normal,
+    /// Many packets a little early, a few very late; jitter is the standard deviation. The shape parameter is 3.
+    Pareto,
+    /// A quarter of the normal and three quarters of the Pareto deviation, as iproute2 makes its table.
+    ParetoNormal,
 }
 
 /// How packets are lost.
@@ -183,7 +187,9 @@ impl NetemState {
         let (delay, jitter) = (i128::from(netem.delay.as_ns()), i128::from(netem.jitter.as_ns()));
         let off = match netem.distribution {
             Distribution::Uniform => ((2 * jitter * i128::from(draw)) >> 32) - jitter,
-            Distribution::Normal => jitter * i128::from(NORMAL[(draw >> 24) as usize]) / NORMAL_ONE,
+            Distribution::Normal => jitter * normal(draw >> 24) / NORMAL_ONE,
+            Distribution::Pareto => jitter * pareto(draw) / NORMAL_ONE,
+            Distribution::ParetoNormal => jitter * (normal(draw >> 24) + 3 * pareto(draw << 8)) / (4 * NORMAL_ONE),
         };
         Span::from_ns(u64::try_from((delay + off).max(0)).unwrap_or(u64::MAX))
     }
@@ -242,6 +248,27 @@ fn correlated(correlation: Ppm, last: &mut u32, random: &mut Random) -> u32 {
     let answer = (u128::from(fresh) * u128::from((1u64 << 32) - rho) + u128::from(*last) * u128::from(rho)) >> 32;
     *last = answer as u32;
     *last
+}
+
+fn normal(slice: u32) -> i128 {
+    i128::from(NORMAL[(slice & 0xff) as usize])
+}
+
+/// The deviation of a Pareto distribution of shape 3 from its mean 3/2, in units of its standard deviation sqrt(3)/2 over
+/// [`NORMAL_ONE`]: the cube root of 1/u, for u in 4,096 equal slices by the upper bits of `draw`.
+fn pareto(draw: u32) -> i128 {
+    let slice = u128::from(draw >> 20);
+    // 8,192 / 2 slice + 1 is 1/u; three times 16 bits more give the root 16 binary places.
+    let cube = (8_192u128 << 48) / (2 * slice + 1);
+    let mut root = 0u128;
+    for bit in (0..24).rev() {
+        let candidate = root | 1 << bit;
+        if candidate * candidate * candidate <= cube {
+            root = candidate;
+        }
+    }
+    let deviation = root as i128 - (3 << 15);
+    deviation * NORMAL_ONE * 10_000 / (8_660 << 16)
 }
 
 const NORMAL_ONE: i128 = 8_192;

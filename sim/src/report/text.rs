@@ -45,8 +45,7 @@ pub fn header(scenario: &Scenario, seed: u64, schedule: &Schedule) -> String {
         workload.records_per_second,
         workload.record_size,
     );
-    let defects: Vec<_> =
-        cluster.kafka.defects.union(cluster.zookeeper.defects).iter().map(|d| d.word()).collect();
+    let defects: Vec<_> = cluster.kafka.defects.union(cluster.zookeeper.defects).iter().map(|d| d.word()).collect();
     if !defects.is_empty() {
         let _ = writeln!(out, "defects    {}", defects.join(", "));
     }
@@ -163,11 +162,8 @@ pub fn figures(summary: &Summary, judgement: &Judgement) -> String {
     let _ = writeln!(out, "  controllers      none for {zero}, one for {one}, two or more for {more}");
     let _ = writeln!(out, "  consumers        {} records read", summary.polled);
     if let Some(recovery) = judgement.recovery {
-        let waits: Vec<_> = judgement
-            .reports
-            .iter()
-            .filter_map(|r| r.longest_wait.map(|wait| format!("{} {wait}", r.name)))
-            .collect();
+        let waits: Vec<_> =
+            judgement.reports.iter().filter_map(|r| r.longest_wait.map(|wait| format!("{} {wait}", r.name))).collect();
         let _ = writeln!(out, "  recovery         {recovery} after the last heal ({})", waits.join(", "));
     }
     out

@@ -15,7 +15,7 @@ use super::one_per_epoch::OnePerEpoch;
 use super::process_view::ProcessView;
 use super::produce::Produce;
 use super::records::{self, Records};
-use super::store_view::{StoreEvent, StoreView};
+use super::store_view::{StoreEvent, StoreSummary, StoreView};
 use super::views::Views;
 use super::zk_history::ZkHistory;
 use super::zk_quorum::ZkQuorum;
@@ -205,6 +205,11 @@ impl Judge {
     /// How long nobody, one or several brokers were active controller.
     pub fn controller_count(&self) -> &ControllerCount {
         &self.count
+    }
+
+    /// Kafka's part of the store in numbers.
+    pub fn store_summary(&self) -> &StoreSummary {
+        self.store.summary()
     }
 
     /// What the run has met.

@@ -120,7 +120,9 @@ fn restarts_of_a_learner_under_load(defects: &[Defect]) -> usize {
     e.ms(2_000);
     e.assert_agreement(&[0, 1, 2]);
     let looking = |o: &&crate::observation::Observed| {
-        o.process == ProcessId(0) && o.at >= since && matches!(o.what, Observation::ZkRole { role: ZkRole::Looking, .. })
+        o.process == ProcessId(0)
+            && o.at >= since
+            && matches!(o.what, Observation::ZkRole { role: ZkRole::Looking, .. })
     };
     e.h.observed.iter().filter(looking).count()
 }

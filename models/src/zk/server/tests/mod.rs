@@ -219,11 +219,7 @@ impl Ensemble {
     /// When a server first took `role` after `since`.
     pub(super) fn role_at(&self, id: u16, role: ZkRole, since: Instant) -> Option<Instant> {
         let taken = |what: &Observation| matches!(what, Observation::ZkRole { role: taken, .. } if *taken == role);
-        self.h
-            .observed
-            .iter()
-            .find(|o| o.process == ProcessId(id) && o.at >= since && taken(&o.what))
-            .map(|o| o.at)
+        self.h.observed.iter().find(|o| o.process == ProcessId(id) && o.at >= since && taken(&o.what)).map(|o| o.at)
     }
 
     /// Milliseconds from `since` to when a server took `role`.

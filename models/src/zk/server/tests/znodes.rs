@@ -40,7 +40,9 @@ fn operations_succeed_and_fail_as_documented() {
     for (op, error) in ok {
         assert_eq!(e.ask(0, op.clone()).err(), *error, "{op:?}");
     }
-    let Ok(OpResult::Stat(stat)) = e.ask(0, Op::Exists { path: "/a".into(), watch: false }) else { panic!("/a is gone") };
+    let Ok(OpResult::Stat(stat)) = e.ask(0, Op::Exists { path: "/a".into(), watch: false }) else {
+        panic!("/a is gone")
+    };
     assert_eq!((stat.version, stat.cversion, stat.num_children), (2, 2, 0), "one create and one delete below it");
     assert!(stat.czxid < stat.mzxid && stat.mzxid < stat.pzxid);
     e.assert_agreement(&[0, 1, 2]);
@@ -58,7 +60,10 @@ fn sequential_nodes_are_numbered_by_the_parents_creations() {
         assert!(e.ask(1, delete(&path, ANY_VERSION)).is_ok());
         names.push(path);
     }
-    assert_eq!(names.iter().map(|p| &**p).collect::<Vec<_>>(), ["/s/n-0000000000", "/s/n-0000000001", "/s/n-0000000002"]);
+    assert_eq!(
+        names.iter().map(|p| &**p).collect::<Vec<_>>(),
+        ["/s/n-0000000000", "/s/n-0000000001", "/s/n-0000000002"]
+    );
 }
 
 #[test]
@@ -66,7 +71,10 @@ fn a_multi_happens_as_a_whole_or_not_at_all() {
     let mut e = served();
     let check = |path: &str, version| Op::Check { path: path.into(), version };
     let result = e.ask(0, Op::Multi(vec![create("/m"), set("/m", 0), check("/m", 1)]));
-    assert!(matches!(&result, Ok(OpResult::Multi(all)) if all.len() == 3 && all.iter().all(Result::is_ok)), "{result:?}");
+    assert!(
+        matches!(&result, Ok(OpResult::Multi(all)) if all.len() == 3 && all.iter().all(Result::is_ok)),
+        "{result:?}"
+    );
     let result = e.ask(0, Op::Multi(vec![create("/n"), check("/m", 0), delete("/m", ANY_VERSION)]));
     let errors = [ZkError::RolledBack, ZkError::BadVersion, ZkError::RuntimeInconsistency];
     assert_eq!(result, Ok(OpResult::Multi(errors.map(Err).to_vec())));
