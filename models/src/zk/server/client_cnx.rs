@@ -190,8 +190,7 @@ impl Server {
         if valid {
             cnx.state = CnxState::Established;
             cnx.expires = round_up(ctx.now + cnx.timeout, SESSIONLESS_CNXN_TIMEOUT);
-            let answer =
-                ClientMessage::ConnectResponse { timeout: cnx.timeout, session, password: password(session) };
+            let answer = ClientMessage::ConnectResponse { timeout: cnx.timeout, session, password: password(session) };
             ctx.send(conn, Message::Zk(answer));
         } else {
             let answer = ClientMessage::ConnectResponse { timeout: Span::ZERO, session: SessionId(0), password: 0 };

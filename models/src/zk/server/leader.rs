@@ -371,12 +371,7 @@ impl Server {
     }
 
     /// Calls `then` for every handler in `phase`.
-    fn each_handler_in(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        phase: HandlerPhase,
-        then: fn(&mut Self, &mut Ctx<'_>, ConnId),
-    ) {
+    fn each_handler_in(&mut self, ctx: &mut Ctx<'_>, phase: HandlerPhase, then: fn(&mut Self, &mut Ctx<'_>, ConnId)) {
         let Role::Leading(leader) = &self.role else { return };
         let conns: Vec<ConnId> =
             leader.handlers.iter().filter(|(_, handler)| handler.phase == phase).map(|(conn, _)| *conn).collect();

@@ -304,8 +304,7 @@ impl Server {
         if batch.is_empty() {
             return self.write_current_epoch(ctx);
         }
-        learner.held_acks =
-            batch.iter().map(Proposal::zxid).filter(|zxid| !learner.committed.contains(zxid)).collect();
+        learner.held_acks = batch.iter().map(Proposal::zxid).filter(|zxid| !learner.committed.contains(zxid)).collect();
         learner.pending.extend(batch.iter().cloned());
         for proposal in batch {
             if self.storage.append(ctx, proposal).is_err() {
@@ -365,8 +364,7 @@ impl Server {
         if let Some(timer) = learner.read_timer.take() {
             ctx.cancel(timer);
         }
-        learner.read_timer =
-            Some(ctx.set_timer(sync_limit, Timer::ZkServer(ZkServerTimer::LearnerRead(generation))));
+        learner.read_timer = Some(ctx.set_timer(sync_limit, Timer::ZkServer(ZkServerTimer::LearnerRead(generation))));
         let zxid = Zxid::new(learner.epoch, 0);
         self.tell_leader(ctx, QuorumPacket::Ack { zxid });
         self.unblock(ctx);

@@ -325,9 +325,7 @@ impl Server {
                 Notification { state: PeerState::Looking, vote: looking.election.proposal(), round: self.round }
             }
             Role::Joining => Notification { state: PeerState::Looking, vote: self.vote, round: self.round },
-            Role::Following(_) => {
-                Notification { state: PeerState::Following, vote: self.vote, round: self.vote_round }
-            }
+            Role::Following(_) => Notification { state: PeerState::Following, vote: self.vote, round: self.vote_round },
             Role::Leading(_) => Notification { state: PeerState::Leading, vote: self.vote, round: self.vote_round },
         }
     }
@@ -479,7 +477,8 @@ impl Server {
     /// After loading: what was replayed from the log after the newest snapshot.
     fn refill_committed_log(&mut self) {
         let log = self.storage.log();
-        let from = log.len().saturating_sub(self.spec.config.commit_log_count as usize).max(self.storage.snapshot_len());
+        let from =
+            log.len().saturating_sub(self.spec.config.commit_log_count as usize).max(self.storage.snapshot_len());
         self.committed_log = (from..log.len()).map(|at| log.get(at).clone()).collect();
     }
 

@@ -163,21 +163,14 @@ impl Prep {
         }
     }
 
-    fn close_one(
-        &mut self,
-        tree: &DataTree,
-        zxid: Zxid,
-        path: &Path,
-        touched: &mut Vec<(Path, Option<ChangeRecord>)>,
-    ) {
+    fn close_one(&mut self, tree: &DataTree, zxid: Zxid, path: &Path, touched: &mut Vec<(Path, Option<ChangeRecord>)>) {
         if let Some((parent, _)) = split(path)
             && let Ok(mut above) = self.record(tree, parent)
         {
             above.children = above.children.saturating_sub(1);
             self.change(zxid, &parent.into(), above, touched);
         }
-        let gone =
-            ChangeRecord { zxid, exists: false, version: 0, cversion: 0, owner: SessionId(0), children: 0 };
+        let gone = ChangeRecord { zxid, exists: false, version: 0, cversion: 0, owner: SessionId(0), children: 0 };
         self.change(zxid, path, gone, touched);
     }
 

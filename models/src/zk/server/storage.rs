@@ -213,7 +213,7 @@ impl Storage {
         self.queue.clear();
         self.pending.clear();
         self.flushing = false;
-        if loss == Loss::Memory || !self.has_unsynced() {
+        if loss == Loss::Memory {
             return false;
         }
         let keep = random.within(self.synced as u64, self.log.len() as u64) as usize;

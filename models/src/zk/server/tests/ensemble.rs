@@ -150,7 +150,8 @@ fn acknowledged_writes_survive_power_loss_of_everybody() {
             .collect();
         // Some are still under way.
         e.h.run_for(Span::from_us(3_200 + 300 * round));
-        acknowledged.extend(sent.into_iter().filter(|(xid, _)| e.reply(0, *xid).is_some_and(|r| r.is_ok())).map(|s| s.1));
+        acknowledged
+            .extend(sent.into_iter().filter(|(xid, _)| e.reply(0, *xid).is_some_and(|r| r.is_ok())).map(|s| s.1));
         (0..3).for_each(|id| e.h.crash(id, Loss::PageCache));
         (0..3).for_each(|id| e.h.restart(id));
         e.ms(1_000);

@@ -219,11 +219,7 @@ impl Ensemble {
     /// When a server first took `role` after `since`.
     pub(super) fn role_at(&self, id: u16, role: ZkRole, since: Instant) -> Option<Instant> {
         let taken = |what: &Observation| matches!(what, Observation::ZkRole { role: taken, .. } if *taken == role);
-        self.h
-            .observed
-            .iter()
-            .find(|o| o.process == ProcessId(id) && o.at >= since && taken(&o.what))
-            .map(|o| o.at)
+        self.h.observed.iter().find(|o| o.process == ProcessId(id) && o.at >= since && taken(&o.what)).map(|o| o.at)
     }
 
     /// Milliseconds from `since` to when a server took `role`.
@@ -271,10 +267,8 @@ pub(super) fn broken_laws(observed: &[crate::observation::Observed]) -> Vec<Stri
                     broken.push(format!("{} applied another history up to {} at {}", o.process, txn.zxid, o.at));
                 }
             }
-            Observation::ZkReset { zxid, digest } => {
-                if digests.get(zxid).is_some_and(|known| known != digest) {
-                    broken.push(format!("{} was reset to another history up to {zxid} at {}", o.process, o.at));
-                }
+            Observation::ZkReset { zxid, digest } if digests.get(zxid).is_some_and(|known| known != digest) => {
+                broken.push(format!("{} was reset to another history up to {zxid} at {}", o.process, o.at));
             }
             Observation::ZkCommit { zxid, .. } => committed = committed.max(*zxid),
             Observation::ZkRole { role: ZkRole::Leading, epoch, last_zxid } => {

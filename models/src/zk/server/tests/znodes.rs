@@ -40,7 +40,9 @@ fn operations_succeed_and_fail_as_documented() {
     for (op, error) in ok {
         assert_eq!(e.ask(0, op.clone()).err(), *error, "{op:?}");
     }
-    let Ok(OpResult::Stat(stat)) = e.ask(0, Op::Exists { path: "/a".into(), watch: false }) else { panic!("/a is gone") };
+    let Ok(OpResult::Stat(stat)) = e.ask(0, Op::Exists { path: "/a".into(), watch: false }) else {
+        panic!("/a is gone")
+    };
     assert_eq!((stat.version, stat.cversion, stat.num_children), (2, 2, 0), "one create and one delete below it");
     assert!(stat.czxid < stat.mzxid && stat.mzxid < stat.pzxid);
     e.assert_agreement(&[0, 1, 2]);
@@ -58,7 +60,10 @@ fn sequential_nodes_are_numbered_by_the_parents_creations() {
         assert!(e.ask(1, delete(&path, ANY_VERSION)).is_ok());
         names.push(path);
     }
-    assert_eq!(names.iter().map(|p| &**p).collect::<Vec<_>>(), ["/s/n-0000000000", "/s/n-0000000001", "/s/n-0000000002"]);
+    assert_eq!(
+        names.iter().map(|p| &**p).collect::<Vec<_>>(),
+        ["/s/n-0000000000", "/s/n-0000000001", "/s/n-0000000002"]
+    );
 }
 
 #[test]
@@ -66,7 +71,10 @@ fn a_multi_happens_as_a_whole_or_not_at_all() {
     let mut e = served();
     let check = |path: &str, version| Op::Check { path: path.into(), version };
     let result = e.ask(0, Op::Multi(vec![create("/m"), set("/m", 0), check("/m", 1)]));
-    assert!(matches!(&result, Ok(OpResult::Multi(all)) if all.len() == 3 && all.iter().all(Result::is_ok)), "{result:?}");
+    assert!(
+        matches!(&result, Ok(OpResult::Multi(all)) if all.len() == 3 && all.iter().all(Result::is_ok)),
+        "{result:?}"
+    );
     let result = e.ask(0, Op::Multi(vec![create("/n"), check("/m", 0), delete("/m", ANY_VERSION)]));
     let errors = [ZkError::RolledBack, ZkError::BadVersion, ZkError::RuntimeInconsistency];
     assert_eq!(result, Ok(OpResult::Multi(errors.map(Err).to_vec())));
@@ -82,6 +90,9 @@ fn a_multi_happens_as_a_whole_or_not_at_all() {
     e.assert_agreement(&[0, 1, 2]);
 }
 
+/// Watches to set, what then happens, and the events.
+type Row<'a> = (&'a [&'a str], Op, Vec<(String, WatchKind)>);
+
 #[test]
 fn watches_fire_once_with_the_documented_events() {
     let mut e = served();
@@ -94,7 +105,7 @@ fn watches_fire_once_with_the_documented_events() {
         _ => Op::GetChildren { path: "/w".into(), watch: true },
     };
     let event = |path: &str, kind| (path.to_owned(), kind);
-    let table: &[(&[&str], Op, Vec<(String, WatchKind)>)] = &[
+    let table: &[Row<'_>] = &[
         (&["exist", "parent"], create(p), vec![event(p, WatchKind::Created), event("/w", WatchKind::ChildrenChanged)]),
         (&["data", "exist", "child", "parent"], set(p, ANY_VERSION), vec![event(p, WatchKind::DataChanged)]),
         (&["child"], create("/w/p/c"), vec![event(p, WatchKind::ChildrenChanged)]),
