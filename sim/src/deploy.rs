@@ -74,14 +74,18 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
         ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, brokers))),
         ProcessKind::Producer { ordinal, of, config } => {
             let workload = &scenario.workload;
+            let interval = interval(workload.records_per_second, *of);
+            // Producers go round the partitions evenly apart, so that each partition is probed at an even pace.
+            let round = interval * u64::from(workload.topics) * u64::from(workload.partitions);
+            let lag = round.scaled(u64::from(*ordinal), u64::from(*of));
             Node::Producer(Producer::new(ProducerSpec {
                 config: Arc::new(config.clone()),
                 bootstrap: brokers.clone(),
                 partitions: workload.all_partitions().collect(),
-                interval: interval(workload.records_per_second, *of),
+                interval,
                 jitter: Span::ZERO,
                 record_size: workload.record_size,
-                start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
+                start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER) + lag,
                 client: u64::from(*ordinal),
             }))
         }

@@ -170,10 +170,15 @@ impl Storage {
         self.snapshot = self.snapshot.take().filter(|(at, _)| *at <= len);
     }
 
-    /// Writes a snapshot of `tree`, which stands for the whole log as written. Not fsynced.
+    /// Writes a snapshot of `tree`, not fsynced. A tree that is ahead of its log must wait: commits may overtake the own
+    /// disk, and a snapshot stands for a prefix of the log.
     pub(super) fn take_snapshot(&mut self, ctx: &mut Ctx<'_>, tree: &DataTree) -> Result<(), DiskError> {
+        let len = self.log.count_through(tree.applied().zxid);
+        if self.log.position(len) != tree.applied() {
+            return Ok(());
+        }
         ctx.write(tree.bytes())?;
-        self.snapshot = Some((self.log.count_through(tree.applied().zxid), tree.clone()));
+        self.snapshot = Some((len, tree.clone()));
         self.since_snapshot = 0;
         Ok(())
     }
@@ -213,7 +218,7 @@ impl Storage {
         self.queue.clear();
         self.pending.clear();
         self.flushing = false;
-        if loss == Loss::Memory || !self.has_unsynced() {
+        if loss == Loss::Memory {
             return false;
         }
         let keep = random.within(self.synced as u64, self.log.len() as u64) as usize;

@@ -3,16 +3,14 @@
 use super::*;
 
 /// Runs a script at every moment of a synchronisation: with the defect some of them must break a law, without it none.
-fn check(defects: &[Defect], script: fn(&[Defect], Span) -> Vec<String>) {
-    let sweep = |defects: &[Defect]| -> Vec<String> {
-        (0..120).flat_map(|step| script(defects, Span::from_us(100 * step))).collect()
-    };
+fn check(defects: &[Defect], script: fn(&[Defect], u64) -> Vec<String>) {
+    let sweep = |defects: &[Defect]| -> Vec<String> { (0..1_200).flat_map(|step| script(defects, step)).collect() };
     assert_eq!(sweep(&[]), Vec::<String>::new(), "repaired");
     assert_ne!(sweep(defects), Vec::<String>::new(), "with {defects:?}");
 }
 
 /// A tail that only the old leader has becomes committed because a follower acknowledges NEWLEADER; then both crash.
-fn follower_loses_what_it_acknowledged(defects: &[Defect], offset: Span) -> Vec<String> {
+fn follower_loses_what_it_acknowledged(defects: &[Defect], step: u64) -> Vec<String> {
     let mut e = Ensemble::new(3, 1, defects);
     e.ms(1_000);
     e.dial(0, 2);
@@ -27,7 +25,7 @@ fn follower_loses_what_it_acknowledged(defects: &[Defect], offset: Span) -> Vec<
     [1, 2].into_iter().for_each(|id| e.h.restart(id));
     // Election and discovery take at least this long.
     e.ms(204);
-    e.h.run_for(offset);
+    e.h.run_for(Span::from_us(100 * step));
     e.h.crash(1, Loss::PageCache);
     e.h.run_for(Span::from_us(600));
     e.h.crash(2, Loss::PageCache);
@@ -37,17 +35,21 @@ fn follower_loses_what_it_acknowledged(defects: &[Defect], offset: Span) -> Vec<
 }
 
 /// A follower enters the new epoch, crashes before it has that epoch's history, and later wins by the epoch alone.
-fn follower_wins_with_an_epoch_it_has_no_history_of(defects: &[Defect], offset: Span) -> Vec<String> {
+fn follower_wins_with_an_epoch_it_has_no_history_of(defects: &[Defect], step: u64) -> Vec<String> {
     let mut e = Ensemble::new(3, 1, defects);
     e.ms(1_000);
-    e.h.crash(0, Loss::Memory);
     e.dial(0, 2);
+    // With something in common the leader sends a DIFF; a snapshot would be synced first in either version.
+    assert!(e.ask(0, create("/a")).is_ok());
+    e.h.crash(0, Loss::Memory);
+    // How much of an unsynced tail survives a power loss is drawn from the process's stream: other draws for other steps.
+    (0..step % 5).for_each(|_| e.h.crash(0, Loss::PageCache));
     (0..4).for_each(|n| assert!(e.ask(0, create(&format!("/c{n}"))).is_ok()));
     e.h.crash(2, Loss::Memory);
     e.ms(1_000);
     e.h.restart(0);
     e.ms(203);
-    e.h.run_for(offset);
+    e.h.run_for(Span::from_us(100 * step));
     e.h.crash(0, Loss::PageCache);
     e.h.crash(1, Loss::Memory);
     [0, 2].into_iter().for_each(|id| e.h.restart(id));
@@ -102,20 +104,27 @@ fn zookeeper_4685_an_ack_of_a_proposal_is_swallowed_and_the_write_hangs() {
 fn zookeeper_4712_a_surviving_sync_thread_makes_log_and_memory_differ() {
     let broken = |defects: &[Defect]| (0..400).find(|seed| !chaos(*seed, defects).broken.is_empty());
     assert!(broken(&[Defect::SyncThreadSurvivesShutdown]).is_some());
+    // All together they break laws, never the model.
+    assert!(broken(&Defect::ALL).is_some());
+    (0..100).for_each(|seed| drop(chaos(seed, &Defect::ALL)));
 }
 
-/// How often a restarted follower goes LOOKING while clients write without a pause.
+/// How often a follower goes LOOKING again after 30 restarts while a client writes.
 fn restarts_of_a_learner_under_load(defects: &[Defect]) -> usize {
+    let mut random = Random::new(1, crate::random::Purpose::Workload, 0);
     let mut e = Ensemble::new(3, 1, defects);
     e.ms(1_000);
     e.dial(0, 2);
-    e.h.crash(0, Loss::Memory);
-    e.ms(100);
-    e.h.restart(0);
     let since = e.h.now();
-    for n in 0..600 {
-        e.send(0, create(&format!("/n{n}")));
-        e.h.run_for(Span::from_us(700));
+    for _ in 0..30 {
+        e.h.crash(0, Loss::Memory);
+        e.ms(100);
+        e.h.restart(0);
+        let joining = e.h.now();
+        while e.h.now().since(joining) < Span::from_ms(300) {
+            e.send(0, create("/n"));
+            e.h.run_for(random.span(Span::from_us(300), Span::from_ms(4)));
+        }
     }
     e.ms(2_000);
     e.assert_agreement(&[0, 1, 2]);
@@ -124,11 +133,11 @@ fn restarts_of_a_learner_under_load(defects: &[Defect]) -> usize {
             && o.at >= since
             && matches!(o.what, Observation::ZkRole { role: ZkRole::Looking, .. })
     };
-    e.h.observed.iter().filter(looking).count()
+    e.h.observed.iter().filter(looking).count() - 30
 }
 
 #[test]
 fn zookeeper_4394_a_commit_before_uptodate_throws_the_learner_back() {
-    assert_eq!(restarts_of_a_learner_under_load(&[]), 1);
-    assert!(restarts_of_a_learner_under_load(&[Defect::CommitBeforeUpToDate]) > 1);
+    assert_eq!(restarts_of_a_learner_under_load(&[]), 0);
+    assert!(restarts_of_a_learner_under_load(&[Defect::CommitBeforeUpToDate]) > 0);
 }

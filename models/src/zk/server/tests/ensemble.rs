@@ -170,7 +170,7 @@ fn acknowledged_writes_survive_power_loss_of_everybody() {
 #[test]
 fn random_crashes_and_cuts_never_break_agreement() {
     let mut acknowledged = 0;
-    for seed in 0..200 {
+    for seed in 0..300 {
         let outcome = chaos(seed, &[]);
         assert_eq!(outcome.broken, Vec::<String>::new(), "seed {seed}");
         acknowledged += outcome.acknowledged;

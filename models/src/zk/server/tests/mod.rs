@@ -141,7 +141,8 @@ impl Ensemble {
     pub(super) fn new(servers: u16, clients: u16, defects: &[Defect]) -> Self {
         let ensemble: BTreeMap<Sid, ProcessId> = (0..servers).map(|n| (Sid(n as u8 + 1), ProcessId(n))).collect();
         let ensemble = Arc::new(ensemble);
-        let config = Arc::new(ZooKeeperConfig::default());
+        // With the default of 100,000 no short run would ever write a snapshot.
+        let config = Arc::new(ZooKeeperConfig { snap_count: 20, ..ZooKeeperConfig::default() });
         let defects: Defects = defects.iter().copied().collect();
         let servers_ = (1..=servers).map(|n| {
             let spec = ServerSpec { sid: Sid(n as u8), ensemble: ensemble.clone(), config: config.clone(), defects };
@@ -267,10 +268,8 @@ pub(super) fn broken_laws(observed: &[crate::observation::Observed]) -> Vec<Stri
                     broken.push(format!("{} applied another history up to {} at {}", o.process, txn.zxid, o.at));
                 }
             }
-            Observation::ZkReset { zxid, digest } => {
-                if digests.get(zxid).is_some_and(|known| known != digest) {
-                    broken.push(format!("{} was reset to another history up to {zxid} at {}", o.process, o.at));
-                }
+            Observation::ZkReset { zxid, digest } if digests.get(zxid).is_some_and(|known| known != digest) => {
+                broken.push(format!("{} was reset to another history up to {zxid} at {}", o.process, o.at));
             }
             Observation::ZkCommit { zxid, .. } => committed = committed.max(*zxid),
             Observation::ZkRole { role: ZkRole::Leading, epoch, last_zxid } => {

@@ -90,6 +90,9 @@ fn a_multi_happens_as_a_whole_or_not_at_all() {
     e.assert_agreement(&[0, 1, 2]);
 }
 
+/// Watches to set, what then happens, and the events.
+type Row<'a> = (&'a [&'a str], Op, Vec<(String, WatchKind)>);
+
 #[test]
 fn watches_fire_once_with_the_documented_events() {
     let mut e = served();
@@ -102,7 +105,7 @@ fn watches_fire_once_with_the_documented_events() {
         _ => Op::GetChildren { path: "/w".into(), watch: true },
     };
     let event = |path: &str, kind| (path.to_owned(), kind);
-    let table: &[(&[&str], Op, Vec<(String, WatchKind)>)] = &[
+    let table: &[Row<'_>] = &[
         (&["exist", "parent"], create(p), vec![event(p, WatchKind::Created), event("/w", WatchKind::ChildrenChanged)]),
         (&["data", "exist", "child", "parent"], set(p, ANY_VERSION), vec![event(p, WatchKind::DataChanged)]),
         (&["child"], create("/w/p/c"), vec![event(p, WatchKind::ChildrenChanged)]),

@@ -1,0 +1,245 @@
+//! `QuorumPeer`: from one role to the next, through LOOKING; and what election messages mean in each role.
+
+use super::election::{Election, FINALIZE_WAIT, Notification, PeerState, Step, Vote};
+use super::log::Position;
+use super::storage::DiskOp;
+use super::{DISK_FAILED, EPOCH_FILE_BYTES, Looking, Role, Server, ZkServerTimer};
+use crate::defect::Defect;
+use crate::id::Sid;
+use crate::observation::{Observation, ZkRole};
+use crate::process::DiskError;
+use crate::time::Span;
+use crate::world::{Ctx, Timer, ZK_QUORUM_PORT};
+
+impl Server {
+    /// Gives up the role and goes LOOKING: clients and peers are closed, then the log is brought to an end.
+    pub(super) fn look(&mut self, ctx: &mut Ctx<'_>) {
+        self.generation += 1;
+        self.close_all_clients(ctx);
+        let mut sync_thread_survives = false;
+        match std::mem::replace(&mut self.role, Role::Joining) {
+            Role::Following(learner) => {
+                if let Some(conn) = learner.conn {
+                    ctx.close(conn);
+                }
+                if learner.needs_reload {
+                    // ZOOKEEPER-3642: a snapshot that never reached the disk must not survive in memory.
+                    self.tree = self.storage.load();
+                    self.refill_committed_log();
+                }
+                sync_thread_survives = self.spec.defects.has(Defect::SyncThreadSurvivesShutdown);
+            }
+            Role::Leading(leader) => {
+                ctx.unlisten(ZK_QUORUM_PORT);
+                for conn in leader.handlers.keys() {
+                    ctx.close(*conn);
+                }
+            }
+            Role::Joining | Role::Looking(_) => {}
+        }
+        if sync_thread_survives {
+            // ZOOKEEPER-4712: what is still queued is logged later, behind the back of the tree.
+            self.fast_forward();
+            return self.begin_election(ctx);
+        }
+        if self.storage.drain(ctx).is_err() {
+            return ctx.exit(DISK_FAILED);
+        }
+        self.fast_forward();
+        self.join(ctx);
+    }
+
+    /// Waits until the whole log is on disk: what a server votes with must not be lost afterwards.
+    pub(super) fn join(&mut self, ctx: &mut Ctx<'_>) {
+        if self.adopt_epoch(ctx).is_err() {
+            return ctx.exit(DISK_FAILED);
+        }
+        if self.storage.has_unsynced() && self.spec.config.force_sync.0 {
+            self.storage.fsync(ctx, DiskOp::Join, self.generation);
+        } else {
+            self.joined(ctx);
+        }
+    }
+
+    /// A crash or failure between the log and `currentEpoch` leaves transactions of a newer epoch than `currentEpoch`.
+    /// Real servers refuse to start then. The rule here, ours: all of that epoch's initial history was logged before
+    /// them and the epoch was accepted, so the server has entered it.
+    pub(super) fn adopt_epoch(&mut self, ctx: &mut Ctx<'_>) -> Result<(), DiskError> {
+        let logged = self.storage.last_zxid().epoch();
+        if logged > self.storage.current_epoch && logged <= self.storage.accepted_epoch {
+            ctx.write(EPOCH_FILE_BYTES)?;
+            self.storage.current_epoch = logged;
+        }
+        Ok(())
+    }
+
+    pub(super) fn joined(&mut self, ctx: &mut Ctx<'_>) {
+        if self.alone() { self.serve_alone(ctx) } else { self.begin_election(ctx) }
+    }
+
+    /// `fastForwardDataBase`: the tree takes in everything that was logged, committed or not.
+    pub(super) fn fast_forward(&mut self) {
+        let mut ignored = Vec::new();
+        for at in self.storage.log().count_through(self.tree.applied().zxid)..self.storage.log().len() {
+            let proposal = self.storage.log().get(at).clone();
+            // Nobody waits for these results: the clients are gone.
+            let _ = self.tree.apply(&proposal, &mut ignored);
+            ignored.clear();
+            self.remember(proposal);
+        }
+    }
+
+    /// `lookForLeader`.
+    pub(super) fn begin_election(&mut self, ctx: &mut Ctx<'_>) {
+        self.round += 1;
+        let epoch = self.storage.current_epoch;
+        let initial = Vote { peer_epoch: epoch, zxid: self.tree.last_processed(), leader: self.spec.sid };
+        let interval = Span::from_ms(self.spec.config.min_notification_interval.into());
+        let timer = ctx.set_timer(interval, Timer::ZkServer(ZkServerTimer::Election));
+        let election = Election::new(initial, self.spec.ensemble.len(), interval);
+        self.role = Role::Looking(Looking { election, timer });
+        let last_zxid = self.storage.last_zxid();
+        ctx.observe(Observation::ZkRole { role: ZkRole::Looking, epoch, last_zxid });
+        self.loopback.clear();
+        self.send_notifications(ctx);
+        self.deliver_loopback(ctx);
+    }
+
+    pub(super) fn send_notifications(&mut self, ctx: &mut Ctx<'_>) {
+        let notification = self.current_notification();
+        let ensemble = self.spec.ensemble.clone();
+        for &sid in ensemble.keys() {
+            if sid == self.spec.sid {
+                self.loopback.push_back(notification);
+            } else {
+                self.notify(ctx, sid, notification);
+            }
+        }
+    }
+
+    pub(super) fn notify(&mut self, ctx: &mut Ctx<'_>, to: Sid, notification: Notification) {
+        let mut cnx = std::mem::take(&mut self.cnx);
+        cnx.send(ctx, self.members(), to, notification);
+        self.cnx = cnx;
+    }
+
+    pub(super) fn current_notification(&self) -> Notification {
+        match &self.role {
+            Role::Looking(looking) => {
+                Notification { state: PeerState::Looking, vote: looking.election.proposal(), round: self.round }
+            }
+            Role::Joining => Notification { state: PeerState::Looking, vote: self.vote, round: self.round },
+            Role::Following(_) => Notification { state: PeerState::Following, vote: self.vote, round: self.vote_round },
+            Role::Leading(_) => Notification { state: PeerState::Leading, vote: self.vote, round: self.vote_round },
+        }
+    }
+
+    /// `WorkerReceiver`: what happens to a notification before, or instead of, the election.
+    pub(super) fn notified(&mut self, ctx: &mut Ctx<'_>, from: Sid, n: Notification) {
+        let known = self.spec.ensemble.contains_key(&from);
+        let sender_looking = n.state == PeerState::Looking;
+        match &self.role {
+            _ if !known => self.notify(ctx, from, self.current_notification()),
+            Role::Looking(_) => {
+                if sender_looking && n.round < self.round {
+                    self.notify(ctx, from, self.current_notification());
+                }
+                self.elect(ctx, from, n);
+                self.deliver_loopback(ctx);
+            }
+            Role::Joining => {}
+            Role::Following(_) | Role::Leading(_) => {
+                if sender_looking {
+                    self.notify(ctx, from, self.current_notification());
+                }
+            }
+        }
+    }
+
+    pub(super) fn deliver_loopback(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(notification) = self.loopback.pop_front() {
+            self.elect(ctx, self.spec.sid, notification);
+        }
+    }
+
+    pub(super) fn elect(&mut self, ctx: &mut Ctx<'_>, from: Sid, n: Notification) {
+        if !self.spec.ensemble.contains_key(&n.vote.leader) {
+            return;
+        }
+        let Role::Looking(looking) = &mut self.role else { return };
+        let step = looking.election.receive(from, n, &mut self.round);
+        let wait = match step {
+            Step::Decided(vote) => return self.decided(ctx, vote),
+            Step::Finalize | Step::BroadcastAndFinalize => FINALIZE_WAIT,
+            Step::Wait | Step::Broadcast => looking.election.interval,
+        };
+        ctx.cancel(looking.timer);
+        looking.timer = ctx.set_timer(wait, Timer::ZkServer(ZkServerTimer::Election));
+        if matches!(step, Step::Broadcast | Step::BroadcastAndFinalize) {
+            self.send_notifications(ctx);
+        }
+    }
+
+    /// Nothing came for `notTimeout` or `finalizeWait`.
+    pub(super) fn election_timer(&mut self, ctx: &mut Ctx<'_>) {
+        let longest = Span::from_ms(self.spec.config.max_notification_interval.into());
+        let Role::Looking(looking) = &mut self.role else { return };
+        if let Some(vote) = looking.election.silence() {
+            return self.decided(ctx, vote);
+        }
+        looking.election.interval = (looking.election.interval * 2).min(longest);
+        looking.timer = ctx.set_timer(looking.election.interval, Timer::ZkServer(ZkServerTimer::Election));
+        if self.cnx.have_delivered() {
+            self.send_notifications(ctx);
+            self.deliver_loopback(ctx);
+        } else {
+            let mut cnx = std::mem::take(&mut self.cnx);
+            cnx.connect_all(ctx, self.members());
+            self.cnx = cnx;
+        }
+    }
+
+    pub(super) fn decided(&mut self, ctx: &mut Ctx<'_>, vote: Vote) {
+        if let Role::Looking(looking) = &self.role {
+            ctx.cancel(looking.timer);
+        }
+        self.loopback.clear();
+        self.vote = vote;
+        self.vote_round = self.round;
+        if vote.leader == self.spec.sid { self.lead(ctx) } else { self.follow(ctx, vote.leader) }
+    }
+
+    /// The server begins to serve: its tree is known to be committed, so what was not told yet is told now.
+    pub(super) fn now_serving(&mut self, ctx: &mut Ctx<'_>, role: ZkRole, epoch: u32) {
+        let history = self.history();
+        let from = history.count_through(self.reported.zxid);
+        if history.end() == self.tree.applied() && history.position(from) == self.reported {
+            if std::mem::take(&mut self.rebuilt) {
+                ctx.observe(Observation::ZkReset { zxid: self.reported.zxid, digest: self.reported.digest });
+            }
+            for at in from..history.len() {
+                let proposal = history.get(at);
+                if role == ZkRole::Leading {
+                    ctx.observe(Observation::ZkCommit { zxid: proposal.zxid(), epoch });
+                }
+                let digest = history.position(at + 1).digest;
+                ctx.observe(Observation::ZkApply { txn: proposal.txn().clone(), digest });
+            }
+        } else {
+            // Only a defect makes memory and log differ.
+            let Position { zxid, digest } = self.tree.applied();
+            ctx.observe(Observation::ZkReset { zxid, digest });
+            self.rebuilt = false;
+        }
+        self.reported = self.tree.applied();
+        ctx.observe(Observation::ZkRole { role, epoch, last_zxid: self.storage.last_zxid() });
+    }
+
+    /// The history was cut: what was told beyond the cut no longer holds.
+    pub(super) fn reported_no_further_than(&mut self, end: Position) {
+        self.rebuilt = true;
+        if self.reported.zxid > end.zxid {
+            self.reported = end;
+        }
+    }
+}
