@@ -1,0 +1,118 @@
+//! The command as a user runs it: exit status, output, files.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn sim(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sim")).current_dir(folder).args(args).output().expect("the binary runs")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("output is UTF-8")
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("errors are UTF-8")
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder can be made")
+}
+
+#[test]
+fn a_clean_run_tells_its_story_and_its_record_verifies() {
+    let folder = folder();
+    let run = sim(folder.path(), &["--seed", "7", "--duration", "60s", "--record", "seven.flt"]);
+    let story = text(&run);
+    assert_eq!(run.status.code(), Some(0), "{story}{}", errors(&run));
+    for part in ["scenario   stretch-cluster (seed 7)", "What happened", "Laws", "Figures", "fingerprint "] {
+        assert!(story.contains(part), "`{part}` is missing in:\n{story}");
+    }
+    let replay = sim(folder.path(), &["replay", "seven.flt"]);
+    assert_eq!(replay.status.code(), Some(0), "{}", errors(&replay));
+    let fingerprint = |text: &str| {
+        let at = text.find("fingerprint ").expect("a fingerprint is printed") + "fingerprint ".len();
+        text[at..at + 16].to_owned()
+    };
+    assert_eq!(fingerprint(&story), fingerprint(&text(&replay)));
+}
+
+#[test]
+fn a_run_that_loses_data_exits_with_1_and_leaves_a_file_that_repeats_it() {
+    let folder = folder();
+    let lossy = (0..10).map(|seed| (seed, sim(folder.path(), &["run", "acks-1-loss", "--seed", &seed.to_string()])));
+    let (seed, run) = lossy.into_iter().find(|(_, run)| run.status.code() == Some(1)).expect("one seed of ten loses data");
+    let story = text(&run);
+    assert!(story.contains("NOT MET expect: permitted_losses"), "{story}");
+    let line = format!("to repeat it: cargo run -p sim -- run acks-1-loss --seed {seed}");
+    assert!(story.contains(&line), "{story}");
+    let file = format!("acks-1-loss-{seed}.flt");
+    assert!(story.contains(&format!("replay {file}")), "{story}");
+    let replay = sim(folder.path(), &["replay", &file]);
+    assert!(text(&replay).contains("the same run"), "{}{}", text(&replay), errors(&replay));
+}
+
+#[test]
+fn bad_input_exits_with_2_and_says_what_would_be_valid() {
+    let folder = folder();
+    std::fs::write(folder.path().join("bad.yaml"), "name: x\ntopolgy: {}\n").expect("a file can be written");
+    std::fs::write(folder.path().join("foreign.flt"), "PK").expect("a file can be written");
+    let table: &[(&[&str], &str)] = &[
+        (&["run", "strech-cluster"], "stretch-cluster"),
+        (&["run", "missing.yaml"], "missing.yaml: "),
+        (&["run", "bad.yaml"], "bad.yaml:2"),
+        (&["replay", "foreign.flt"], "foreign.flt: not a Faultline replay file"),
+        (&["replay", "missing.flt"], "missing.flt: "),
+        (&["--seed", "x"], "invalid value 'x'"),
+        (&["--seed", "1", "--duration", "soon"], "--duration soon: expected a number with a unit"),
+        (&["--seed", "1", "--topics", "0"], "--topics 0: expected at least 1"),
+        (&["survey", "--seeds", "9..3"], "expected A..B with A < B"),
+        (&["run", "--server-properties", "no/*.properties", "--zoo-cfg", "zoo.cfg"], "no such file"),
+    ];
+    for (args, expected) in table {
+        let output = sim(folder.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", errors(&output));
+        assert!(errors(&output).contains(expected), "{args:?}: `{expected}` is missing in:\n{}", errors(&output));
+    }
+}
+
+#[test]
+fn an_operators_own_files_make_a_cluster() {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/library/stretch-cluster");
+    let pattern = library.join("broker-*.properties").display().to_string();
+    let zoo = library.join("zoo.cfg").display().to_string();
+    let args = ["run", "--server-properties", &pattern, "--zoo-cfg", &zoo, "--seed", "1", "--duration", "10s"];
+    let run = sim(folder().path(), &args);
+    let story = text(&run);
+    assert_eq!(run.status.code(), Some(0), "{story}{}", errors(&run));
+    assert!(story.contains("is not modelled"), "{story}");
+    assert!(story.contains("4 brokers"), "{story}");
+}
+
+#[test]
+fn json_lines_are_json_and_end_with_the_verdict() {
+    let output = sim(folder().path(), &["run", "three-zookeepers-2-1", "--format", "json"]);
+    let lines: Vec<serde_json::Value> =
+        text(&output).lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    assert_eq!(lines[0]["type"], "run");
+    assert_eq!(lines[lines.len() - 1]["type"], "end");
+    assert_eq!(lines[lines.len() - 1]["exit"], 0);
+    let kinds = |kind: &str| lines.iter().filter(|l| l["type"] == "observation" && l["what"]["kind"] == kind).count();
+    for kind in ["up", "controller_begin", "append", "send_ok", "poll", "fault_begin", "zk_role"] {
+        assert!(kinds(kind) > 0, "no observation of kind {kind}");
+    }
+}
+
+#[test]
+fn a_scenario_of_the_library_can_be_printed_checked_and_run() {
+    let folder = folder();
+    let shown = sim(folder.path(), &["scenarios", "show", "one-way-wan-cut"]);
+    std::fs::write(folder.path().join("mine.yaml"), &shown.stdout).expect("a file can be written");
+    let checked = sim(folder.path(), &["scenarios", "check", "mine.yaml"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", errors(&checked));
+    let list = text(&sim(folder.path(), &["scenarios", "list"]));
+    assert!(list.lines().count() >= 6, "{list}");
+    let from_file = text(&sim(folder.path(), &["run", "mine.yaml", "--seed", "3", "--quiet"]));
+    let from_library = text(&sim(folder.path(), &["run", "one-way-wan-cut", "--seed", "3", "--quiet"]));
+    assert_eq!(from_file, from_library);
+}

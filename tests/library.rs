@@ -1,0 +1,63 @@
+//! Each scenario of the library ends as it says it does.
+
+use models::laws::Outcome;
+
+use crate::{complaints, run, scenario};
+
+/// Runs a scenario with a few seeds; none may break a law or an expectation.
+fn check(name: &str, seeds: std::ops::Range<u64>) {
+    let scenario = scenario(name);
+    for seed in seeds {
+        let finished = run(&scenario, seed);
+        assert_eq!(complaints(&finished), Vec::<String>::new(), "cargo run -p sim -- run {name} --seed {seed}");
+        let judged: u64 = finished.judgement.reports.iter().map(|report| report.judged).sum();
+        assert!(judged > 10_000, "{name} judged {judged} facts: the laws saw nothing of the run");
+    }
+}
+
+#[test]
+fn wan_cut_zero_controllers_recovers_by_itself() {
+    check("wan-cut-zero-controllers", 0..3);
+}
+
+#[test]
+fn wan_cut_two_controllers_recovers_by_itself() {
+    check("wan-cut-two-controllers", 0..3);
+}
+
+#[test]
+fn controller_host_crash_moves_the_controller() {
+    check("controller-host-crash", 0..3);
+}
+
+#[test]
+fn one_way_wan_cut_heals() {
+    check("one-way-wan-cut", 0..3);
+}
+
+#[test]
+fn three_zookeepers_keep_the_majority() {
+    check("three-zookeepers-2-1", 0..3);
+}
+
+#[test]
+fn stretch_cluster_holds_its_laws() {
+    check("stretch-cluster", 0..4);
+}
+
+#[test]
+fn every_law_is_exercised_by_the_stretch_cluster() {
+    let scenario = scenario("stretch-cluster");
+    let mut silent: Vec<&str> = Vec::new();
+    for seed in 0..12 {
+        let reports = run(&scenario, seed).judgement.reports;
+        let not_judged = reports.iter().filter(|r| matches!(r.outcome, Outcome::NotExercised | Outcome::NotJudged(_)));
+        let names: Vec<_> = not_judged.map(|r| r.name).collect();
+        if seed == 0 {
+            silent = names;
+        } else {
+            silent.retain(|name| names.contains(name));
+        }
+    }
+    assert_eq!(silent, Vec::<&str>::new(), "laws that no seed exercises prove nothing");
+}
