@@ -32,13 +32,18 @@ pub enum Defect {
     /// KAFKA-12315: `ControllerMovedException` leaves the replica state machine's request batch non-empty for ever. In no
     /// release.
     PoisonedRequestBatch,
+    /// KIP-966's unclean-shutdown rule has no counterpart in ZooKeeper mode: a controller elected after a broker has
+    /// re-registered finds it alive and in the ISRs that its earlier life had earned, whatever that life lost. All releases in
+    /// ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the
+    /// new controller treat the broker as bounced, as `processBrokerChange` of a sitting controller does.
+    UnnoticedRestart,
     /// KAFKA-15510: a follower forgets `lastFetchedEpoch` after an empty response. 3.6.x, fixed in 3.7.0.
     ForgottenFetchedEpoch,
 }
 
 impl Defect {
     /// Every defect, in the order of the declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AckOvertakesNewLeader,
         Self::NewLeaderAckBeforeSync,
         Self::SyncThreadSurvivesShutdown,
@@ -47,6 +52,7 @@ impl Defect {
         Self::RegistrationNullPointer,
         Self::InertController,
         Self::PoisonedRequestBatch,
+        Self::UnnoticedRestart,
         Self::ForgottenFetchedEpoch,
     ];
 
@@ -61,6 +67,7 @@ impl Defect {
             Self::RegistrationNullPointer => "registration-null-pointer",
             Self::InertController => "inert-controller",
             Self::PoisonedRequestBatch => "poisoned-request-batch",
+            Self::UnnoticedRestart => "unnoticed-restart",
             Self::ForgottenFetchedEpoch => "forgotten-fetched-epoch",
         }
     }
@@ -76,6 +83,7 @@ impl Defect {
             Self::RegistrationNullPointer => "CheckedEphemeral.getAfterNodeExists, no ticket",
             Self::InertController => "KAFKA-13461, KAFKA-13407",
             Self::PoisonedRequestBatch => "KAFKA-12315",
+            Self::UnnoticedRestart => "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode",
             Self::ForgottenFetchedEpoch => "KAFKA-15510",
         }
     }
@@ -158,6 +166,7 @@ pub const KAFKA_VERSIONS: &[(&str, &[Defect])] = &[
             Defect::RegistrationNullPointer,
             Defect::InertController,
             Defect::PoisonedRequestBatch,
+            Defect::UnnoticedRestart,
             Defect::ForgottenFetchedEpoch,
         ],
     ),

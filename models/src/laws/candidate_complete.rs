@@ -1,5 +1,9 @@
 //! R-CANDIDATE-COMPLETE: every running member of the stored ISR whose registration is its own holds every committed record,
 //! since it may be elected at any moment.
+//!
+//! In ZooKeeper mode a registration and the ISR's answer to it are two transactions. A place in the ISR that was written for
+//! an earlier life of the broker makes no candidate of its present one until a controller has let it stand: by writing the
+//! state, or by completing a failover that began after the registration.
 
 use super::ledger::{Law, Ledger};
 use super::views::Views;
@@ -28,6 +32,9 @@ fn judge_member(partition: usize, broker: usize, views: Views<'_>, ledger: &mut 
     let (id, process) = views.roster.brokers[broker];
     let stored = views.store.broker_epoch(broker);
     if !views.processes.is_up(process) || stored.is_none() || views.processes.broker_epoch(broker) != stored {
+        return;
+    }
+    if !views.store.is_vouched_for(partition, broker) {
         return;
     }
     let (leo, true_hw) = (views.logs.replica(broker, partition).leo(), views.logs.committed(partition).true_hw());

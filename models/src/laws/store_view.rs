@@ -65,6 +65,10 @@ pub(super) struct StoreView {
     /// Sessions that have ended, in order of their ids.
     ended: Vec<SessionId>,
     summary: StoreSummary,
+    /// Per partition the transaction that last wrote its state.
+    written: Vec<Zxid>,
+    /// The election of the newest controller that has completed its failover.
+    taken_over: Zxid,
 }
 
 impl StoreView {
@@ -76,7 +80,23 @@ impl StoreView {
             controller_epochs: Vec::new(),
             ended: Vec::new(),
             summary: StoreSummary::default(),
+            written: vec![Zxid::ZERO; roster.facts.partitions.len()],
+            taken_over: Zxid::ZERO,
         }
+    }
+
+    /// The controller elected in `epoch` has completed its failover.
+    pub(super) fn on_taken_over(&mut self, epoch: i32) {
+        let election = self.controller_epochs.iter().rev().find(|(_, stored)| *stored == epoch);
+        self.taken_over = self.taken_over.max(election.map_or(Zxid::ZERO, |(zxid, _)| *zxid));
+    }
+
+    /// Whether the broker's place in the stored ISR is meant for its present registration: the state was written, or a
+    /// controller was elected and took the state over, after the broker had registered. Before that, the place is its
+    /// earlier life's, and the controller has yet to notice that it ended.
+    pub(super) fn is_vouched_for(&self, partition: usize, broker: usize) -> bool {
+        let vouched = self.written[partition].max(self.taken_over);
+        self.registered[broker].is_some_and(|registered| registered < vouched)
     }
 
     /// All of it in numbers.
@@ -165,6 +185,7 @@ impl StoreView {
         {
             let now = content.state(version);
             let before = self.partitions[partition].replace(now.clone());
+            self.written[partition] = zxid;
             self.summary.on_partition(before.as_ref(), &now, roster.facts.partitions[partition].replication_factor);
             out.push(StoreEvent::PartitionState { partition, before, now });
         }

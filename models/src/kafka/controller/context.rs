@@ -59,6 +59,9 @@ pub(super) struct ControllerContext {
     pub(super) epoch_zk_version: i32,
     /// Registered brokers with their epochs, as last read.
     pub(super) live_brokers: BTreeMap<BrokerId, i64>,
+    /// Alive, but set aside until the state machines have started; empty except during a failover. See
+    /// [`crate::defect::Defect::UnnoticedRestart`].
+    pub(super) unnoticed_restarts: BTreeMap<BrokerId, i64>,
     /// Topics as last read.
     pub(super) topics: BTreeSet<Topic>,
     /// Shared, so that a snapshot of an idle controller costs nothing.

@@ -6,8 +6,9 @@
 use super::KafkaController;
 use super::broker_changes::BrokersFor;
 use super::life_cycle::unexpected;
-use super::thread::{Call, Failure, Frame, Io, Results, Then};
-use crate::id::{Topic, TopicPartition};
+use super::thread::{Call, Failure, Io, Results, Then};
+use crate::defect::Defect;
+use crate::id::{BrokerId, Topic, TopicPartition};
 use crate::kafka::znode::{self, PartitionStateZnode, TopicZnode};
 use crate::observation::Observation;
 use crate::time::Span;
@@ -112,7 +113,8 @@ impl KafkaController {
             }
             FailoverStep::States(partitions) => {
                 self.learn_states(&partitions, &results)?;
-                for broker in self.context.live_brokers.keys() {
+                self.set_aside_unnoticed_restarts(&partitions, &results);
+                for broker in self.context.live_brokers.keys().chain(self.context.unnoticed_restarts.keys()) {
                     self.channels.add_broker(*broker);
                 }
                 FailoverStep::Deletions
@@ -122,11 +124,13 @@ impl KafkaController {
                 // Brokers must know the living peers before LeaderAndIsr makes them connect to one.
                 let everybody: Vec<_> = self.context.live_brokers.keys().copied().collect();
                 self.send_update_metadata(io, everybody, Vec::new());
-                self.thread.push([
-                    Frame::Call(Call::ReplicaStateMachineStartup),
-                    Frame::Call(Call::PartitionStateMachineStartup),
-                    Frame::Call(Call::Failover(FailoverStep::Reassignments)),
-                ]);
+                self.thread.call(Call::Failover(FailoverStep::Reassignments));
+                let unnoticed = std::mem::take(&mut self.context.unnoticed_restarts);
+                if !unnoticed.is_empty() {
+                    self.thread.call(Call::BrokerStartup(unnoticed));
+                }
+                self.thread.call(Call::PartitionStateMachineStartup);
+                self.thread.call(Call::ReplicaStateMachineStartup);
                 return Ok(());
             }
             FailoverStep::Reassignments => {
@@ -147,6 +151,25 @@ impl KafkaController {
         };
         self.thread.call(Call::Failover(next));
         Ok(())
+    }
+
+    /// See [`Defect::UnnoticedRestart`]: brokers that registered after an ISR was written with them in it count as dead until
+    /// the state machines have started, and as started then.
+    fn set_aside_unnoticed_restarts(&mut self, partitions: &[TopicPartition], results: &Results) {
+        if self.defects.has(Defect::UnnoticedRestart) {
+            return;
+        }
+        for (partition, result) in partitions.iter().zip(results) {
+            let Ok(OpResult::Data { stat, .. }) = result else { continue };
+            let Some(leadership) = self.context.leadership(*partition) else { continue };
+            let unnoticed = |id: &&BrokerId| {
+                self.context.live_brokers.get(*id).is_some_and(|registered| *registered > stat.mzxid.0 as i64)
+            };
+            for broker in leadership.state.isr.iter().filter(unnoticed).copied().collect::<Vec<_>>() {
+                let moved = self.context.live_brokers.remove_entry(&broker);
+                self.context.unnoticed_restarts.extend(moved);
+            }
+        }
     }
 
     fn after_feature(&mut self) -> FailoverStep {

@@ -285,6 +285,12 @@ impl Judge {
 
     pub(super) fn on_controller(&mut self, observed: &Observed) {
         let (at, process) = (observed.at, observed.process);
+        if let Observation::ControllerReady { epoch } = observed.what {
+            self.store.on_taken_over(epoch);
+            for partition in 0..self.roster.facts.partitions.len() {
+                candidate_complete::judge_all(partition, views!(self, at, process), &mut self.ledger);
+            }
+        }
         let views = views!(self, at, process);
         match &observed.what {
             Observation::ActiveController { active } => {

@@ -62,6 +62,7 @@ fn restart_in_isr(h: &mut History, crossed: bool) {
     h.broker(2, Observation::Up);
     h.load(2, 1);
     h.register(2);
+    h.take_over(3, 2);
 }
 
 fn restart(h: &mut History, broker: u16, lossy: bool, leo: u64) {
@@ -147,6 +148,7 @@ fn lossy_restarts_excuse_what_zookeeper_mode_does_not_promise() {
         h.broker(2, Observation::Up);
         h.load(2, 1);
         h.register(2);
+        h.take_over(3, 2);
     };
     let together = Expect { broken: None, permitted: &[(Law::CandidateComplete, "overlapping")] };
     check("two at once", facts(), story, &together);

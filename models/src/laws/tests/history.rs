@@ -158,6 +158,12 @@ impl History {
         self.broker(broker, Observation::ControllerBegin { epoch });
     }
 
+    /// Another broker becomes controller and lets every stored state stand.
+    pub(crate) fn take_over(&mut self, broker: u16, epoch: i32) {
+        self.elect_controller(broker, epoch);
+        self.broker(broker, Observation::ControllerReady { epoch });
+    }
+
     /// The controller stores a partition state.
     pub(crate) fn state(&mut self, leader: Option<i32>, epoch: i32, isr: &[i32]) {
         self.state_version += 1;

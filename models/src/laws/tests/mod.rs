@@ -185,6 +185,29 @@ const STORIES: &[(Law, Story, Story)] = &[
             h.state(Some(1), 0, &[1, 2, 3]);
         },
     ),
+    (
+        Law::CandidateComplete,
+        // A controller elected after the restart lets a place in the ISR stand that an earlier life had earned.
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2]);
+            h.down(2, true);
+            h.broker(2, Observation::Up);
+            h.load(2, 1);
+            h.register(2);
+            h.take_over(3, 2);
+        },
+        // Until then it is the earlier life's, which is over; the new controller removes it.
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2]);
+            h.down(2, true);
+            h.elect_controller(3, 2);
+            h.broker(2, Observation::Up);
+            h.load(2, 1);
+            h.register(2);
+            h.state(Some(1), 1, &[1, 3]);
+            h.broker(3, Observation::ControllerReady { epoch: 2 });
+        },
+    ),
     (Law::AckRule, |h| h.acknowledge(Acks::All, 4, 2), |h| h.acknowledge(Acks::All, 5, 2)),
     (Law::AckRule, |h| h.acknowledge(Acks::All, 5, 1), |h| h.acknowledge(Acks::Leader, 0, 1)),
     (
