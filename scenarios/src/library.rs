@@ -29,6 +29,7 @@ const ENTRIES: &[Entry] = library![
     "three-zookeepers-2-1",
     "acks-1-loss",
     "unclean-election-loss",
+    "unnoticed-restart",
     "full-load",
 ];
 

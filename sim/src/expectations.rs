@@ -2,9 +2,8 @@
 
 use models::id::ProcessId;
 use models::laws::StoreSummary;
-use models::observation::{Observation, Observed, ZkClientState, ZkRole};
+use models::observation::{Observation, Observed, ZkRole};
 use models::time::{Instant, Span};
-use scenarios::deployment::{Deployment, ProcessKind};
 use scenarios::expect::{Bound, Expect, Gauge, Total};
 
 /// What came of one expectation.
@@ -23,7 +22,6 @@ pub struct Met {
 pub struct Meter {
     expect: Expect,
     start: Instant,
-    brokers: Vec<ProcessId>,
     serving: Vec<(ProcessId, ZkRole)>,
     /// Per gauge that is watched throughout: its smallest and largest value, and when each was first seen.
     extremes: Vec<[(u64, Instant); 2]>,
@@ -39,7 +37,6 @@ pub struct Meter {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
     controller_changes: u64,
-    sessions_expired: u64,
     truncations: u64,
     lossy_restarts: u64,
     ambiguous: u64,
@@ -51,13 +48,11 @@ struct Counted {
 
 impl Meter {
     /// Measures from `start`, the end of the warm-up, on.
-    pub fn new(expect: Expect, deployment: &Deployment, start: Instant) -> Self {
-        let is_broker = |kind: &ProcessKind| matches!(kind, ProcessKind::Broker { .. });
+    pub fn new(expect: Expect, start: Instant) -> Self {
         let extremes = vec![[(u64::MAX, start), (0, start)]; expect.throughout.len()];
         Self {
             expect,
             start,
-            brokers: deployment.processes.iter().filter(|p| is_broker(&p.kind)).map(|p| p.id).collect(),
             serving: Vec::new(),
             extremes,
             steady: Vec::new(),
@@ -151,9 +146,6 @@ impl Meter {
             }
             Observation::SendUnknown { .. } => self.totals.ambiguous += 1,
             Observation::ControllerBegin { .. } => self.totals.controller_changes += 1,
-            Observation::ZkClient { state: ZkClientState::Expired, .. } if self.brokers.contains(&seen.process) => {
-                self.totals.sessions_expired += 1;
-            }
             Observation::Truncate { from, to, .. } => self.totals.truncations += u64::from(from > to),
             Observation::Down { lossy, .. } => self.totals.lossy_restarts += u64::from(*lossy),
             Observation::ZkRole { role: ZkRole::Leading, .. } => self.totals.zookeeper_elections += 1,
@@ -196,7 +188,7 @@ impl Meter {
         let counted = &self.totals;
         match total {
             Total::ControllerChanges => counted.controller_changes,
-            Total::SessionsExpired => counted.sessions_expired,
+            Total::SessionsExpired => store.sessions_expired - self.store_at_start.sessions_expired,
             Total::Registrations => store.registrations - self.store_at_start.registrations,
             Total::LeaderElections => store.leader_changes - self.store_at_start.leader_changes,
             Total::IsrShrinks => store.isr_shrinks - self.store_at_start.isr_shrinks,

@@ -2,14 +2,14 @@
 
 use super::gate::is_unclean;
 use super::store_view::StoreEvent;
-use crate::observation::{Observation, ZkClientState};
+use crate::observation::Observation;
 
 /// Events that a run has met since start-up was over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// ZooKeeper had a serving leader and then had none.
     pub zookeeper_quorum_lost: bool,
-    /// A session expired.
+    /// The session of a registered broker expired.
     pub session_expired: bool,
     /// Another controller epoch was stored.
     pub controller_changed: bool,
@@ -45,9 +45,6 @@ impl Coverage {
 
     pub(super) fn on_observation(&mut self, what: &Observation) {
         match what {
-            Observation::ZkSessionExpiring { .. } | Observation::ZkClient { state: ZkClientState::Expired, .. } => {
-                self.session_expired = true;
-            }
             Observation::Truncate { from, to, .. } => self.truncation |= from > to,
             Observation::Down { lossy, .. } => self.lossy_restart |= lossy,
             Observation::SendUnknown { .. } => self.ambiguous_write = true,
@@ -63,6 +60,7 @@ impl Coverage {
                 self.unclean_election |= is_unclean(Some(before), now);
             }
             StoreEvent::ControllerEpoch => self.controller_changed = true,
+            StoreEvent::BrokerSessionExpired => self.session_expired = true,
             _ => {}
         }
     }

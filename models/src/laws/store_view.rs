@@ -19,6 +19,8 @@ pub(super) enum StoreEvent {
     Controller,
     /// `/controller_epoch` changed.
     ControllerEpoch,
+    /// The session of a registered broker ended. Brokers of this model never close theirs, so it expired.
+    BrokerSessionExpired,
     /// An ephemeral node was created for a session that had ended before.
     OrphanCreated { path: Arc<str>, session: SessionId, zxid: Zxid },
 }
@@ -34,6 +36,8 @@ pub struct StoreSummary {
     pub offline: u64,
     /// Registrations so far, renewed ones included.
     pub registrations: u64,
+    /// Sessions of registered brokers that have ended so far.
+    pub sessions_expired: u64,
     /// Elections so far that gave a partition another leader.
     pub leader_changes: u64,
     /// Writes so far that removed a replica from an ISR.
@@ -149,6 +153,10 @@ impl StoreView {
             TxnBody::CloseSession { ephemerals } => {
                 if let Err(index) = self.ended.binary_search(&txn.session) {
                     self.ended.insert(index, txn.session);
+                }
+                if ephemerals.iter().any(|path| znode::parse_broker_path(path).is_some()) {
+                    self.summary.sessions_expired += 1;
+                    out.push(StoreEvent::BrokerSessionExpired);
                 }
                 for path in ephemerals {
                     self.deleted(path, roster, out);

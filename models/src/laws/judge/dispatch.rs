@@ -265,7 +265,7 @@ impl Judge {
             }
             StoreEvent::Registration { broker } => self.on_registration(*broker, at, process),
             StoreEvent::Controller => self.one_controller.on_change(views!(self, at, process)),
-            StoreEvent::ControllerEpoch => {}
+            StoreEvent::ControllerEpoch | StoreEvent::BrokerSessionExpired => {}
             StoreEvent::OrphanCreated { path, session, zxid } => {
                 ephemeral_gone::on_orphan(path, *session, *zxid, views!(self, at, process), &mut self.ledger);
             }
