@@ -1,3 +1,21 @@
-//! Criterion benches of the workspace; the peers they are measured against live here too.
+//! Workloads for the criterion benches, and the peers that they are measured against.
+//!
+//! | bench | group | what is run | an element is |
+//! |---|---|---|---|
+//! | `engine` | `w1-30s` | a tenth of [`w1`]: our engine over datagrams and streams, turmoil over UDP | a delivered message |
+//! | `engine` | `w1` | the whole of [`w1`] on our engine | a delivered message |
+//! | `cluster` | `zookeeper-30s` | the [`ensemble`] alone, 30 virtual seconds | an input given to a process |
+//! | `cluster` | `stretch-cluster-60s` | the scenario of that name, seed 7, laws included, 60 virtual seconds | the same |
+//!
+//! ```text
+//! cargo bench -p benches                                   # everything
+//! cargo bench -p benches --bench engine -- w1-30s          # side by side
+//! cargo bench -p benches -- --warm-up-time 1 --measurement-time 3
+//! cargo test -p benches                                    # the workloads do what they have to
+//! ```
+//!
+//! Compare only figures of one group from one invocation: machines differ, and so do their other tenants. Before it is
+//! timed, each workload is run once and held against the counts that it has to reach.
 
+pub mod ensemble;
 pub mod w1;

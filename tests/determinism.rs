@@ -42,14 +42,8 @@ fn a_record_verifies_and_a_changed_one_names_the_first_difference() {
         checkpoints.push(checkpoint);
         ControlFlow::Continue(())
     });
-    let mut record = Record {
-        build: "test".to_owned(),
-        scenario,
-        seed: 5,
-        schedule,
-        checkpoints,
-        outcome: finished.outcome,
-    };
+    let mut record =
+        Record { build: "test".to_owned(), scenario, seed: 5, schedule, checkpoints, outcome: finished.outcome };
     let count = record.checkpoints.len();
     let Ok(verdict) = player::replay(&record, &Simulator);
     assert_eq!(verdict, Verdict::Same { checkpoints: count, outcome: record.outcome.clone() });

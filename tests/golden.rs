@@ -6,9 +6,7 @@ use models::time::Span;
 use crate::{run, scenario};
 
 /// Scenario, seed, length of the fault phase in seconds, fingerprint.
-const GOLDEN: &[(&str, u64, u64, u64)] = &[
-    ("stretch-cluster", 7, 300, 0),
-];
+const GOLDEN: &[(&str, u64, u64, u64)] = &[("stretch-cluster", 7, 300, 0)];
 
 #[test]
 fn golden_fingerprints_are_the_same_in_every_build() {

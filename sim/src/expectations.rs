@@ -1,5 +1,6 @@
 //! What a scenario expects, measured: gauges at every instant, totals over the run.
 
+use crate::losses::Losses;
 use models::id::ProcessId;
 use models::laws::StoreSummary;
 use models::observation::{Observation, Observed, ZkRole};
@@ -32,6 +33,8 @@ pub struct Meter {
     store_at_start: StoreSummary,
     last_ok: Option<Instant>,
     longest_outage: Span,
+    /// Kept only where losses are bounded.
+    losses: Option<Losses>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,8 +53,10 @@ impl Meter {
     /// Measures from `start`, the end of the warm-up, on.
     pub fn new(expect: Expect, start: Instant) -> Self {
         let extremes = vec![[(u64::MAX, start), (0, start)]; expect.throughout.len()];
+        let losses = expect.permitted_losses.map(|_| Losses::default());
         Self {
             expect,
+            losses,
             start,
             serving: Vec::new(),
             extremes,
@@ -68,6 +73,9 @@ impl Meter {
     /// Takes an observation, after the judge has.
     pub fn observe(&mut self, seen: &Observed, controllers: usize, store: &StoreSummary) {
         self.follow_servers(seen);
+        if let Some(losses) = &mut self.losses {
+            losses.observe(seen);
+        }
         if self.started {
             self.count(seen);
             if changes_a_gauge(&seen.what) {
@@ -92,7 +100,6 @@ impl Meter {
         controllers: usize,
         store: &StoreSummary,
         recovery: Option<Span>,
-        losses: u64,
     ) -> Vec<Met> {
         self.outage_until(now);
         let mut all = Vec::new();
@@ -113,10 +120,17 @@ impl Meter {
             let value = self.total(*total, store, recovery);
             all.push(met("totals", total.word(), *bound, total.unit(), value, "over the run"));
         }
-        if let Some(most) = self.expect.permitted_losses {
+        if let Some((most, losses)) = self.expect.permitted_losses.zip(self.losses.as_ref()) {
             let bound = Bound { min: 0, max: most };
             let unit = scenarios::expect::Unit::Count;
-            all.push(met("expect", "permitted_losses", bound, unit, losses, "acknowledged records lost"));
+            all.push(met(
+                "expect",
+                "permitted_losses",
+                bound,
+                unit,
+                losses.count(),
+                "acknowledged records that the last leaders lack",
+            ));
         }
         all
     }

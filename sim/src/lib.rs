@@ -13,6 +13,7 @@ mod expectations;
 mod inject;
 pub mod judge;
 pub mod kernel;
+mod losses;
 pub mod net;
 pub mod report;
 pub mod run;

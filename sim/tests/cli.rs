@@ -41,7 +41,8 @@ fn a_clean_run_tells_its_story_and_its_record_verifies() {
 fn a_run_that_loses_data_exits_with_1_and_leaves_a_file_that_repeats_it() {
     let folder = folder();
     let lossy = (0..10).map(|seed| (seed, sim(folder.path(), &["run", "acks-1-loss", "--seed", &seed.to_string()])));
-    let (seed, run) = lossy.into_iter().find(|(_, run)| run.status.code() == Some(1)).expect("one seed of ten loses data");
+    let (seed, run) =
+        lossy.into_iter().find(|(_, run)| run.status.code() == Some(1)).expect("one seed of ten loses data");
     let story = text(&run);
     assert!(story.contains("NOT MET expect: permitted_losses"), "{story}");
     let line = format!("to repeat it: cargo run -p sim -- run acks-1-loss --seed {seed}");
