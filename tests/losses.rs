@@ -20,19 +20,12 @@ fn check(name: &str) {
             ControlFlow::Continue(())
         });
         let unmet = finished.judgement.expectations.iter().any(|met| !met.met && met.name == "expect.permitted_losses");
-        unmet.then(|| (seed, schedule, checkpoints, finished))
+        unmet.then_some((seed, schedule, checkpoints, finished))
     });
     let (seed, schedule, checkpoints, finished) = lossy.expect("one seed of ten loses an acknowledged record");
     assert_eq!(finished.outcome.violation, None, "what a setting does not promise is counted, not failed");
     assert!(!finished.judgement.is_clean());
-    let record = Record {
-        build: "test".to_owned(),
-        scenario: scenario.clone(),
-        seed,
-        schedule,
-        checkpoints,
-        outcome: finished.outcome,
-    };
+    let record = Record { build: "test".to_owned(), scenario, seed, schedule, checkpoints, outcome: finished.outcome };
     let Ok(verdict) = player::replay(&record, &Simulator);
     assert!(matches!(verdict, Verdict::Same { .. }), "{verdict:?}");
 }

@@ -37,6 +37,9 @@ enum Segment<M> {
     Rst(CloseReason),
 }
 
+/// What was sent over a held link, in order.
+type UnderWay<P> = VecDeque<Event<<P as Process>::Message, <P as Process>::Timer>>;
+
 /// The driver.
 pub(crate) struct Harness<P: Process> {
     slots: Vec<Slot<P>>,
@@ -45,7 +48,7 @@ pub(crate) struct Harness<P: Process> {
     now: Instant,
     peers: BTreeMap<(ProcessId, ConnId), (ProcessId, Option<ConnId>)>,
     held: BTreeSet<(ProcessId, ProcessId)>,
-    waiting: BTreeMap<(ProcessId, ProcessId), VecDeque<Event<P::Message, P::Timer>>>,
+    waiting: BTreeMap<(ProcessId, ProcessId), UnderWay<P>>,
     /// Everything that was observed, in order.
     pub(crate) observed: Vec<Observed>,
 }

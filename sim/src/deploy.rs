@@ -34,7 +34,7 @@ const CLIENTS_AFTER: Span = Span::from_secs(6);
 const TRAFFIC_AFTER: Span = Span::from_secs(10);
 
 /// The simulation of a scenario before its first event.
-pub fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64) -> SimulationSpec<Node> {
+pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64) -> SimulationSpec<Node> {
     let brokers: Addresses = Arc::new(deployment.broker_addresses());
     let restart = match scenario.supervisor {
         Restart::After(span) => RestartPolicy::After(span),
@@ -99,7 +99,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
 }
 
 /// Time between the records of one producer.
-pub fn interval(records_per_second: u32, producers: u32) -> Span {
+pub(crate) fn interval(records_per_second: u32, producers: u32) -> Span {
     Span::from_secs(1).scaled(u64::from(producers), u64::from(records_per_second.max(1)))
 }
 

@@ -20,7 +20,7 @@ pub struct Met {
 
 /// Measures what a scenario expects.
 #[derive(Clone, Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     expect: Expect,
     start: Instant,
     serving: Vec<(ProcessId, ZkRole)>,
@@ -51,7 +51,7 @@ struct Counted {
 
 impl Meter {
     /// Measures from `start`, the end of the warm-up, on.
-    pub fn new(expect: Expect, start: Instant) -> Self {
+    pub(crate) fn new(expect: Expect, start: Instant) -> Self {
         let extremes = vec![[(u64::MAX, start), (0, start)]; expect.throughout.len()];
         let losses = expect.permitted_losses.map(|_| Losses::default());
         Self {
@@ -71,7 +71,7 @@ impl Meter {
     }
 
     /// Takes an observation, after the judge has.
-    pub fn observe(&mut self, seen: &Observed, controllers: usize, store: &StoreSummary) {
+    pub(crate) fn observe(&mut self, seen: &Observed, controllers: usize, store: &StoreSummary) {
         self.follow_servers(seen);
         if let Some(losses) = &mut self.losses {
             losses.observe(seen);
@@ -85,7 +85,7 @@ impl Meter {
     }
 
     /// The warm-up is over.
-    pub fn faults_begin(&mut self, controllers: usize, store: &StoreSummary) {
+    pub(crate) fn faults_begin(&mut self, controllers: usize, store: &StoreSummary) {
         self.started = true;
         self.store_at_start = *store;
         self.last_ok = Some(self.start);
@@ -94,7 +94,7 @@ impl Meter {
     }
 
     /// What came of every expectation.
-    pub fn finish(
+    pub(crate) fn finish(
         mut self,
         now: Instant,
         controllers: usize,

@@ -20,7 +20,7 @@ use crate::net::rule::{Effect, Rule, RuleId};
 
 /// Who fills which role, as observed.
 #[derive(Clone, Debug, Default)]
-pub struct Roles {
+pub(crate) struct Roles {
     controller: Option<(i32, ProcessId)>,
     zookeeper_leader: Option<(u32, ProcessId)>,
     leaders: BTreeMap<TopicPartition, (i32, ProcessId)>,
@@ -28,7 +28,7 @@ pub struct Roles {
 
 impl Roles {
     /// Takes an observation.
-    pub fn observe(&mut self, seen: &Observed) {
+    pub(crate) fn observe(&mut self, seen: &Observed) {
         match seen.what {
             Observation::ControllerBegin { epoch } if self.controller.is_none_or(|(newest, _)| epoch >= newest) => {
                 self.controller = Some((epoch, seen.process));
@@ -49,7 +49,7 @@ impl Roles {
     }
 
     /// The process that a selector means now; `None` if nobody fills the role.
-    pub fn resolve(&self, selector: ProcessSelector, deployment: &Deployment) -> Option<ProcessId> {
+    pub(crate) fn resolve(&self, selector: ProcessSelector, deployment: &Deployment) -> Option<ProcessId> {
         match selector {
             ProcessSelector::Controller => self.controller.map(|(_, process)| process),
             ProcessSelector::ZooKeeperLeader => self.zookeeper_leader.map(|(_, process)| process),
@@ -94,7 +94,7 @@ enum Undo {
 
 /// Carries a schedule out.
 #[derive(Clone, Debug)]
-pub struct Injector {
+pub(crate) struct Injector {
     faults: Vec<Timed>,
     start: Instant,
     /// Future steps by time; within a moment by [`Step`]'s order.
@@ -114,7 +114,7 @@ enum Hold {
 
 impl Injector {
     /// A schedule whose times count from `start`, the end of the warm-up.
-    pub fn new(schedule: &Schedule, start: Instant) -> Self {
+    pub(crate) fn new(schedule: &Schedule, start: Instant) -> Self {
         let mut steps = BTreeMap::new();
         for (index, fault) in schedule.faults.iter().enumerate() {
             steps.insert((start + fault.at, Step::Begin(index)), ());
@@ -131,17 +131,23 @@ impl Injector {
     }
 
     /// When the schedule next does something.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         self.steps.first_key_value().map(|((at, _), ())| *at)
     }
 
     /// When the last fault ends; the start if there is none.
-    pub fn end(&self) -> Instant {
+    pub(crate) fn end(&self) -> Instant {
         self.start + self.faults.iter().map(Timed::end).max().unwrap_or(Span::ZERO)
     }
 
     /// Does what is due by now.
-    pub fn act(&mut self, sim: &mut Simulation<Node>, scenario: &Scenario, deployment: &Deployment, roles: &Roles) {
+    pub(crate) fn act(
+        &mut self,
+        sim: &mut Simulation<Node>,
+        scenario: &Scenario,
+        deployment: &Deployment,
+        roles: &Roles,
+    ) {
         while let Some((&(at, step), ())) = self.steps.first_key_value()
             && at <= sim.now()
         {
@@ -369,12 +375,12 @@ fn remove_rules(sim: &mut Simulation<Node>, rules: Vec<RuleId>) {
 }
 
 /// A share in the engine's unit.
-pub fn ppm(share: Share) -> Ppm {
+pub(crate) fn ppm(share: Share) -> Ppm {
     Ppm(share.ppm())
 }
 
 /// A scenario's netem in the engine's terms. Rates go from bits to bytes.
-pub fn netem(words: &words::Netem) -> Netem {
+pub(crate) fn netem(words: &words::Netem) -> Netem {
     let chance = |c: words::Correlated| Chance { probability: ppm(c.share), correlation: ppm(c.correlation) };
     Netem {
         delay: words.delay,

@@ -130,11 +130,7 @@ impl Jury {
         let store = *self.judge.store_summary();
         let coverage = self.judge.coverage();
         let reports = self.judge.finish(now);
-        let expectations = if ended_early {
-            Vec::new()
-        } else {
-            self.meter.finish(now, controllers, &store, recovery)
-        };
+        let expectations = if ended_early { Vec::new() } else { self.meter.finish(now, controllers, &store, recovery) };
         Judgement { reports, expectations, controllers: [whole.none, whole.one, whole.several], recovery, coverage }
     }
 }

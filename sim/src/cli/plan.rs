@@ -20,7 +20,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan of a scenario and a seed.
-    pub fn new(scenario: Scenario, seed: u64) -> Self {
+    pub(crate) fn new(scenario: Scenario, seed: u64) -> Self {
         let schedule = Schedule::draw(&scenario, seed);
         Self { scenario, seed, schedule }
     }

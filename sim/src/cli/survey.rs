@@ -34,7 +34,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Adds one run.
-    pub fn add(&mut self, seed: u64, finished: &Finished) {
+    pub(crate) fn add(&mut self, seed: u64, finished: &Finished) {
         self.seeds += 1;
         self.delivered += finished.delivered;
         self.fingerprint ^= finished.outcome.fingerprint;

@@ -104,10 +104,8 @@ impl Figures {
         let count = u64::from(counting);
         match &seen.what {
             Observation::Send { .. } => self.counts.sent += count,
-            Observation::SendOk { partition, latency, .. } => {
-                if counting {
-                    self.acknowledged(seen.at, *partition, *latency);
-                }
+            Observation::SendOk { partition, latency, .. } if counting => {
+                self.acknowledged(seen.at, *partition, *latency);
             }
             Observation::SendFail { .. } => self.counts.refused += count,
             Observation::SendUnknown { .. } => self.counts.unknown += count,
@@ -153,7 +151,7 @@ impl Figures {
                 worst = (now.since(*last), Some(*partition));
             }
         }
-        let of = |part: u64, whole: u64| if whole == 0 { 0 } else { part * 1_000_000 / whole };
+        let of = |part: u64, whole: u64| (part * 1_000_000).checked_div(whole).unwrap_or(0);
         Summary {
             counts: self.counts,
             availability_ppm: of(self.counts.acknowledged_promptly, self.counts.sent),

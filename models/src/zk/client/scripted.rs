@@ -180,7 +180,6 @@ pub(crate) fn server_address(process: u16) -> Address {
 
 /// A server or the process under test.
 #[derive(Clone, Debug, Hash)]
-#[expect(clippy::large_enum_variant, reason = "a handful of them exist in a test")]
 pub(crate) enum Cast<P> {
     Server(ScriptedServer),
     Subject(P),
