@@ -5,7 +5,7 @@ use models::id::ProcessId;
 use models::laws::StoreSummary;
 use models::observation::{Observation, Observed, ZkRole};
 use models::time::{Instant, Span};
-use scenarios::expect::{Bound, Expect, Gauge, Total};
+use scenarios::expect::{Bound, Expect, Gauge, Total, Unit};
 
 /// What came of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Meter {
         }
         if let Some((most, losses)) = self.expect.permitted_losses.zip(self.losses.as_ref()) {
             let bound = Bound { min: 0, max: most };
-            let unit = scenarios::expect::Unit::Count;
+            let unit = Unit::Count;
             all.push(met(
                 "expect",
                 "permitted_losses",
@@ -218,8 +218,12 @@ impl Meter {
     }
 }
 
-fn met(section: &str, word: &str, bound: Bound, unit: scenarios::expect::Unit, value: u64, when: &str) -> Met {
-    let shown = if value == u64::MAX { "never".to_owned() } else { unit.show(value) };
+fn met(section: &str, word: &str, bound: Bound, unit: Unit, value: u64, when: &str) -> Met {
+    let shown = match unit {
+        _ if value == u64::MAX => "never".to_owned(),
+        Unit::Span => Span::from_ns(value).to_string(),
+        Unit::Count | Unit::Share => unit.show(value),
+    };
     Met {
         name: format!("{section}.{word}"),
         met: bound.holds(value),

@@ -21,6 +21,9 @@ pub fn header(scenario: &Scenario, seed: u64, schedule: &Schedule) -> String {
     let cluster = &scenario.cluster;
     let workload = &scenario.workload;
     let _ = writeln!(out, "scenario   {} (seed {seed})", scenario.name);
+    for line in scenario.description.lines() {
+        let _ = writeln!(out, "           {line}");
+    }
     let _ = writeln!(
         out,
         "cluster    {} brokers (Kafka {}), {} ZooKeeper servers (ZooKeeper {}), sites {}",

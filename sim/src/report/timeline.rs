@@ -41,10 +41,17 @@ pub struct Timeline {
     isr: BTreeMap<TopicPartition, usize>,
     active: BTreeSet<ProcessId>,
     acknowledged: BTreeMap<TopicPartition, Instant>,
-    silent: BTreeSet<TopicPartition>,
-    outage_began: Option<Instant>,
+    outage: Option<Outage>,
     looked_at: Instant,
-    writing: bool,
+}
+
+/// Partitions that acknowledge nothing, from the first that fell silent until all are back.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    began: Instant,
+    /// Its line, whose count grows as more partitions fall silent.
+    line: usize,
+    most: usize,
 }
 
 /// What lines can be merged.
@@ -87,10 +94,8 @@ impl Timeline {
             isr: BTreeMap::new(),
             active: BTreeSet::new(),
             acknowledged: BTreeMap::new(),
-            silent: BTreeSet::new(),
-            outage_began: None,
+            outage: None,
             looked_at: Instant::ZERO,
-            writing: false,
         }
     }
 
@@ -98,6 +103,9 @@ impl Timeline {
     pub fn observe(&mut self, seen: &Observed) {
         let at = seen.at;
         let who = seen.process;
+        if at.since(self.looked_at) >= Span::from_secs(1) {
+            self.look_for_silence(at);
+        }
         match &seen.what {
             Observation::FaultBegin { fault, text, .. } => self.line(at, "fault", format!("{fault} begins: {text}")),
             Observation::FaultEnd { fault } => self.line(at, "fault", format!("{fault} ends")),
@@ -134,8 +142,9 @@ impl Timeline {
     /// Ends the story: what was still being merged is written, in the order of time.
     pub fn finish(mut self, now: Instant) -> Vec<Line> {
         self.look_for_silence(now);
-        if let Some(began) = self.outage_began {
-            self.line(now, "clients", format!("writes have not come back since {began}"));
+        if let Some(outage) = self.outage {
+            let text = format!("writes have not come back everywhere, after {}", now - outage.began);
+            self.line(now, "clients", text);
         }
         let open: Vec<_> = self.groups.keys().copied().collect();
         for key in open {
@@ -150,7 +159,9 @@ impl Timeline {
         let at = seen.at;
         let who = seen.process;
         match &seen.what {
-            Observation::SendOk { partition, .. } => self.on_acknowledged(at, *partition),
+            Observation::SendOk { partition, .. } => {
+                self.acknowledged.insert(*partition, at);
+            }
             Observation::SendUnknown { partition, error, .. } => {
                 let key = (u64::from(partition.topic.0) << 16) | u64::from(partition.partition);
                 self.group(at, Kind::Unknown, u64::from(who.0), key, format!("{error:?}"));
@@ -247,36 +258,27 @@ impl Timeline {
         self.group(at, kind, u64::from(who.0), key_of(partition), format!("{partition} to [{}]", ids.join(",")));
     }
 
-    fn on_acknowledged(&mut self, at: Instant, partition: TopicPartition) {
-        self.writing = true;
-        self.acknowledged.insert(partition, at);
-        self.silent.remove(&partition);
-        if at.since(self.looked_at) >= Span::from_secs(1) {
-            self.look_for_silence(at);
-        }
-        if self.silent.is_empty()
-            && let Some(began) = self.outage_began.take()
-        {
-            let text = format!("every partition takes writes again, {} after the first fell silent", at - began);
-            self.line(at, "clients", text);
-        }
-    }
-
-    /// Called once a second of acknowledgements, not per observation: it looks at every partition.
+    /// Called once a second, not per observation: it looks at every partition.
     fn look_for_silence(&mut self, now: Instant) {
         self.looked_at = now;
-        if !self.writing {
-            return;
+        let silent = || self.acknowledged.values().filter(|last| now.since(**last) >= OUTAGE);
+        let (count, first) = (silent().count(), silent().min().copied());
+        match (first, &mut self.outage) {
+            (None, None) => {}
+            (None, Some(outage)) => {
+                let text = format!("every partition takes writes again, {} after the first fell silent", now - outage.began);
+                self.outage = None;
+                self.line(now, "clients", text);
+            }
+            (Some(began), None) => {
+                self.outage = Some(Outage { began, line: self.lines.len(), most: count });
+                self.line(began, "clients", silence(count, self.acknowledged.len()));
+            }
+            (Some(_), Some(outage)) => {
+                outage.most = outage.most.max(count);
+                self.lines[outage.line].text = silence(outage.most, self.acknowledged.len());
+            }
         }
-        let silent: BTreeSet<_> =
-            self.acknowledged.iter().filter(|(_, last)| now.since(**last) >= OUTAGE).map(|(p, _)| *p).collect();
-        if !silent.is_empty() && self.outage_began.is_none() {
-            let began = silent.iter().map(|p| self.acknowledged[p]).min().unwrap_or(now);
-            self.outage_began = Some(began);
-            let text = format!("{} of {} partitions take no writes", silent.len(), self.acknowledged.len());
-            self.lines.push(Line { at: began, until: now, topic: "clients", text });
-        }
-        self.silent = silent;
     }
 
     fn line(&mut self, at: Instant, topic: &'static str, text: String) {
@@ -340,6 +342,10 @@ impl Timeline {
             }
         }
     }
+}
+
+fn silence(count: usize, of: usize) -> String {
+    format!("last acknowledged write; {count} of {of} partitions fall silent")
 }
 
 fn key_of(partition: TopicPartition) -> u64 {
