@@ -1,5 +1,6 @@
 //! The workspace suite: one binary, a module per concern.
 
+mod defects;
 mod determinism;
 mod golden;
 mod library;

@@ -154,7 +154,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "[lost-registration]",
         "[commit-before-up-to-date]",
-        "17:15: cluster.kafka.defects[0]: unknown value `commit-before-up-to-date`; valid: lost-registration, registration-null-pointer, inert-controller, poisoned-request-batch, forgotten-fetched-epoch",
+        "17:15: cluster.kafka.defects[0]: unknown value `commit-before-up-to-date`; valid: lost-registration, registration-null-pointer, inert-controller, poisoned-request-batch, unnoticed-restart, forgotten-fetched-epoch",
     ),
     (
         "replication_factor: 2",

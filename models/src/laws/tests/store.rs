@@ -91,10 +91,10 @@ fn coverage_counts_after_start_up_only() {
     history.append(1, 0, 0, &[1]);
     history.truncate(1, (1, 0), 0, TruncateReason::DivergingEpoch);
     history.state(Some(2), 1, &[2, 3]);
+    history.expire(3);
     history.role(3, ZkRole::Looking, 1, Zxid::ZERO);
     history.elect_controller(2, 2);
     history.down(3, true);
-    history.see(0, Observation::ZkSessionExpiring { session: SessionId(3) });
     let (partition, value) = (super::P, crate::id::ValueId(5));
     let error = crate::kafka::protocol::ErrorCode::RequestTimedOut;
     history.see(6, Observation::SendUnknown { partition, value, error });
