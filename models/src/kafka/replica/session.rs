@@ -5,14 +5,14 @@
 //! ISR. For a quiet partition each fetch of the session is a fetch at the log's end; [`Session::last_fetch`] says when
 //! that was last, and [`super::remote::RemoteReplica`] takes it over before the partition changes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Excluded, Unbounded};
+use std::collections::BTreeMap;
 
 use super::ReplicaTimer;
-use super::by_partition::ByPartition;
 use super::purgatory::Deadlines;
 use crate::id::{BrokerId, ConnId, TopicPartition};
+use crate::kafka::by_partition::ByPartition;
 use crate::kafka::protocol::{ErrorCode, FetchPartition, FetchRequest, Origin};
+use crate::sorted_set::SortedSet;
 use crate::time::Instant;
 use crate::world::Ctx;
 
@@ -45,7 +45,8 @@ pub(super) struct Session {
     next_epoch: u32,
     /// Everything that is fetched.
     pub(super) partitions: ByPartition<SessionPartition>,
-    news: BTreeSet<TopicPartition>,
+    /// Partitions that may have news.
+    news: SortedSet<TopicPartition>,
     /// The partition after which the next answer begins, so that large answers serve all in turn.
     pub(super) cursor: Option<TopicPartition>,
     /// When the last fetch arrived.
@@ -58,14 +59,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Partitions that may have news, in the order in which they are to be served.
-    pub(super) fn news(&self) -> Vec<TopicPartition> {
+    /// Of the partitions that may have news, the first one to be served.
+    pub(super) fn first_news(&self) -> Option<TopicPartition> {
+        self.cursor.and_then(|cursor| self.news.after(cursor)).or_else(|| self.news.first())
+    }
+
+    /// The one to be served after `served`; `None` once it is the cursor's turn again.
+    pub(super) fn next_news(&self, served: TopicPartition) -> Option<TopicPartition> {
+        let next = self.news.after(served);
         match self.cursor {
-            None => self.news.iter().copied().collect(),
-            Some(cursor) => {
-                let after = self.news.range((Excluded(cursor), Unbounded));
-                after.chain(self.news.range(..=cursor)).copied().collect()
-            }
+            None => next,
+            Some(cursor) if served > cursor => next.or_else(|| self.news.first().filter(|first| *first <= cursor)),
+            Some(cursor) => next.filter(|next| *next <= cursor),
         }
     }
 
