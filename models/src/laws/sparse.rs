@@ -31,7 +31,7 @@ impl<T: Copy + Default> Sparse<T> {
             }
             Some((_, page)) => {
                 let at = after.saturating_sub(1);
-                match page.binary_search_by_key(&number, |(other, _)| *other) {
+                match search(page, number) {
                     Ok(index) => (at, index),
                     Err(index) => self.insert(at, index, number),
                 }
@@ -65,6 +65,18 @@ impl<T: Copy + Default> Sparse<T> {
     }
 }
 
+/// Nearly always one of the last numbers is wanted, and the middle of a page is cold memory.
+fn search<T>(page: &[(u64, T)], number: u64) -> Result<usize, usize> {
+    let tail = page.len().saturating_sub(TAIL);
+    match page[tail..].iter().rposition(|(other, _)| *other <= number) {
+        Some(index) if page[tail + index].0 == number => Ok(tail + index),
+        Some(index) => Err(tail + index + 1),
+        None => page[..tail].binary_search_by_key(&number, |(other, _)| *other),
+    }
+}
+
+/// Values at the end of a page that are looked at first.
+const TAIL: usize = 4;
 /// Values of a page: what the first write after a clone copies.
 const PAGE: usize = 64;
 
