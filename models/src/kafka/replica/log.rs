@@ -201,6 +201,10 @@ impl Log {
 
     /// Whether any batch from `from` on ends at or before `end`.
     pub(super) fn has_batch(&self, from: u64, end: u64) -> bool {
+        // The batch that holds `from` ends behind it.
+        if from >= end {
+            return false;
+        }
         let index = self.index_of(from);
         index < self.len() && self.get(index).next_offset() <= end
     }

@@ -83,8 +83,8 @@ impl Session {
 /// `FetchSessionCache`, without its limit: a session lives as long as its connection.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct FetchSessions {
-    next: u32,
-    sessions: BTreeMap<u32, Session>,
+    /// By id; there is none with id 0. Nearly every event of a broker looks at one or two.
+    sessions: Vec<Option<Box<Session>>>,
     by_conn: BTreeMap<ConnId, u32>,
     deadlines: Deadlines,
     woken: Vec<u32>,
@@ -94,8 +94,7 @@ impl FetchSessions {
     /// None.
     pub(super) fn new() -> Self {
         Self {
-            next: 0,
-            sessions: BTreeMap::new(),
+            sessions: vec![None],
             by_conn: BTreeMap::new(),
             deadlines: Deadlines::new(ReplicaTimer::FetchExpiry),
             woken: Vec::new(),
@@ -109,17 +108,16 @@ impl FetchSessions {
 
     /// A session.
     pub(super) fn get(&self, id: u32) -> Option<&Session> {
-        self.sessions.get(&id)
+        self.sessions.get(id as usize)?.as_deref()
     }
 
     /// A session.
     pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Session> {
-        self.sessions.get_mut(&id)
+        self.sessions.get_mut(id as usize)?.as_deref_mut()
     }
 
     /// Opens the session of a full fetch.
     pub(super) fn open(&mut self, conn: ConnId, request: &FetchRequest) -> u32 {
-        self.next += 1;
         let told = None;
         let partitions =
             request.partitions.iter().map(|fetch| (fetch.partition, SessionPartition { fetch: *fetch, told }));
@@ -135,9 +133,10 @@ impl FetchSessions {
             waiting: None,
             woken: false,
         };
-        self.sessions.insert(self.next, session);
-        self.by_conn.insert(conn, self.next);
-        self.next
+        let id = self.sessions.len() as u32;
+        self.sessions.push(Some(Box::new(session)));
+        self.by_conn.insert(conn, id);
+        id
     }
 
     /// Takes the next fetch of a session: new positions. Forgotten partitions are left to the caller.
@@ -146,7 +145,7 @@ impl FetchSessions {
     /// The session is unknown, or the epoch is not the next one.
     pub(super) fn resume(&mut self, request: &FetchRequest) -> Result<u32, ErrorCode> {
         let id = request.session.id;
-        let session = self.sessions.get_mut(&id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let session = self.get_mut(id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.next_epoch != request.session.epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
@@ -162,7 +161,7 @@ impl FetchSessions {
 
     /// Takes a session out.
     pub(super) fn close(&mut self, id: u32) -> Option<Session> {
-        let session = self.sessions.remove(&id)?;
+        let session = *self.sessions.get_mut(id as usize)?.take()?;
         self.by_conn.remove(&session.conn);
         if let Some(waiting) = session.waiting {
             self.deadlines.remove(waiting.deadline, id.into());
@@ -172,7 +171,7 @@ impl FetchSessions {
 
     /// Notes that a partition may have news for a session, and wakes the fetch that waits in it if `wake`.
     pub(super) fn note(&mut self, id: u32, partition: TopicPartition, wake: bool) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.sessions.get_mut(id as usize).and_then(Option::as_mut) else { return };
         session.news.insert(partition);
         if wake && session.waiting.is_some() && !session.woken {
             session.woken = true;
@@ -183,7 +182,7 @@ impl FetchSessions {
     /// The next session whose waiting fetch was woken.
     pub(super) fn pop_woken(&mut self) -> Option<u32> {
         let id = self.woken.pop()?;
-        if let Some(session) = self.sessions.get_mut(&id) {
+        if let Some(session) = self.get_mut(id) {
             session.woken = false;
         }
         Some(id)
@@ -191,7 +190,7 @@ impl FetchSessions {
 
     /// Lets a fetch wait.
     pub(super) fn wait(&mut self, ctx: &mut Ctx<'_>, id: u32, waiting: WaitingFetch) {
-        if let Some(session) = self.sessions.get_mut(&id) {
+        if let Some(session) = self.sessions.get_mut(id as usize).and_then(Option::as_mut) {
             if let Some(given_up) = session.waiting.replace(waiting) {
                 self.deadlines.remove(given_up.deadline, id.into());
             }
@@ -201,7 +200,7 @@ impl FetchSessions {
 
     /// Takes the waiting fetch of a session out, to answer it.
     pub(super) fn take_waiting(&mut self, id: u32) -> Option<WaitingFetch> {
-        let waiting = self.sessions.get_mut(&id)?.waiting.take()?;
+        let waiting = self.get_mut(id)?.waiting.take()?;
         self.deadlines.remove(waiting.deadline, id.into());
         Some(waiting)
     }
