@@ -1,8 +1,9 @@
 //! `ZkMetadataCache`: what a broker knows of the cluster, from UpdateMetadata requests alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::by_partition::ByPartition;
 use super::protocol::{ErrorCode, MetadataResponse, PartitionLeadership, PartitionMetadata, UpdateMetadataRequest};
 use crate::id::{BrokerId, Topic, TopicPartition};
 
@@ -11,7 +12,7 @@ use crate::id::{BrokerId, Topic, TopicPartition};
 pub struct MetadataCache {
     controller: Option<BrokerId>,
     live: BTreeSet<BrokerId>,
-    partitions: BTreeMap<TopicPartition, PartitionLeadership>,
+    partitions: ByPartition<PartitionLeadership>,
 }
 
 impl MetadataCache {
@@ -42,12 +43,12 @@ impl MetadataCache {
 
     /// Whether any update has named the partition.
     pub fn contains(&self, partition: TopicPartition) -> bool {
-        self.partitions.contains_key(&partition)
+        self.partitions.contains_key(partition)
     }
 
     /// A partition's state as last updated.
     pub fn partition(&self, partition: TopicPartition) -> Option<&PartitionLeadership> {
-        self.partitions.get(&partition)
+        self.partitions.get(partition)
     }
 
     /// The answer to a client's metadata request (`KafkaApis.handleTopicMetadataRequest`): a leader that is not alive is
@@ -69,9 +70,7 @@ impl MetadataCache {
             Some(topics) => {
                 for topic in topics {
                     let before = partitions.len();
-                    let first = TopicPartition { topic: *topic, partition: 0 };
-                    let last = TopicPartition { topic: *topic, partition: u16::MAX };
-                    partitions.extend(self.partitions.range(first..=last).map(|(_, p)| describe(p)));
+                    partitions.extend(self.partitions.of_topic(*topic).map(describe));
                     if partitions.len() == before {
                         unknown_topics.push(*topic);
                     }

@@ -1,6 +1,7 @@
 //! Apache Kafka 3.6 in ZooKeeper mode: broker, controller, replication, and the Java clients.
 
 pub mod broker;
+mod by_partition;
 pub mod channel;
 pub mod client;
 pub mod config;

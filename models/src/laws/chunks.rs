@@ -2,57 +2,59 @@
 
 use std::sync::Arc;
 
-/// A growing array whose clones share all pieces but those written afterwards.
+/// A growing array whose clones share all pieces but the last, which is not full: it lies apart, where a write costs no
+/// look at who else holds it.
 #[derive(Clone, Debug)]
 pub(super) struct Chunks<T> {
-    chunks: Vec<Arc<Vec<T>>>,
-    len: usize,
+    /// Full ones.
+    sealed: Vec<Arc<[T]>>,
+    open: Vec<T>,
 }
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), len: 0 }
+        Self { sealed: Vec::new(), open: Vec::new() }
     }
 }
 
 impl<T: Copy> Chunks<T> {
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.sealed.len() * CHUNK + self.open.len()
     }
 
     pub(super) fn get(&self, index: usize) -> Option<T> {
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK).copied()
+        match index.checked_sub(self.sealed.len() * CHUNK) {
+            Some(index) => self.open.get(index).copied(),
+            None => Some(self.sealed[index / CHUNK][index % CHUNK]),
+        }
     }
 
     pub(super) fn last(&self) -> Option<T> {
-        self.get(self.len.checked_sub(1)?)
+        self.get(self.len().checked_sub(1)?)
     }
 
     pub(super) fn push(&mut self, value: T) {
-        if self.len.is_multiple_of(CHUNK) {
-            self.chunks.push(Arc::default());
-        }
-        if let Some(chunk) = self.chunks.last_mut() {
-            Arc::make_mut(chunk).push(value);
-            self.len += 1;
+        self.open.push(value);
+        if self.open.len() == CHUNK {
+            self.sealed.push(self.open.as_slice().into());
+            self.open.clear();
         }
     }
 
     /// Keeps the first `len` values.
     pub(super) fn truncate(&mut self, len: usize) {
-        if len >= self.len {
+        if let Some(keep) = len.checked_sub(self.sealed.len() * CHUNK) {
+            self.open.truncate(keep);
             return;
         }
-        self.chunks.truncate(len.div_ceil(CHUNK));
-        if let Some(chunk) = self.chunks.last_mut() {
-            Arc::make_mut(chunk).truncate(len - (len.div_ceil(CHUNK) - 1) * CHUNK);
-        }
-        self.len = len;
+        self.open.clear();
+        self.open.extend_from_slice(&self.sealed[len / CHUNK][..len % CHUNK]);
+        self.sealed.truncate(len / CHUNK);
     }
 
     /// The first index at which `holds` is false; `holds` must be true up to some index and false from there.
     pub(super) fn partition_point(&self, holds: impl Fn(usize, T) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len);
+        let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
             if self.get(middle).is_some_and(|value| holds(middle, value)) {
@@ -65,8 +67,8 @@ impl<T: Copy> Chunks<T> {
     }
 }
 
-/// Values in a piece: what the first write after a clone copies.
-const CHUNK: usize = 512;
+/// Values in a piece: what a clone copies at most, and half of it on average.
+const CHUNK: usize = 128;
 
 #[test]
 fn a_clone_is_not_disturbed_and_cuts_hold_at_piece_borders() {

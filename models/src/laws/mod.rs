@@ -64,6 +64,7 @@ mod prefix;
 mod process_view;
 mod produce;
 mod records;
+mod sparse;
 mod stale_request_rejected;
 mod store_view;
 #[cfg(test)]

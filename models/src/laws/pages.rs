@@ -34,13 +34,6 @@ impl<T: Copy + Default> Pages<T> {
         &mut Arc::make_mut(&mut self.pages[index].1)[(number % PAGE) as usize]
     }
 
-    /// Every number of every page with its value, in order; defaults included.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
-        self.pages
-            .iter()
-            .flat_map(|(page, values)| values.iter().enumerate().map(move |(i, v)| (page * PAGE + i as u64, v)))
-    }
-
     fn find(&self, page: u64) -> Result<usize, usize> {
         match self.pages.get(self.hint) {
             Some((key, _)) if *key == page => Ok(self.hint),
@@ -62,5 +55,4 @@ fn numbers_of_two_counters_do_not_meet() {
     *pages.entry(63) = 9;
     assert_eq!(numbers.map(|number| before.get(number)), [1, 2, 3, 4, 5]);
     assert_eq!((pages.get(63), pages.get(62), pages.get(1 << 41)), (9, 0, 0));
-    assert_eq!(before.iter().filter(|(_, value)| **value > 0).map(|(number, _)| number).collect::<Vec<_>>(), numbers);
 }

@@ -2,6 +2,7 @@
 
 use super::facts::Roster;
 use super::pages::Pages;
+use super::sparse::Sparse;
 use crate::id::{ProcessId, ValueId};
 use crate::kafka::config::Acks;
 use crate::time::Instant;
@@ -62,7 +63,8 @@ pub(super) struct Placement {
 /// The records of a partition.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Records {
-    pub(super) values: Pages<Value>,
+    /// Values of a partition are few among those of their producer.
+    values: Sparse<Value>,
     standing: Pages<Option<Standing>>,
     /// Offset after the largest that was ever polled.
     pub(super) read_to: u64,

@@ -323,8 +323,9 @@ impl<P: Process> Simulation<P> {
     }
 
     fn show(&mut self, observer: &mut impl Observer) {
-        for observed in self.observed.drain(..) {
-            observer.observe(&observed);
+        for observed in &self.observed {
+            observer.observe(observed);
         }
+        self.observed.clear();
     }
 }

@@ -1,6 +1,6 @@
 //! The event queue: ordered by time, then by insertion, with cancellation.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use models::time::Instant;
@@ -12,11 +12,30 @@ pub(crate) struct Ticket {
     sequence: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
     at: Instant,
     sequence: u64,
     slot: u32,
+}
+
+impl Key {
+    /// One number to compare: the heap does little else. Sequences differ, so the slot never decides.
+    fn rank(self) -> u128 {
+        u128::from(self.at.as_ns()) << 64 | u128::from(self.sequence)
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
 }
 
 #[derive(Clone, Debug)]

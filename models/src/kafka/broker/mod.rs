@@ -168,9 +168,8 @@ impl Broker {
     /// Something happened on a connection that this broker dialled.
     fn on_conn(&mut self, ctx: &mut Ctx<'_>, input: ConnInput) {
         let conn = input.conn();
-        if self.replicas.owns(conn) {
-            self.replicas.on_conn(ctx, &self.cache, input);
-        } else if self.controller.owns(conn) {
+        let Some(input) = self.replicas.on_conn(ctx, input) else { return };
+        if self.controller.owns(conn) {
             self.controller.on_conn(ctx, &mut self.zk, input);
         } else if self.alter_partition.owns(conn) {
             let response = self.alter_partition.on_input(ctx, input);

@@ -95,8 +95,11 @@ impl ReplicaManager {
         let mut collected = Collected::default();
         let Some(session) = self.shared.sessions.get(id) else { return collected };
         let (replica, max_bytes) = (session.replica, session.max_bytes);
-        for tp in session.news() {
-            let Some(known) = self.known(id, tp) else { continue };
+        let mut next = session.first_news();
+        while let Some(tp) = next {
+            let Some(session) = self.shared.sessions.get(id) else { break };
+            next = session.next_news(tp);
+            let Some(known) = session.partitions.get(tp).copied() else { continue };
             let read = self.read_one(cache, id, replica, &known, &mut collected, max_bytes);
             if read.error.is_none()
                 && let Some(partition) = self.partitions.get_mut(tp)
@@ -128,16 +131,15 @@ impl ReplicaManager {
         let mut collected = Collected::default();
         let Some(session) = self.shared.sessions.get(id) else { return collected };
         let (replica, max_bytes) = (session.replica, session.max_bytes);
-        for tp in session.news() {
-            let Some(known) = self.known(id, tp) else { continue };
+        let mut next = session.first_news();
+        while let Some(tp) = next {
+            let Some(session) = self.shared.sessions.get(id) else { break };
+            next = session.next_news(tp);
+            let Some(known) = session.partitions.get(tp).copied() else { continue };
             let read = self.read_one(cache, id, replica, &known, &mut collected, max_bytes);
             collected.add(tp, &known, read);
         }
         collected
-    }
-
-    fn known(&self, id: u32, tp: TopicPartition) -> Option<SessionPartition> {
-        self.shared.sessions.get(id)?.partitions.get(tp).copied()
     }
 
     fn read_one(

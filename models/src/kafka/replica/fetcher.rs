@@ -4,12 +4,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::Partitions;
-use super::by_partition::ByPartition;
 use super::partition::Partition;
 use crate::id::{Address, BrokerId, TopicPartition};
+use crate::kafka::by_partition::ByPartition;
 use crate::kafka::channel::{Channel, ChannelId, ChannelLimits};
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::protocol::{FetchPartition, FetchRequest, FetchSession, OffsetSpec};
+use crate::sorted_set::SortedSet;
 use crate::time::{Instant, Span};
 
 /// Source broker and number of the thread.
@@ -71,7 +72,7 @@ pub(super) struct Fetcher {
     pub(super) backoff_armed: Option<Instant>,
     partitions: ByPartition<FetchState>,
     /// Partitions whose state the source may not know.
-    changed: BTreeSet<TopicPartition>,
+    changed: SortedSet<TopicPartition>,
     delayed: BTreeSet<(Instant, TopicPartition)>,
     lookups: VecDeque<Lookup>,
     session: SessionHandler,
@@ -96,7 +97,7 @@ impl Fetcher {
             flushes: 0,
             backoff_armed: None,
             partitions: ByPartition::default(),
-            changed: BTreeSet::new(),
+            changed: SortedSet::default(),
             delayed: BTreeSet::new(),
             lookups: VecDeque::new(),
             session: SessionHandler::default(),
@@ -233,12 +234,12 @@ impl Fetcher {
     pub(super) fn build(&mut self, me: BrokerId, config: &BrokerConfig, logs: &Partitions) -> Option<FetchRequest> {
         let mut partitions = Vec::new();
         let mut forgotten = Vec::new();
-        let changed = std::mem::take(&mut self.changed);
+        let mut changed = std::mem::take(&mut self.changed);
         if self.session.next.epoch == 0 {
             partitions.extend(self.partitions.keys().filter_map(|id| self.wanted(id, config, logs)));
             self.session.partitions = partitions.iter().map(|wanted| (wanted.partition, *wanted)).collect();
         } else {
-            for id in changed {
+            for id in changed.iter().copied() {
                 match self.wanted(id, config, logs) {
                     Some(wanted) => {
                         if self.session.partitions.insert(id, wanted) != Some(wanted) {
@@ -249,6 +250,8 @@ impl Fetcher {
                 }
             }
         }
+        changed.clear();
+        self.changed = changed;
         if self.session.partitions.is_empty() && forgotten.is_empty() {
             return None;
         }

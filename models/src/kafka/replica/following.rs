@@ -6,7 +6,7 @@ use super::follower::AppendFailure;
 use super::storage::{FlushWaiter, LOG_DIR_FAILED};
 use super::{ReplicaManager, ReplicaTimer};
 use crate::defect::Defect;
-use crate::id::{ConnId, TopicPartition};
+use crate::id::TopicPartition;
 use crate::kafka::channel::{ChannelEvent, ChannelId, ChannelTimer, ConnInput};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::{
@@ -17,18 +17,14 @@ use crate::time::Span;
 use crate::world::Ctx;
 
 impl ReplicaManager {
-    /// Whether the connection is one of the fetchers'.
-    pub fn owns(&self, conn: ConnId) -> bool {
-        self.fetchers.values().any(|fetcher| fetcher.channel.conn() == Some(conn))
-    }
-
-    /// Something happened on a connection that [`ReplicaManager::owns`].
-    pub fn on_conn(&mut self, ctx: &mut Ctx<'_>, _cache: &MetadataCache, input: ConnInput) {
+    /// Something happened on a connection. Gives it back if the connection is none of the fetchers'.
+    pub fn on_conn(&mut self, ctx: &mut Ctx<'_>, input: ConnInput) -> Option<ConnInput> {
         let owner = self.fetchers.iter_mut().find(|(_, fetcher)| fetcher.channel.conn() == Some(input.conn()));
-        let Some((key, fetcher)) = owner else { return };
+        let Some((key, fetcher)) = owner else { return Some(input) };
         let key = *key;
         let event = fetcher.channel.on_input(ctx, input);
         self.on_channel_event(ctx, key, event);
+        None
     }
 
     /// A timer of a fetcher's channel fired.

@@ -13,6 +13,8 @@ use crate::time::Instant;
 
 /// Batches of a sealed chunk. Clones share sealed chunks, so a snapshot copies less than one chunk of pointers per log.
 const CHUNK: usize = 64;
+/// Batches at the end among which readers are looked for first.
+const TAIL: usize = 4;
 
 #[derive(Clone, Debug)]
 struct Chunk {
@@ -199,6 +201,10 @@ impl Log {
 
     /// Whether any batch from `from` on ends at or before `end`.
     pub(super) fn has_batch(&self, from: u64, end: u64) -> bool {
+        // The batch that holds `from` ends behind it.
+        if from >= end {
+            return false;
+        }
         let index = self.index_of(from);
         index < self.len() && self.get(index).next_offset() <= end
     }
@@ -252,9 +258,13 @@ impl Log {
             return self.len();
         }
         let sealed = self.sealed.len() * CHUNK;
-        // Readers are almost always at the tail.
+        // Readers are almost always at the tail, and what they read was just written: a search would touch colder batches.
+        let tail = self.open.len().saturating_sub(TAIL);
+        if let Some(behind) = self.open[tail..].iter().rposition(|batch| batch.base_offset <= offset) {
+            return sealed + tail + behind;
+        }
         if self.open.first().is_some_and(|first| first.base_offset <= offset) {
-            return sealed + self.open.partition_point(|batch| batch.next_offset() <= offset);
+            return sealed + self.open[..tail].partition_point(|batch| batch.next_offset() <= offset);
         }
         let chunk = self.sealed.partition_point(|c| c.batches[CHUNK - 1].next_offset() <= offset);
         let within = |c: &Arc<Chunk>| c.batches.partition_point(|batch| batch.next_offset() <= offset);

@@ -12,7 +12,6 @@
 //!
 //! Not modelled: several log directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
 
-mod by_partition;
 mod epoch_cache;
 mod fetch;
 mod fetcher;
@@ -35,7 +34,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::by_partition::ByPartition;
 use self::fetcher::{Fetcher, FetcherId};
 use self::isr::IsrChanges;
 use self::partition::{Partition, Shared};
@@ -43,6 +41,7 @@ use self::purgatory::ProducePurgatory;
 use self::session::FetchSessions;
 use self::storage::Storage;
 use super::Addresses;
+use super::by_partition::ByPartition;
 use super::config::BrokerConfig;
 use super::metadata_cache::MetadataCache;
 use super::protocol::{

@@ -1,11 +1,12 @@
 //! Requests that wait: produce requests for replicas (`DelayedProduce`), and deadlines with one timer for all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::ReplicaTimer;
 use crate::id::ConnId;
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, ProduceResult, Response};
+use crate::sorted_set::SortedSet;
 use crate::time::Instant;
 use crate::world::{Ctx, Message, Timer};
 
@@ -14,14 +15,14 @@ use crate::world::{Ctx, Message, Timer};
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Deadlines {
     timer: ReplicaTimer,
-    queue: BTreeSet<(Instant, u64)>,
+    queue: SortedSet<(Instant, u64)>,
     armed: Option<Instant>,
 }
 
 impl Deadlines {
     /// No deadline; `timer` is to be routed to [`Deadlines::expired`].
     pub(super) fn new(timer: ReplicaTimer) -> Self {
-        Self { timer, queue: BTreeSet::new(), armed: None }
+        Self { timer, queue: SortedSet::default(), armed: None }
     }
 
     /// Adds one.
@@ -41,10 +42,10 @@ impl Deadlines {
             self.armed = None;
         }
         let mut keys = Vec::new();
-        while let Some(&(at, key)) = self.queue.first()
+        while let Some((at, key)) = self.queue.first()
             && at <= ctx.now
         {
-            self.queue.pop_first();
+            self.queue.remove(&(at, key));
             keys.push(key);
         }
         self.arm(ctx);
@@ -52,7 +53,7 @@ impl Deadlines {
     }
 
     fn arm(&mut self, ctx: &mut Ctx<'_>) {
-        let Some(&(first, _)) = self.queue.first() else { return };
+        let Some((first, _)) = self.queue.first() else { return };
         if self.armed.is_none_or(|armed| first < armed) {
             self.armed = Some(first);
             ctx.set_timer(first - ctx.now, Timer::Kafka(KafkaTimer::Replica(self.timer)));

@@ -5,14 +5,14 @@
 //! ISR. For a quiet partition each fetch of the session is a fetch at the log's end; [`Session::last_fetch`] says when
 //! that was last, and [`super::remote::RemoteReplica`] takes it over before the partition changes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Excluded, Unbounded};
+use std::collections::BTreeMap;
 
 use super::ReplicaTimer;
-use super::by_partition::ByPartition;
 use super::purgatory::Deadlines;
 use crate::id::{BrokerId, ConnId, TopicPartition};
+use crate::kafka::by_partition::ByPartition;
 use crate::kafka::protocol::{ErrorCode, FetchPartition, FetchRequest, Origin};
+use crate::sorted_set::SortedSet;
 use crate::time::Instant;
 use crate::world::Ctx;
 
@@ -45,7 +45,8 @@ pub(super) struct Session {
     next_epoch: u32,
     /// Everything that is fetched.
     pub(super) partitions: ByPartition<SessionPartition>,
-    news: BTreeSet<TopicPartition>,
+    /// Partitions that may have news.
+    news: SortedSet<TopicPartition>,
     /// The partition after which the next answer begins, so that large answers serve all in turn.
     pub(super) cursor: Option<TopicPartition>,
     /// When the last fetch arrived.
@@ -58,14 +59,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Partitions that may have news, in the order in which they are to be served.
-    pub(super) fn news(&self) -> Vec<TopicPartition> {
+    /// Of the partitions that may have news, the first one to be served.
+    pub(super) fn first_news(&self) -> Option<TopicPartition> {
+        self.cursor.and_then(|cursor| self.news.after(cursor)).or_else(|| self.news.first())
+    }
+
+    /// The one to be served after `served`; `None` once it is the cursor's turn again.
+    pub(super) fn next_news(&self, served: TopicPartition) -> Option<TopicPartition> {
+        let next = self.news.after(served);
         match self.cursor {
-            None => self.news.iter().copied().collect(),
-            Some(cursor) => {
-                let after = self.news.range((Excluded(cursor), Unbounded));
-                after.chain(self.news.range(..=cursor)).copied().collect()
-            }
+            None => next,
+            Some(cursor) if served > cursor => next.or_else(|| self.news.first().filter(|first| *first <= cursor)),
+            Some(cursor) => next.filter(|next| *next <= cursor),
         }
     }
 
@@ -78,8 +83,8 @@ impl Session {
 /// `FetchSessionCache`, without its limit: a session lives as long as its connection.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct FetchSessions {
-    next: u32,
-    sessions: BTreeMap<u32, Session>,
+    /// By id; there is none with id 0. Nearly every event of a broker looks at one or two.
+    sessions: Vec<Option<Box<Session>>>,
     by_conn: BTreeMap<ConnId, u32>,
     deadlines: Deadlines,
     woken: Vec<u32>,
@@ -89,8 +94,7 @@ impl FetchSessions {
     /// None.
     pub(super) fn new() -> Self {
         Self {
-            next: 0,
-            sessions: BTreeMap::new(),
+            sessions: vec![None],
             by_conn: BTreeMap::new(),
             deadlines: Deadlines::new(ReplicaTimer::FetchExpiry),
             woken: Vec::new(),
@@ -104,17 +108,16 @@ impl FetchSessions {
 
     /// A session.
     pub(super) fn get(&self, id: u32) -> Option<&Session> {
-        self.sessions.get(&id)
+        self.sessions.get(id as usize)?.as_deref()
     }
 
     /// A session.
     pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Session> {
-        self.sessions.get_mut(&id)
+        self.sessions.get_mut(id as usize)?.as_deref_mut()
     }
 
     /// Opens the session of a full fetch.
     pub(super) fn open(&mut self, conn: ConnId, request: &FetchRequest) -> u32 {
-        self.next += 1;
         let told = None;
         let partitions =
             request.partitions.iter().map(|fetch| (fetch.partition, SessionPartition { fetch: *fetch, told }));
@@ -130,9 +133,10 @@ impl FetchSessions {
             waiting: None,
             woken: false,
         };
-        self.sessions.insert(self.next, session);
-        self.by_conn.insert(conn, self.next);
-        self.next
+        let id = self.sessions.len() as u32;
+        self.sessions.push(Some(Box::new(session)));
+        self.by_conn.insert(conn, id);
+        id
     }
 
     /// Takes the next fetch of a session: new positions. Forgotten partitions are left to the caller.
@@ -141,7 +145,7 @@ impl FetchSessions {
     /// The session is unknown, or the epoch is not the next one.
     pub(super) fn resume(&mut self, request: &FetchRequest) -> Result<u32, ErrorCode> {
         let id = request.session.id;
-        let session = self.sessions.get_mut(&id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let session = self.get_mut(id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.next_epoch != request.session.epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
@@ -157,7 +161,7 @@ impl FetchSessions {
 
     /// Takes a session out.
     pub(super) fn close(&mut self, id: u32) -> Option<Session> {
-        let session = self.sessions.remove(&id)?;
+        let session = *self.sessions.get_mut(id as usize)?.take()?;
         self.by_conn.remove(&session.conn);
         if let Some(waiting) = session.waiting {
             self.deadlines.remove(waiting.deadline, id.into());
@@ -167,7 +171,7 @@ impl FetchSessions {
 
     /// Notes that a partition may have news for a session, and wakes the fetch that waits in it if `wake`.
     pub(super) fn note(&mut self, id: u32, partition: TopicPartition, wake: bool) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.sessions.get_mut(id as usize).and_then(Option::as_mut) else { return };
         session.news.insert(partition);
         if wake && session.waiting.is_some() && !session.woken {
             session.woken = true;
@@ -178,7 +182,7 @@ impl FetchSessions {
     /// The next session whose waiting fetch was woken.
     pub(super) fn pop_woken(&mut self) -> Option<u32> {
         let id = self.woken.pop()?;
-        if let Some(session) = self.sessions.get_mut(&id) {
+        if let Some(session) = self.get_mut(id) {
             session.woken = false;
         }
         Some(id)
@@ -186,7 +190,7 @@ impl FetchSessions {
 
     /// Lets a fetch wait.
     pub(super) fn wait(&mut self, ctx: &mut Ctx<'_>, id: u32, waiting: WaitingFetch) {
-        if let Some(session) = self.sessions.get_mut(&id) {
+        if let Some(session) = self.sessions.get_mut(id as usize).and_then(Option::as_mut) {
             if let Some(given_up) = session.waiting.replace(waiting) {
                 self.deadlines.remove(given_up.deadline, id.into());
             }
@@ -196,7 +200,7 @@ impl FetchSessions {
 
     /// Takes the waiting fetch of a session out, to answer it.
     pub(super) fn take_waiting(&mut self, id: u32) -> Option<WaitingFetch> {
-        let waiting = self.sessions.get_mut(&id)?.waiting.take()?;
+        let waiting = self.get_mut(id)?.waiting.take()?;
         self.deadlines.remove(waiting.deadline, id.into());
         Some(waiting)
     }

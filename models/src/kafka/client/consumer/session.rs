@@ -9,6 +9,7 @@ use crate::kafka::config::ConsumerConfig;
 use crate::kafka::protocol::{
     EpochQuery, ErrorCode, FetchPartition, FetchRequest, FetchResponse, FetchSession, OffsetQuery, Request,
 };
+use crate::sorted_set::SortedSet;
 use crate::time::Span;
 
 /// A list of partitions that go out in one request, and those that went out in the one under way.
@@ -54,13 +55,13 @@ pub(super) struct Broker {
     validate: Questions,
     session: FetchSession,
     /// Partitions to be fetched from this broker.
-    members: BTreeSet<u32>,
+    members: SortedSet<u32>,
     /// Members that the session does not know, or knows at another position.
-    changed: BTreeSet<u32>,
+    changed: SortedSet<u32>,
     /// Partitions that the session knows and that are no longer members.
-    leaving: BTreeSet<u32>,
+    leaving: SortedSet<u32>,
     /// Partitions that the session knows.
-    known: BTreeSet<u32>,
+    known: SortedSet<u32>,
     fetch: Option<u32>,
     made: Made,
 }
@@ -71,10 +72,10 @@ impl Default for Broker {
             look_up: Questions::default(),
             validate: Questions::default(),
             session: FetchSession::default(),
-            members: BTreeSet::new(),
-            changed: BTreeSet::new(),
-            leaving: BTreeSet::new(),
-            known: BTreeSet::new(),
+            members: SortedSet::default(),
+            changed: SortedSet::default(),
+            leaving: SortedSet::default(),
+            known: SortedSet::default(),
             fetch: None,
             made: Made::Nothing,
         }
@@ -172,8 +173,10 @@ impl Broker {
             self.known.clone_from(&self.members);
             (self.members.iter().map(fetch).collect(), Vec::new())
         } else {
-            self.known.extend(&self.changed);
-            for index in &self.leaving {
+            for index in self.changed.iter() {
+                self.known.insert(*index);
+            }
+            for index in self.leaving.iter() {
                 self.known.remove(index);
             }
             let forgotten = self.leaving.iter().map(|index| metadata.partition(*index)).collect();

@@ -53,11 +53,12 @@ impl Process for Broker {
                 ctx.listen(KAFKA_PORT);
                 self.manager.load_logs(ctx);
             }
-            Input::Opened { conn } => self.manager.on_conn(ctx, &self.cache, ConnInput::Opened(conn)),
-            Input::Closed { conn, reason } if self.manager.owns(conn) => {
-                self.manager.on_conn(ctx, &self.cache, ConnInput::Closed(conn, reason));
+            Input::Opened { conn } => drop(self.manager.on_conn(ctx, ConnInput::Opened(conn))),
+            Input::Closed { conn, reason } => {
+                if self.manager.on_conn(ctx, ConnInput::Closed(conn, reason)).is_some() {
+                    self.manager.on_client_closed(ctx, conn);
+                }
             }
-            Input::Closed { conn, .. } => self.manager.on_client_closed(ctx, conn),
             Input::Message { conn, message: Message::Kafka(frame) } => self.on_frame(ctx, conn, frame),
             Input::Timer { timer: Timer::Kafka(timer), .. } => match timer {
                 KafkaTimer::Replica(timer) => self.manager.on_timer(ctx, &self.cache, timer),
@@ -98,7 +99,7 @@ impl Broker {
                 let items = std::mem::take(&mut self.asked);
                 return self.manager.on_isr_answer(ctx, &self.cache, items, answer);
             }
-            Body::Response(_) => return self.manager.on_conn(ctx, &self.cache, ConnInput::Frame(conn, frame)),
+            Body::Response(_) => return drop(self.manager.on_conn(ctx, ConnInput::Frame(conn, frame))),
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, &self.cache, origin, request),
             Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, &self.cache, origin, request),
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),

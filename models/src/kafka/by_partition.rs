@@ -4,7 +4,7 @@ use crate::id::{Topic, TopicPartition};
 
 /// A map ordered by partition.
 #[derive(Clone, Debug, Hash)]
-pub(super) struct ByPartition<V> {
+pub(crate) struct ByPartition<V> {
     topics: Vec<Vec<Option<V>>>,
     len: usize,
 }
@@ -17,45 +17,45 @@ impl<V> Default for ByPartition<V> {
 
 impl<V> ByPartition<V> {
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Whether there is one for the partition.
-    pub(super) fn contains_key(&self, id: TopicPartition) -> bool {
+    pub(crate) fn contains_key(&self, id: TopicPartition) -> bool {
         self.get(id).is_some()
     }
 
     /// The partition's.
-    pub(super) fn get(&self, id: TopicPartition) -> Option<&V> {
+    pub(crate) fn get(&self, id: TopicPartition) -> Option<&V> {
         self.topics.get(usize::from(id.topic.0))?.get(usize::from(id.partition))?.as_ref()
     }
 
     /// The partition's.
-    pub(super) fn get_mut(&mut self, id: TopicPartition) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, id: TopicPartition) -> Option<&mut V> {
         self.topics.get_mut(usize::from(id.topic.0))?.get_mut(usize::from(id.partition))?.as_mut()
     }
 
     /// Puts one in; returns the one that was there.
-    pub(super) fn insert(&mut self, id: TopicPartition, value: V) -> Option<V> {
+    pub(crate) fn insert(&mut self, id: TopicPartition, value: V) -> Option<V> {
         let before = self.slot(id).replace(value);
         self.len += usize::from(before.is_none());
         before
     }
 
     /// The partition's, made if there was none.
-    pub(super) fn get_or_insert_with(&mut self, id: TopicPartition, make: impl FnOnce() -> V) -> &mut V {
+    pub(crate) fn get_or_insert_with(&mut self, id: TopicPartition, make: impl FnOnce() -> V) -> &mut V {
         self.len += usize::from(!self.contains_key(id));
         self.slot(id).get_or_insert_with(make)
     }
 
     /// Takes one out.
-    pub(super) fn remove(&mut self, id: TopicPartition) -> Option<V> {
+    pub(crate) fn remove(&mut self, id: TopicPartition) -> Option<V> {
         let topic = self.topics.get_mut(usize::from(id.topic.0))?;
         let value = topic.get_mut(usize::from(id.partition))?.take()?;
         self.len -= 1;
@@ -63,7 +63,7 @@ impl<V> ByPartition<V> {
     }
 
     /// All, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (TopicPartition, &V)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TopicPartition, &V)> {
         self.topics.iter().enumerate().flat_map(|(topic, partitions)| {
             partitions.iter().enumerate().filter_map(move |(partition, value)| {
                 let id = TopicPartition { topic: Topic(topic as u16), partition: partition as u16 };
@@ -73,18 +73,23 @@ impl<V> ByPartition<V> {
     }
 
     /// All partitions, in order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = TopicPartition> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = TopicPartition> {
         self.iter().map(|(id, _)| id)
     }
 
     /// All values, in the order of the partitions.
-    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.topics.iter().flatten().flatten()
     }
 
     /// All values, in the order of the partitions.
-    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.topics.iter_mut().flatten().flatten()
+    }
+
+    /// The values of a topic, in the order of its partitions.
+    pub(crate) fn of_topic(&self, topic: Topic) -> impl Iterator<Item = &V> {
+        self.topics.get(usize::from(topic.0)).into_iter().flatten().flatten()
     }
 
     fn slot(&mut self, id: TopicPartition) -> &mut Option<V> {
