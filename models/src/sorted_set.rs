@@ -2,7 +2,7 @@
 
 /// A set as a sorted vector. Insertion costs its length, so it is for sets of at most some thousands.
 #[derive(Clone, Debug, Hash)]
-pub struct SortedSet<T>(Vec<T>);
+pub(crate) struct SortedSet<T>(Vec<T>);
 
 impl<T> Default for SortedSet<T> {
     fn default() -> Self {
@@ -12,17 +12,17 @@ impl<T> Default for SortedSet<T> {
 
 impl<T: Copy + Ord> SortedSet<T> {
     /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether it holds `item`.
-    pub fn contains(&self, item: &T) -> bool {
+    pub(crate) fn contains(&self, item: &T) -> bool {
         self.0.binary_search(item).is_ok()
     }
 
     /// Puts an item in. Returns whether it is new.
-    pub fn insert(&mut self, item: T) -> bool {
+    pub(crate) fn insert(&mut self, item: T) -> bool {
         let place = self.0.binary_search(&item);
         if let Err(index) = place {
             self.0.insert(index, item);
@@ -31,7 +31,7 @@ impl<T: Copy + Ord> SortedSet<T> {
     }
 
     /// Takes an item out. Returns whether it was there.
-    pub fn remove(&mut self, item: &T) -> bool {
+    pub(crate) fn remove(&mut self, item: &T) -> bool {
         let place = self.0.binary_search(item);
         if let Ok(index) = place {
             self.0.remove(index);
@@ -40,22 +40,22 @@ impl<T: Copy + Ord> SortedSet<T> {
     }
 
     /// The least item.
-    pub fn first(&self) -> Option<T> {
+    pub(crate) fn first(&self) -> Option<T> {
         self.0.first().copied()
     }
 
     /// The least item above `item`.
-    pub fn after(&self, item: T) -> Option<T> {
+    pub(crate) fn after(&self, item: T) -> Option<T> {
         self.0.get(self.0.partition_point(|other| *other <= item)).copied()
     }
 
     /// Takes everything out.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
     /// All items, in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()
     }
 }

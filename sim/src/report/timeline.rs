@@ -266,7 +266,8 @@ impl Timeline {
         match (first, &mut self.outage) {
             (None, None) => {}
             (None, Some(outage)) => {
-                let text = format!("every partition takes writes again, {} after the first fell silent", now - outage.began);
+                let text =
+                    format!("every partition takes writes again, {} after the first fell silent", now - outage.began);
                 self.outage = None;
                 self.line(now, "clients", text);
             }
