@@ -55,7 +55,8 @@ impl Process for Broker {
             }
             Input::Opened { conn } => drop(self.manager.on_conn(ctx, ConnInput::Opened(conn))),
             Input::Closed { conn, reason } => {
-                if self.manager.on_conn(ctx, ConnInput::Closed(conn, reason)).is_some() {
+                let not_a_fetchers = self.manager.on_conn(ctx, ConnInput::Closed(conn, reason));
+                if not_a_fetchers.is_some() {
                     self.manager.on_client_closed(ctx, conn);
                 }
             }
