@@ -42,14 +42,14 @@ pub struct Outcome {
     pub events: u64,
     /// The fingerprint over all of them.
     pub fingerprint: u64,
-    /// The first law that was broken, if any.
+    /// The law that was broken first, or else the first expectation that was not met.
     pub violation: Option<BrokenLaw>,
 }
 
-/// The law that a run broke first.
+/// What a run broke first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokenLaw {
-    /// Its name in the catalogue.
+    /// The law's name in the catalogue, or the expectation's word in the scenario file.
     pub law: String,
     /// When.
     pub at: Instant,

@@ -49,14 +49,17 @@ impl Judgement {
         !self.reports.iter().any(broken) && self.expectations.iter().all(|met| met.met)
     }
 
-    /// The law that was broken first: name, moment and what happened.
-    pub fn first_broken(&self) -> Option<(String, Instant, String)> {
+    /// What was broken first: the law with its moment and what happened, or else the first expectation that was not met, at
+    /// the end of the run.
+    pub fn first_broken(&self, ended: Instant) -> Option<(String, Instant, String)> {
         let violations = self.reports.iter().filter_map(|report| match &report.outcome {
             Outcome::Broken(violation) => Some((report.name, violation)),
             _ => None,
         });
-        let first = violations.min_by_key(|(_, violation)| violation.at)?;
-        Some((first.0.to_owned(), first.1.at, first.1.what.clone()))
+        if let Some((name, violation)) = violations.min_by_key(|(_, violation)| violation.at) {
+            return Some((name.to_owned(), violation.at, violation.what.clone()));
+        }
+        self.expectations.iter().find(|met| !met.met).map(|met| (met.name.clone(), ended, met.what.clone()))
     }
 }
 

@@ -110,7 +110,7 @@ impl<'a> Run<'a> {
                 ended: now,
                 events: self.sim.events().queued,
                 fingerprint: self.sim.fingerprint(),
-                violation: judgement.first_broken().map(|(law, at, what)| BrokenLaw { law, at, what }),
+                violation: judgement.first_broken(now).map(|(law, at, what)| BrokenLaw { law, at, what }),
             },
             judgement,
             start,

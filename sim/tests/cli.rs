@@ -51,6 +51,8 @@ fn a_run_that_loses_data_exits_with_1_and_leaves_a_file_that_repeats_it() {
     assert!(story.contains(&format!("replay {file}")), "{story}");
     let replay = sim(folder.path(), &["replay", &file]);
     assert!(text(&replay).contains("the same run"), "{}{}", text(&replay), errors(&replay));
+    assert!(text(&replay).contains("BROKEN expect.permitted_losses"), "{}", text(&replay));
+    assert_eq!(replay.status.code(), Some(1));
 }
 
 #[test]

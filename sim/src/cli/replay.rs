@@ -43,7 +43,7 @@ fn words(record: &Record, verdict: &Verdict) -> String {
                 Some(broken) => {
                     out.push_str(&format!("BROKEN {} at {}: {}\n", broken.law, broken.at, broken.what));
                 }
-                None => out.push_str("no law was broken\n"),
+                None => out.push_str("every law and expectation held\n"),
             }
         }
         Verdict::Diverged(divergence) => out.push_str(&difference(record, divergence)),
