@@ -121,7 +121,7 @@ pub enum Response {
 
 /// `org.apache.kafka.common.protocol.Errors`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names are the protocol's own")]
+#[expect(missing_docs, reason = "the names are the protocol's own")]
 pub enum ErrorCode {
     None,
     UnknownServerError,

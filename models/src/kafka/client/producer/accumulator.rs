@@ -23,7 +23,7 @@ pub(super) enum Place {
     Waiting(Instant),
     /// Its leader is unknown.
     Homeless,
-    /// Idempotence forbids to go on for now.
+    /// Idempotence forbids to send more until what is under way is answered.
     Stopped,
 }
 
