@@ -53,6 +53,7 @@ impl ImportedCluster {
             chaos: Some(self.chaos()),
             expect: Expect { steady_state: healthy.clone(), at_end: healthy, ..Expect::default() },
             rollback: Rollback::default(),
+            demonstrates: None,
         }
     }
 

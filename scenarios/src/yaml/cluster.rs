@@ -1,6 +1,6 @@
 //! `cluster:`.
 
-use models::defect::{Defect, Defects, KAFKA_VERSIONS, ZOOKEEPER_VERSIONS};
+use models::defect::{Defect, Defects, KAFKA_VERSIONS, System, ZOOKEEPER_VERSIONS};
 use models::id::{BrokerId, HostId, Sid};
 use models::kafka::config::BrokerConfig;
 use models::options::{OptionError, OptionInfo};
@@ -8,9 +8,7 @@ use models::zk::config::ZooKeeperConfig;
 
 use super::fields::{Fields, Item, join, unknown};
 use super::node::{Key, Value};
-use crate::cluster::{
-    Broker, Cluster, FIXED, Kafka, ZooKeeper, ZooKeeperServer, is_kafka_defect, is_zookeeper_defect, version_defects,
-};
+use crate::cluster::{Broker, Cluster, FIXED, Kafka, ZooKeeper, ZooKeeperServer, version_defects};
 use crate::topology::Topology;
 
 pub(super) fn read(item: &Item<'_>, topology: &Topology) -> Cluster {
@@ -36,7 +34,7 @@ fn no_kafka() -> Kafka {
 
 fn read_zookeeper(item: &Item<'_>, topology: &Topology) -> ZooKeeper {
     let mut fields = item.fields();
-    let (version, defects) = read_version(&mut fields, ZOOKEEPER_VERSIONS, is_zookeeper_defect);
+    let (version, defects) = read_version(&mut fields, ZOOKEEPER_VERSIONS, System::ZooKeeper);
     let mut zookeeper = ZooKeeper { version, defects, ..no_zookeeper() };
     if let Some(options) = fields.optional("options") {
         apply(&options, &ZooKeeperConfig::table(), |name, value| zookeeper.config.set(name, value));
@@ -65,7 +63,7 @@ fn read_zookeeper(item: &Item<'_>, topology: &Topology) -> ZooKeeper {
 
 fn read_kafka(item: &Item<'_>, topology: &Topology, zookeeper: &ZooKeeper) -> Kafka {
     let mut fields = item.fields();
-    let (version, defects) = read_version(&mut fields, KAFKA_VERSIONS, is_kafka_defect);
+    let (version, defects) = read_version(&mut fields, KAFKA_VERSIONS, System::Kafka);
     let mut common = BrokerConfig::default();
     if let Some(options) = fields.optional("options") {
         apply_broker(&options, &mut common);
@@ -155,12 +153,12 @@ fn read_connect(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
     connect
 }
 
-fn read_version(fields: &mut Fields<'_>, table: &[(&str, &[Defect])], mine: fn(Defect) -> bool) -> (String, Defects) {
+fn read_version(fields: &mut Fields<'_>, table: &[(&str, &[Defect])], system: System) -> (String, Defects) {
     let words: Vec<(&str, &str)> = table.iter().map(|(word, _)| (*word, *word)).collect();
     let version = fields.optional("version").and_then(|version| version.choice(&words)).unwrap_or(FIXED);
     let mut defects = version_defects(table, version).unwrap_or_default();
-    let words: Vec<(&str, Defect)> =
-        Defect::ALL.into_iter().filter(|defect| mine(*defect)).map(|defect| (defect.word(), defect)).collect();
+    let mine = Defect::ALL.iter().filter(|defect| defect.facts().system == system);
+    let words: Vec<(&str, Defect)> = mine.map(|defect| (defect.word(), *defect)).collect();
     for item in fields.optional("defects").iter().flat_map(Item::list) {
         defects = item.choice(&words).map_or(defects, |defect| defects.with(defect));
     }

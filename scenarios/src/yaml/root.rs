@@ -1,5 +1,6 @@
 //! The scenario as a whole.
 
+use models::laws::Law;
 use models::time::Span;
 
 use super::faults::Targets;
@@ -7,7 +8,7 @@ use super::fields::{Fields, Item, Report};
 use super::node;
 use super::{ScenarioError, cluster, expect, topology, workload};
 use crate::expect::Expect;
-use crate::scenario::{Phases, Restart, Rollback, Scenario, Tcp};
+use crate::scenario::{Demonstration, Phases, Restart, Rollback, Scenario, Tcp};
 use crate::topology::Topology;
 use crate::units;
 
@@ -52,6 +53,7 @@ fn read(item: &Item<'_>) -> Scenario {
         chaos: None,
         expect: fields.optional("expect").map_or_else(Expect::default, |item| expect::read(&item)),
         rollback: Rollback::default(),
+        demonstrates: fields.optional("demonstrates").and_then(|item| read_demonstration(&item)),
     };
     let processes = scenario.cluster.zookeeper.servers.len()
         + scenario.cluster.kafka.brokers.len()
@@ -74,6 +76,15 @@ fn read_name(item: &Item<'_>) -> Option<String> {
     item.parsed("a name of lower-case letters, digits and `-`", |text| {
         (text.len() <= 100 && text.chars().all(valid)).then(|| text.to_owned())
     })
+}
+
+fn read_demonstration(item: &Item<'_>) -> Option<Demonstration> {
+    let mut fields = item.fields();
+    let laws: Vec<(&str, &str)> = Law::ALL.iter().map(|law| (law.name(), law.name())).collect();
+    let law = fields.required("law").and_then(|law| law.choice(&laws));
+    let within = fields.optional("within").and_then(|seeds| seeds.integer(1..=10_000)).unwrap_or(1);
+    fields.finish();
+    Some(Demonstration { law: law?.to_owned(), within })
 }
 
 fn read_supervisor(item: &Item<'_>) -> Restart {

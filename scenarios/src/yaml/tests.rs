@@ -152,11 +152,6 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "16:14: cluster.kafka.version: unknown value `3.6.1`; did you mean `3.6.2`?; valid: fixed, 3.6.2",
     ),
     (
-        "[lost-registration]",
-        "[commit-before-up-to-date]",
-        "17:15: cluster.kafka.defects[0]: unknown value `commit-before-up-to-date`; valid: lost-registration, registration-null-pointer, inert-controller, poisoned-request-batch, unnoticed-restart, forgotten-fetched-epoch",
-    ),
-    (
         "replication_factor: 2",
         "replication_factor: 3",
         "27:23: workload.replication_factor: 3 replicas need 3 brokers, but there are 2",
@@ -337,4 +332,15 @@ fn damaged_files_are_never_a_panic() {
     }
     // The damage must not be so great that only the YAML parser is tried.
     assert!(accepted > 100, "{accepted}");
+}
+
+#[test]
+fn a_defect_of_the_other_system_is_refused_and_this_ones_are_listed() {
+    let wrong = VALID.replace("[lost-registration]", "[commit-before-up-to-date]");
+    let errors = Scenario::parse("test.yaml", &wrong).unwrap_err();
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
+    let (field, message) = (error.field.as_str(), error.message.as_str());
+    assert_eq!((error.line, error.column, field), (17, 15, "cluster.kafka.defects[0]"));
+    assert!(message.starts_with("unknown value `commit-before-up-to-date`; valid: hw-truncation, "), "{message}");
+    assert!(message.contains("lost-registration") && !message.contains("ack-overtakes-new-leader"), "{message}");
 }

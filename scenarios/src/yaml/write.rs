@@ -13,7 +13,7 @@ use crate::cluster::{Cluster, version_defects};
 use crate::expect::{Bound, Expect, Gauge};
 use crate::fault::{Fault, Names, Place, Route};
 use crate::netem::{Correlated, Distribution, Loss, Netem};
-use crate::scenario::{Phases, Restart, Scenario, Tcp};
+use crate::scenario::{Demonstration, Phases, Restart, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Topology};
 use crate::units::{Share, show_rate, show_signed_span, show_size, show_span};
 use crate::workload::{ClientGroup, Workload};
@@ -44,6 +44,9 @@ pub(crate) fn write(scenario: &Scenario) -> String {
         let names = Names { scenario, deployment: &deployment };
         let words = scenario.rollback.restart.iter().map(|process| names.process(*process));
         out.field("rollback", format!("{{restart: [{}]}}", words.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(Demonstration { law, within }) = &scenario.demonstrates {
+        out.field("demonstrates", inline(&[("law", law.clone()), ("within", within.to_string())]));
     }
     out.text
 }

@@ -38,6 +38,9 @@ pub enum Command {
     /// The scenarios that are built in.
     #[command(subcommand)]
     Scenarios(ScenariosCommand),
+    /// Known defects of Kafka and ZooKeeper as switches.
+    #[command(subcommand)]
+    Defects(DefectsCommand),
 }
 
 /// What to do with scenarios.
@@ -55,6 +58,28 @@ pub enum ScenariosCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// What to do with defects.
+#[derive(Debug, Subcommand)]
+pub enum DefectsCommand {
+    /// Id, switch, ticket, law, first releases with the repaired rule, and the scenarios that show it.
+    List,
+    /// Run the scenarios about defects: each must break its law with its switches on, and no law without.
+    Verify(VerifyArgs),
+}
+
+/// `sim defects verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// One of the scenarios; default is all.
+    pub scenario: Option<String>,
+    /// Seeds that must pass with every defect repaired.
+    #[arg(long, default_value_t = 20)]
+    pub seeds: u64,
+    /// Runs at a time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
 }
 
 /// `sim run`.

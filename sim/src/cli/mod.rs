@@ -1,6 +1,8 @@
 //! The command line: [`args`] is what was typed, [`plan`] what it means; each command has its file.
 
 pub mod args;
+mod campaign;
+mod defects;
 mod input;
 mod plan;
 mod replay;
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay { file, format }) => replay::replay(&file, format),
         Some(Command::Survey(args)) => survey::survey(&args),
         Some(Command::Scenarios(command)) => scenarios::scenarios(&command),
+        Some(Command::Defects(command)) => defects::defects(&command),
     });
     match carried_out {
         Ok(Ok(exit)) => exit.into(),
