@@ -160,7 +160,14 @@ fn read_version(fields: &mut Fields<'_>, table: &[(&str, &[Defect])], system: Sy
     let mine = Defect::ALL.iter().filter(|defect| defect.facts().system == system);
     let words: Vec<(&str, Defect)> = mine.map(|defect| (defect.word(), *defect)).collect();
     for item in fields.optional("defects").iter().flat_map(Item::list) {
-        defects = item.choice(&words).map_or(defects, |defect| defects.with(defect));
+        let Some(word) = item.text("the word for a defect") else { continue };
+        match words.iter().find(|(known, _)| *known == word) {
+            Some((_, defect)) => defects = defects.with(*defect),
+            None => {
+                let valid: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
+                item.error(format!("{}; `sim defects list` names them all", unknown("defect", word, &valid)));
+            }
+        }
     }
     (version.to_owned(), defects)
 }
