@@ -134,19 +134,25 @@ pub(super) fn host_of(item: &Item<'_>, topology: &Topology) -> Option<HostId> {
     host
 }
 
-fn read_connect(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
-    let mut connect = Vec::new();
+/// Servers of the ensemble by their ids, in the order written.
+pub(super) fn read_sids(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
+    let mut listed = Vec::new();
     for entry in item.list() {
         let Some(sid) = entry.integer(1..=255).map(Sid) else { continue };
-        if connect.contains(&sid) {
+        if listed.contains(&sid) {
             entry.error(format!("server {sid} is listed twice"));
         } else if !zookeeper.servers.iter().any(|server| server.sid == sid) {
             let sids: Vec<String> = zookeeper.servers.iter().map(|server| server.sid.to_string()).collect();
             entry.error(format!("there is no ZooKeeper server {sid}; valid: {}", sids.join(", ")));
         } else {
-            connect.push(sid);
+            listed.push(sid);
         }
     }
+    listed
+}
+
+fn read_connect(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
+    let connect = read_sids(item, zookeeper);
     if connect.is_empty() && item.report.is_clean() {
         item.error("a broker must know at least one ZooKeeper server");
     }

@@ -359,6 +359,10 @@ fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
         Fault::Flap { route, down, up } => {
             with_route("flap", route, vec![("down", show_span(*down)), ("up", show_span(*up))])
         }
+        Fault::Reconfigure { servers } => {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            vec![word("reconfigure"), ("zookeeper", format!("[{}]", servers.join(", ")))]
+        }
         Fault::Kill { process: p } => vec![word("kill"), process(*p)],
         Fault::Pause { process: p } => vec![word("pause"), process(*p)],
         Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],

@@ -21,6 +21,16 @@ impl<P: Process> Simulation<P> {
         }
     }
 
+    /// Edits what a process reads when it starts, such as its configuration file.
+    ///
+    /// # Panics
+    /// If the process is not down.
+    pub fn edit(&mut self, id: ProcessId, change: impl FnOnce(&mut P)) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        assert!(slot.run == RunState::Down, "{id} reads its configuration only when it starts");
+        change(&mut slot.process);
+    }
+
     /// Tells the supervisor to leave the process down, once it is, until [`Simulation::start`].
     pub fn hold_down(&mut self, id: ProcessId) {
         self.slots[usize::from(id.0)].held_down = true;
