@@ -36,6 +36,8 @@ pub struct Judgement {
     pub expectations: Vec<Met>,
     /// Time with none, one, and several active controllers, from the end of the warm-up.
     pub controllers: [Span; 3],
+    /// The sum of ActiveControllerCount at the end.
+    pub controllers_at_end: usize,
     /// From the last heal until all liveness laws held; `None` if they never did.
     pub recovery: Option<Span>,
     /// What the run met.
@@ -134,7 +136,14 @@ impl Jury {
         let coverage = self.judge.coverage();
         let reports = self.judge.finish(now);
         let expectations = if ended_early { Vec::new() } else { self.meter.finish(now, controllers, &store, recovery) };
-        Judgement { reports, expectations, controllers: [whole.none, whole.one, whole.several], recovery, coverage }
+        Judgement {
+            reports,
+            expectations,
+            controllers: [whole.none, whole.one, whole.several],
+            controllers_at_end: controllers,
+            recovery,
+            coverage,
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Command {
     },
     /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
     Survey(SurveyArgs),
+    /// What becomes of the stretch cluster after a cut of the WAN: a table of outcomes by variant and length of the cut.
+    Outcomes(OutcomesArgs),
     /// The scenarios that are built in.
     #[command(subcommand)]
     Scenarios(ScenariosCommand),
@@ -58,6 +60,26 @@ pub enum ScenariosCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// `sim outcomes`.
+#[derive(Debug, Args)]
+pub struct OutcomesArgs {
+    /// One variant only.
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// One length of the cut only, e.g. `30s`.
+    #[arg(long, value_name = "SPAN")]
+    pub cut: Option<String>,
+    /// Seeds of each cell.
+    #[arg(long, default_value_t = 21)]
+    pub seeds: u64,
+    /// Runs at a time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// Run nothing, print the scenario files.
+    #[arg(long)]
+    pub show: bool,
 }
 
 /// What to do with defects.
