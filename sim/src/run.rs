@@ -35,6 +35,7 @@ pub struct Run<'a> {
     roles: Roles,
     jury: Jury,
     faults_end: Instant,
+    beyond_violations: bool,
 }
 
 /// What came of a run.
@@ -82,7 +83,15 @@ impl<'a> Run<'a> {
             injector,
             roles: Roles::default(),
             faults_end,
+            beyond_violations: false,
         }
+    }
+
+    /// Goes on after a broken safety law, where the consequences are the question.
+    #[must_use]
+    pub fn beyond_violations(mut self) -> Self {
+        self.beyond_violations = true;
+        self
     }
 
     /// The names and ids of its processes.
@@ -90,8 +99,8 @@ impl<'a> Run<'a> {
         &self.deployment
     }
 
-    /// Runs to the end, or until `on_checkpoint` breaks off. The first broken safety law ends the run: what follows would
-    /// only be consequences.
+    /// Runs to the end, or until `on_checkpoint` breaks off. Unless asked to go on, the first broken safety law ends the run:
+    /// what follows would only be consequences.
     pub fn finish(
         mut self,
         watcher: &mut impl Observer,
@@ -215,7 +224,7 @@ impl<'a> Run<'a> {
                 let checkpoint =
                     Checkpoint { at: next, events: self.sim.events().queued, fingerprint: self.sim.fingerprint() };
                 on_checkpoint(checkpoint)?;
-                if self.jury.is_broken() {
+                if self.jury.is_broken() && !self.beyond_violations {
                     return ControlFlow::Break(());
                 }
             }

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use models::observation::Observed;
 use models::time::Span;
+use scenarios::schedule::Schedule;
 use scenarios::units::{parse_span, show_span};
 use scenarios::wan_cut::{LENGTHS, Variant};
 
 use super::args::OutcomesArgs;
 use super::{Exit, Failure, campaign};
-use crate::run::Finished;
+use crate::run::{Finished, Run};
 
 /// How a run ended, when the deadline of every liveness law had passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,7 +150,9 @@ pub(super) fn outcomes(args: &OutcomesArgs) -> Result<Exit, Failure> {
 fn run_cell(variant: Variant, cut: Span, args: &OutcomesArgs) -> Cell {
     let scenario = variant.scenario(cut);
     let runs = campaign::map(0..args.seeds, campaign::threads(args.jobs), |seed| {
-        let finished = campaign::watch(&scenario, seed, &mut |_| {});
+        let schedule = Schedule::draw(&scenario, seed);
+        let run = Run::new(&scenario, seed, &schedule).beyond_violations();
+        let finished = run.finish(&mut |_: &Observed| {}, &mut |_| ControlFlow::Continue(()));
         Ended {
             outcome: Outcome::of(&finished),
             controllers: finished.judgement.controllers,
