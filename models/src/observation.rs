@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BrokerId, FaultId, HostId, ProcessId, SessionId, TopicPartition, ValueId, Zxid};
 use crate::kafka::config::Acks;
+use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
 use crate::time::{Instant, Span};
 use crate::zk::protocol::Txn;
@@ -147,6 +148,24 @@ pub enum Observation {
     ControllerEnd {
         /// Its epoch.
         epoch: i32,
+    },
+    /// A metric of a broker has a new value, as its JVM would show it over JMX; see [`Metric`].
+    Metric {
+        /// Which.
+        metric: Metric,
+        /// A gauge's value; of a meter, timer or histogram the attribute `Count`.
+        value: u64,
+        /// The newest sample of a timer or histogram.
+        took: Option<Span>,
+    },
+    /// The sum of ActiveControllerCount that a site's monitor shows has changed, or how much of it is known.
+    ControllersSeen {
+        /// The monitor's site.
+        site: Arc<str>,
+        /// The sum over the brokers that answered its last scrape.
+        sum: u32,
+        /// How many they are.
+        reached: u32,
     },
     /// The failover is complete: the controller has read the cluster's state and acts.
     ControllerReady {

@@ -14,6 +14,7 @@ pub mod expect;
 pub mod fault;
 pub mod import;
 pub mod library;
+pub mod monitoring;
 mod nearest;
 pub mod netem;
 pub mod scenario;

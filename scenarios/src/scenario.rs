@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::deployment::Deployment;
 use crate::expect::Expect;
 use crate::fault::ProcessSelector;
+use crate::monitoring::Monitoring;
 use crate::schedule::Planned;
 use crate::topology::Topology;
 use crate::workload::Workload;
@@ -30,6 +31,8 @@ pub struct Scenario {
     pub supervisor: Restart,
     /// The kernels' TCP.
     pub tcp: Tcp,
+    /// Who watches.
+    pub monitoring: Monitoring,
     /// How long what lasts.
     pub phases: Phases,
     /// Faults at fixed times.

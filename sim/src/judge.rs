@@ -70,7 +70,7 @@ impl Jury {
     pub fn new(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Self {
         Self {
             judge: Judge::new(facts(scenario, deployment, start)),
-            meter: Meter::new(scenario.expect.clone(), start),
+            meter: Meter::new(scenario, start),
             hold: scenario.phases.quiet_hold,
             limit: scenario.phases.quiet_limit,
             quiet: None,

@@ -19,6 +19,7 @@ use crate::deploy;
 use crate::inject::{Injector, Roles};
 use crate::judge::{Judgement, Jury};
 use crate::kernel::{Observer, Simulation};
+use crate::monitor::Monitors;
 
 /// Checkpoints, and looks at the liveness laws, come this often.
 const BEAT: Span = Span::from_secs(1);
@@ -32,6 +33,7 @@ pub struct Run<'a> {
     deployment: Deployment,
     sim: Simulation<Node>,
     injector: Injector,
+    monitors: Monitors,
     roles: Roles,
     jury: Jury,
     faults_end: Instant,
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
         let deployment = scenario.deployment();
         let start = Instant::ZERO + scenario.phases.warm_up;
         let injector = Injector::new(schedule, start);
+        let monitors = Monitors::new(scenario, &deployment, seed);
         let faults_end = injector.end().max(start + scenario.phases.faults);
         Self {
             scenario,
@@ -81,6 +84,7 @@ impl<'a> Run<'a> {
             jury: Jury::new(scenario, &deployment, start),
             deployment,
             injector,
+            monitors,
             roles: Roles::default(),
             faults_end,
             beyond_violations: false,
@@ -212,14 +216,16 @@ impl<'a> Run<'a> {
     ) -> ControlFlow<()> {
         while self.sim.now() < end {
             let beat = Instant::from_ns((self.sim.now().as_ns() / BEAT.as_ns() + 1) * BEAT.as_ns());
-            let next = [Some(end), Some(beat), self.injector.next()].into_iter().flatten().min().unwrap_or(end);
-            let Self { sim, injector, roles, jury, scenario, deployment, .. } = self;
+            let next = [Some(end), Some(beat), self.injector.next(), self.monitors.next()];
+            let next = next.into_iter().flatten().min().unwrap_or(end);
+            let Self { sim, injector, monitors, roles, jury, scenario, deployment, .. } = self;
             let mut watching = Watching { jury, roles, watcher };
             sim.run_until(next, &mut watching);
             if injector.next().is_some_and(|due| due <= next) {
                 let roles = watching.roles.clone();
                 injector.act(sim, scenario, deployment, &roles);
             }
+            monitors.act(sim);
             if next == beat {
                 let checkpoint =
                     Checkpoint { at: next, events: self.sim.events().queued, fingerprint: self.sim.fingerprint() };

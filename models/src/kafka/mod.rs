@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 pub mod controller;
 pub mod metadata_cache;
+pub mod metrics;
 pub mod protocol;
 pub mod replica;
 pub mod zk_client;

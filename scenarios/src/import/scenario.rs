@@ -7,6 +7,7 @@ use super::ImportedCluster;
 use super::place::unused;
 use crate::chaos::{ChaosKind, ChaosProfile};
 use crate::expect::{Bound, Expect, Gauge};
+use crate::monitoring::Monitoring;
 use crate::scenario::{Phases, Restart, Rollback, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Host};
 use crate::workload::{ClientGroup, Workload};
@@ -48,6 +49,7 @@ impl ImportedCluster {
             workload,
             supervisor: Restart::default(),
             tcp: Tcp::default(),
+            monitoring: Monitoring::default(),
             phases: Phases::default(),
             faults: Vec::new(),
             chaos: Some(self.chaos()),

@@ -12,6 +12,7 @@ use crate::chaos::{ChaosKind, ChaosProfile};
 use crate::cluster::{Cluster, version_defects};
 use crate::expect::{Bound, Expect, Gauge};
 use crate::fault::{Fault, Names, Place, Route};
+use crate::monitoring::Monitoring;
 use crate::netem::{Correlated, Distribution, Loss, Netem};
 use crate::scenario::{Demonstration, Phases, Restart, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Topology};
@@ -36,9 +37,10 @@ pub(crate) fn write(scenario: &Scenario) -> String {
         out.field("supervisor", format!("{{restart: {restart}}}"));
     }
     tcp(&mut out, &scenario.tcp);
+    monitoring(&mut out, &scenario.monitoring, &scenario.topology);
     phases(&mut out, &scenario.phases);
     out.map("schedule", |out| schedule(out, scenario));
-    out.map("expect", |out| expect(out, &scenario.expect));
+    out.map("expect", |out| expect(out, &scenario.expect, &scenario.topology));
     if !scenario.rollback.restart.is_empty() {
         let deployment = scenario.deployment();
         let names = Names { scenario, deployment: &deployment };
@@ -316,6 +318,19 @@ fn tcp(out: &mut Text, tcp: &Tcp) {
     }
 }
 
+fn monitoring(out: &mut Text, monitoring: &Monitoring, topology: &Topology) {
+    if *monitoring != Monitoring::default() {
+        out.map("monitoring", |out| {
+            out.field("interval", show_span(monitoring.interval));
+            out.field("timeout", show_span(monitoring.timeout));
+            if let Some(hosts) = &monitoring.hosts {
+                let hosts: Vec<_> = hosts.iter().map(|host| scalar(topology.host_name(*host))).collect();
+                out.field("hosts", format!("[{}]", hosts.join(", ")));
+            }
+        });
+    }
+}
+
 fn phases(out: &mut Text, phases: &Phases) {
     out.map("phases", |out| {
         out.field("warm_up", show_span(phases.warm_up));
@@ -406,7 +421,7 @@ fn chaos(out: &mut Text, profile: &ChaosProfile) {
     out.field("weights", inline(&weights));
 }
 
-fn expect(out: &mut Text, expect: &Expect) {
+fn expect(out: &mut Text, expect: &Expect, topology: &Topology) {
     if let Some(losses) = expect.permitted_losses {
         out.field("permitted_losses", losses);
     }
@@ -416,8 +431,21 @@ fn expect(out: &mut Text, expect: &Expect) {
     };
     let gauges = |out: &mut Text, name: &str, gauges: &[(Gauge, Bound)]| {
         out.map(name, |out| {
+            let (mut sites, mut metrics) = (Vec::new(), Vec::new());
             for (gauge, value) in gauges {
-                out.field(gauge, bound(*value, gauge.unit()));
+                let bound = bound(*value, gauge.unit());
+                match gauge {
+                    Gauge::ControllersSeenFrom(site) => {
+                        sites.push(format!("{}: {bound}", scalar(topology.site_name(*site))));
+                    }
+                    Gauge::Metric(metric) => metrics.push(format!("{}: {bound}", metric.word())),
+                    _ => out.field(gauge, bound),
+                }
+            }
+            for (word, fields) in [("controllers_seen_from", sites), ("metrics", metrics)] {
+                if !fields.is_empty() {
+                    out.field(word, format!("{{{}}}", fields.join(", ")));
+                }
             }
         });
     };

@@ -145,6 +145,11 @@ impl<P: Process> Simulation<P> {
         self.network.add_rule(rule)
     }
 
+    /// Whether packets from one host get to another as far as cuts are concerned.
+    pub fn is_open(&self, from: HostId, to: HostId) -> bool {
+        self.network.is_open(from, to)
+    }
+
     /// Takes a rule out of force. Returns whether it was in force.
     pub fn remove_rule(&mut self, id: RuleId) -> bool {
         self.network.remove_rule(id)

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use models::id::{BrokerId, ProcessId, SessionId, TopicPartition};
 use models::observation::{DownCause, Observation, Observed, TruncateReason, ZkClientState, ZkRole};
@@ -40,6 +41,7 @@ pub struct Timeline {
     leaders: BTreeMap<TopicPartition, (ProcessId, i32)>,
     isr: BTreeMap<TopicPartition, usize>,
     active: BTreeSet<ProcessId>,
+    seen: BTreeMap<Arc<str>, u32>,
     acknowledged: BTreeMap<TopicPartition, Instant>,
     outage: Option<Outage>,
     looked_at: Instant,
@@ -93,6 +95,7 @@ impl Timeline {
             leaders: BTreeMap::new(),
             isr: BTreeMap::new(),
             active: BTreeSet::new(),
+            seen: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             outage: None,
             looked_at: Instant::ZERO,
@@ -122,6 +125,7 @@ impl Timeline {
                 self.group(at, Kind::Expiring, u64::from(who.0), session.0, String::new());
             }
             Observation::ActiveController { active } => self.on_active(at, who, *active),
+            Observation::ControllersSeen { site, sum, reached } => self.on_seen(at, site, *sum, *reached),
             Observation::ControllerBegin { epoch } => {
                 self.line(at, "controller", format!("{} is elected, epoch {epoch}", self.names.process(who)));
             }
@@ -244,6 +248,14 @@ impl Timeline {
             let list: Vec<_> = self.active.iter().map(|p| self.names.process(*p)).collect();
             let who = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
             self.line(at, "controller", format!("ActiveControllerCount is {}{who}", list.len()));
+        }
+    }
+
+    /// How many brokers a monitor reaches is part of the line, but no reason for one.
+    fn on_seen(&mut self, at: Instant, site: &Arc<str>, sum: u32, reached: u32) {
+        if self.seen.insert(Arc::clone(site), sum) != Some(sum) {
+            let text = format!("ActiveControllerCount seen from {site} is {sum} ({reached} brokers answer)");
+            self.line(at, "monitor", text);
         }
     }
 

@@ -7,6 +7,7 @@
 mod assignment;
 mod connections;
 mod control;
+mod metrics;
 mod producer_ids;
 mod requests;
 mod startup;
@@ -27,6 +28,7 @@ use super::channel::{ChannelId, ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
 use super::controller::KafkaController;
 use super::metadata_cache::MetadataCache;
+use super::metrics::Metrics;
 use super::protocol::{AlterPartitionRequest, Body, Frame, Origin, Request, Response};
 use super::replica::ReplicaManager;
 use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
@@ -102,6 +104,9 @@ pub struct Broker {
     isr_changes: IsrChanges,
     producer_ids: ProducerIdManager,
     topics: TopicCreations,
+    metrics: Metrics,
+    /// BrokerState and SessionState as last reported.
+    states: [u64; 2],
 }
 
 impl Broker {
@@ -128,6 +133,8 @@ impl Broker {
             isr_changes: IsrChanges::Idle,
             producer_ids: ProducerIdManager::default(),
             topics: TopicCreations::default(),
+            metrics: Metrics::default(),
+            states: [0; 2],
             spec,
         }
     }
@@ -230,6 +237,7 @@ impl Broker {
         let mut any = false;
         while let Some(notice) = self.zk.next_notice() {
             any = true;
+            self.meter(ctx, &notice);
             match notice {
                 ZkNotice::Connected => self.on_zk_connected(ctx),
                 ZkNotice::Disconnected => {}
@@ -349,9 +357,10 @@ impl Process for Broker {
             self.propagate_isr_changes(ctx);
             more |= self.serve_waiting(ctx, &mut seen);
             if !more {
-                return;
+                break;
             }
         }
+        self.report_metrics(ctx);
     }
 
     fn crash(&mut self, loss: Loss, random: &mut Random) -> bool {

@@ -45,6 +45,7 @@ impl Partition {
         self.announce(&mut shared.sessions, Wake::Everyone);
         self.observe_leader_end(ctx);
         self.epoch_start = None;
+        shared.metrics.changed = true;
         self.isr = IsrState::Committed(Arc::new([]));
         self.remotes.clear();
         self.fail_waiters(ctx, shared, ErrorCode::NotLeaderOrFollower);

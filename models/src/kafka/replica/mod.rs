@@ -8,6 +8,7 @@
 //! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
 //! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
 //! | `fetch`, `session` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession` |
+//! | `metrics` | what it tells of itself | gauges and meters of `ReplicaManager`, `ReplicaFetcherManager` |
 //! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
 //!
 //! Not modelled: several log directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
@@ -21,6 +22,7 @@ mod isr;
 mod leader;
 mod leadership;
 mod log;
+mod metrics;
 mod partition;
 mod produce;
 mod producer_state;
@@ -36,6 +38,7 @@ use std::sync::Arc;
 
 use self::fetcher::{Fetcher, FetcherId};
 use self::isr::IsrChanges;
+use self::metrics::ReplicaMetrics;
 use self::partition::{Partition, Shared};
 use self::purgatory::ProducePurgatory;
 use self::session::FetchSessions;
@@ -100,6 +103,7 @@ impl ReplicaManager {
                 sessions: FetchSessions::new(),
                 produces: ProducePurgatory::new(),
                 isr_changes: IsrChanges::default(),
+                metrics: ReplicaMetrics::default(),
                 storage: Storage::default(),
             },
             addresses,

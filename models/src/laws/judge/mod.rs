@@ -154,6 +154,8 @@ impl Judge {
             | Observation::ZkLog { .. }
             | Observation::ZkTruncate { .. }
             | Observation::ControllerEnd { .. }
+            | Observation::Metric { .. }
+            | Observation::ControllersSeen { .. }
             | Observation::RegistrationFailed { .. }
             | Observation::LeaderEnd { .. }
             | Observation::IsrLocal { .. }
