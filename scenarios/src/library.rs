@@ -30,6 +30,7 @@ const ENTRIES: &[Entry] = library![
     "acks-1-loss",
     "unclean-election-loss",
     "unnoticed-restart",
+    "zookeeper-2-2-cut",
     "full-load",
 ];
 

@@ -34,6 +34,7 @@ impl ImportedCluster {
             admin: hosts.first().copied().unwrap_or_default(),
             producers: hosts.iter().map(|host| group(*host, ProducerConfig::default())).collect(),
             consumers: hosts.iter().map(|host| group(*host, earliest.clone())).collect(),
+            sessions: Vec::new(),
         };
         let healthy = vec![
             (Gauge::Controllers, Bound::exactly(1)),
@@ -47,6 +48,7 @@ impl ImportedCluster {
             cluster: self.cluster.clone(),
             workload,
             supervisor: Restart::default(),
+            start_up: Default::default(),
             tcp: Tcp::default(),
             phases: Phases::default(),
             faults: Vec::new(),
