@@ -1,6 +1,7 @@
 //! The command line: [`args`] is what was typed, [`plan`] what it means; each command has its file.
 
 pub mod args;
+mod fidelity;
 mod input;
 mod plan;
 mod replay;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Replay { file, format }) => replay::replay(&file, format),
         Some(Command::Survey(args)) => survey::survey(&args),
+        Some(Command::Fidelity(args)) => fidelity::fidelity(&args),
         Some(Command::Scenarios(command)) => scenarios::scenarios(&command),
     });
     match carried_out {

@@ -91,6 +91,12 @@ pub(super) fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) ->
     survey
 }
 
+/// How many runs go on at a time; 0 asks for one per core.
+pub(super) fn jobs(asked: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if asked == 0 { cores } else { asked }
+}
+
 /// Runs many seeds and prints what they reached.
 ///
 /// # Errors
@@ -98,8 +104,7 @@ pub(super) fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) ->
 pub(super) fn survey(args: &SurveyArgs) -> Result<Exit, Failure> {
     let mut scenario = input::scenario(&args.scenario)?;
     plan::change(&mut scenario, &args.changes)?;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let jobs = if args.jobs == 0 { cores } else { args.jobs };
+    let jobs = jobs(args.jobs);
     let survey = run_seeds(&scenario, args.seeds.0, args.seeds.1, jobs);
     let mut out = io::stdout().lock();
     writeln!(
