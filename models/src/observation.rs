@@ -13,7 +13,7 @@ use crate::kafka::config::Acks;
 use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
 use crate::time::{Instant, Span};
-use crate::zk::protocol::Txn;
+use crate::zk::protocol::{Txn, ZkError};
 
 /// Version of the observation vocabulary.
 pub const VERSION: u32 = 1;
@@ -131,6 +131,19 @@ pub enum Observation {
         state: ZkClientState,
         /// The session, 0 if there is none yet.
         session: SessionId,
+    },
+
+    /// An application that writes one new node after another learned what came of one.
+    ZkWrite {
+        /// The node's number among those of the application; that of the last one if the application failed before it
+        /// came to write the next.
+        number: u64,
+        /// When the operation was issued, by the process's own clock.
+        began: Instant,
+        /// The transaction; zero if no server answered.
+        zxid: Zxid,
+        /// Why it failed. [`ZkError::ConnectionLoss`] leaves the outcome open.
+        error: Option<ZkError>,
     },
 
     // --- Controllers ---------------------------------------------------------------------------------------------

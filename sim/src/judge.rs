@@ -173,6 +173,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
             ProcessKind::Admin => Kind::Admin,
             ProcessKind::Producer { .. } => Kind::Producer,
             ProcessKind::Consumer { .. } => Kind::Consumer,
+            ProcessKind::Session { .. } => Kind::Session,
         },
         host: process.host,
         wanted: true,
@@ -180,7 +181,9 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
     let replication_factor = u32::from(workload.replication_factor);
     let partitions = workload.all_partitions().map(|partition| PartitionFacts { partition, replication_factor });
     let lag = brokers.iter().map(|b| b.config.replica_lag_time_max_ms).max().unwrap_or(30_000);
-    let session = brokers.iter().map(|b| b.config.zookeeper_session_timeout()).max().unwrap_or(Span::from_secs(18));
+    let sessions = workload.sessions.iter().map(|group| group.config.session_timeout);
+    let session = brokers.iter().map(|b| b.config.zookeeper_session_timeout()).chain(sessions).max();
+    let session = session.unwrap_or(Span::from_secs(18));
     let partition_count = u64::from(workload.topics) * u64::from(workload.partitions);
     let producers = workload.producer_count().max(1);
     Facts {
@@ -197,6 +200,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         idempotence: workload.producers.iter().all(|group| group.config.enable_idempotence),
         produce_interval: deploy::interval(workload.records_per_second, producers) * partition_count,
         controller_probe: false,
+        zookeeper_probe: !workload.sessions.is_empty(),
         start,
     }
 }

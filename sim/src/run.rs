@@ -2,7 +2,7 @@
 //!
 //! The fault phase lets nothing heal but by itself. Then all faults are off and every liveness law has to hold for a while,
 //! by a deadline that follows from the settings. At the end producers stop and consumers catch up, so that what was
-//! acknowledged can be compared with what can be read.
+//! acknowledged can be compared with what can be read. Clients of ZooKeeper stop writing then too.
 
 use std::ops::ControlFlow;
 
@@ -175,21 +175,24 @@ impl<'a> Run<'a> {
     ) -> ControlFlow<()> {
         let ids: Vec<_> = self.deployment.processes.iter().map(|p| p.id).collect();
         for id in &ids {
-            if let Node::Producer(producer) = self.sim.process_mut(*id) {
-                producer.stop_sending();
+            match self.sim.process_mut(*id) {
+                Node::Producer(producer) => producer.stop_sending(),
+                Node::Session(session) => session.stop_writing(),
+                _ => {}
             }
         }
         let deadline = self.sim.now() + LAST_READ;
-        while self.sim.now() < deadline && !(self.producers_drained() && self.consumers_caught_up()) {
+        while self.sim.now() < deadline && !(self.writers_drained() && self.consumers_caught_up()) {
             let next = self.sim.now() + BEAT;
             self.advance(next, watcher, on_checkpoint)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn producers_drained(&self) -> bool {
+    fn writers_drained(&self) -> bool {
         self.deployment.processes.iter().all(|p| match self.sim.process(p.id) {
             Node::Producer(producer) => producer.is_drained(),
+            Node::Session(session) => session.is_idle(),
             _ => true,
         })
     }

@@ -35,6 +35,7 @@ impl ImportedCluster {
             admin: hosts.first().copied().unwrap_or_default(),
             producers: hosts.iter().map(|host| group(*host, ProducerConfig::default())).collect(),
             consumers: hosts.iter().map(|host| group(*host, earliest.clone())).collect(),
+            sessions: Vec::new(),
         };
         let healthy = vec![
             (Gauge::Controllers, Bound::exactly(1)),
@@ -48,6 +49,7 @@ impl ImportedCluster {
             cluster: self.cluster.clone(),
             workload,
             supervisor: Restart::default(),
+            start_up: Default::default(),
             tcp: Tcp::default(),
             monitoring: Monitoring::default(),
             phases: Phases::default(),

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use models::id::{BrokerId, ProcessId, SessionId, TopicPartition};
 use models::observation::{DownCause, Observation, Observed, TruncateReason, ZkClientState, ZkRole};
 use models::time::{Instant, Span};
+use models::zk::protocol::ZkError;
 
 use super::names::Names;
+use super::sessions::SessionFigures;
 
 /// Lines of the same kind and place that are closer than this become one.
 const WINDOW: Span = Span::from_ms(1_500);
@@ -44,6 +46,7 @@ pub struct Timeline {
     seen: BTreeMap<Arc<str>, u32>,
     acknowledged: BTreeMap<TopicPartition, Instant>,
     outage: Option<Outage>,
+    sessions: SessionFigures,
     looked_at: Instant,
 }
 
@@ -98,6 +101,7 @@ impl Timeline {
             seen: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             outage: None,
+            sessions: SessionFigures::new(Instant::ZERO),
             looked_at: Instant::ZERO,
         }
     }
@@ -139,7 +143,15 @@ impl Timeline {
             Observation::RegistrationFailed { broker, reason } => {
                 self.line(at, "registered", format!("broker {broker} FAILED for good: {reason}"));
             }
+            Observation::ZkWrite { error, .. } => self.on_zk_write(seen, *error),
             _ => self.observe_data(seen),
+        }
+    }
+
+    fn on_zk_write(&mut self, seen: &Observed, error: Option<ZkError>) {
+        if let Some(gap) = self.sessions.ended(seen, error).filter(|gap| *gap >= OUTAGE) {
+            let text = format!("{} writes to ZooKeeper again, after {gap}", self.names.process(seen.process));
+            self.line(seen.at, "clients", text);
         }
     }
 

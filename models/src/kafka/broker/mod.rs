@@ -195,7 +195,7 @@ impl Broker {
             Timer::Kafka(KafkaTimer::Channel(timer)) => self.on_channel_timer(ctx, timer),
             Timer::Kafka(KafkaTimer::Broker(timer)) => self.on_broker_timer(ctx, timer),
             // Other processes' timers never reach a broker.
-            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) => {}
+            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) | Timer::SessionClient => {}
         }
     }
 
