@@ -75,9 +75,12 @@ pub struct Broker {
 }
 
 impl Kafka {
-    /// Switches every defect off.
+    /// Switches every defect off, and the protocol among brokers back to the default: old ones bring defects along.
     pub fn repair(&mut self) {
         (self.version, self.defects) = (FIXED.to_owned(), Defects::NONE);
+        for broker in &mut self.brokers {
+            broker.config.inter_broker_protocol_version = None;
+        }
     }
 }
 

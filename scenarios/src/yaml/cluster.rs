@@ -69,6 +69,7 @@ fn read_kafka(item: &Item<'_>, topology: &Topology, zookeeper: &ZooKeeper) -> Ka
     let mut common = BrokerConfig::default();
     if let Some(options) = fields.optional("options") {
         apply_broker(&options, &mut common);
+        check_protocol(&options, &common, defects);
     }
     let mut kafka = Kafka { version, defects, brokers: Vec::new() };
     let brokers = fields.required("brokers");
@@ -79,6 +80,9 @@ fn read_kafka(item: &Item<'_>, topology: &Topology, zookeeper: &ZooKeeper) -> Ka
         let host = host_entry(&item, topology, |fields| {
             if let Some(options) = fields.optional("options") {
                 apply_broker(&options, &mut config);
+                if config.inter_broker_protocol_version != common.inter_broker_protocol_version {
+                    check_protocol(&options, &config, defects);
+                }
             }
             if let Some(list) = fields.optional("zookeeper.connect") {
                 connect = read_connect(&list, zookeeper);
@@ -188,17 +192,19 @@ fn apply_broker(item: &Item<'_>, config: &mut BrokerConfig) {
         "broker.id" => Err(OptionError::NotModelled(name.to_owned())),
         _ => config.set(name, value),
     });
-    let version = &config.inter_broker_protocol_version.0;
-    if !protocol_is_modelled(version) {
-        let message = "the model has the rules of 3.0 to 3.6 only";
-        item.error(format!("`inter.broker.protocol.version`: `{version}`: {message}"));
-    }
 }
 
-/// Whether the broker model holds the rules of an `inter.broker.protocol.version`.
-pub(crate) fn protocol_is_modelled(version: &str) -> bool {
-    let release = version.split_once("-IV").map_or(version, |(release, _)| release);
-    matches!(release, "3.0" | "3.1" | "3.2" | "3.3" | "3.4" | "3.5" | "3.6")
+/// A defect that went with the rules of its time needs them.
+fn check_protocol(item: &Item<'_>, config: &BrokerConfig, defects: Defects) {
+    let Some(given) = config.inter_broker_protocol_version else { return };
+    for defect in defects.iter() {
+        if let Some(needed) = defect.protocol().filter(|needed| given > *needed) {
+            item.error(format!(
+                "`inter.broker.protocol.version` `{given}` is too new for the defect `{defect}`, which needs the rules of \
+                 {needed} or older; leave the option out to get them"
+            ));
+        }
+    }
 }
 
 /// Sets the options of a map.

@@ -14,6 +14,7 @@ mod context;
 mod dispatch;
 mod election;
 mod failover;
+mod isr_changes;
 mod life_cycle;
 mod metrics;
 mod partition_state_machine;
@@ -239,6 +240,9 @@ impl KafkaController {
             (znode::CONTROLLER, WatchKind::Deleted) => Some(Event::Reelect),
             (znode::BROKER_IDS, WatchKind::ChildrenChanged) if self.handlers_registered => Some(Event::BrokerChange),
             (znode::TOPICS, WatchKind::ChildrenChanged) if self.handlers_registered => Some(Event::TopicChange),
+            (znode::ISR_CHANGE_NOTIFICATION, WatchKind::ChildrenChanged) if self.handlers_registered => {
+                Some(Event::IsrChangeNotification)
+            }
             _ => None,
         }
     }

@@ -37,6 +37,7 @@ pub(super) enum Event {
     Expire,
     BrokerChange,
     TopicChange,
+    IsrChangeNotification,
     LeaderAndIsrResponse { broker: BrokerId, error: ErrorCode, partitions: Vec<(TopicPartition, ErrorCode)> },
     AlterPartition { origin: Origin, request: Arc<AlterPartitionRequest> },
     AllocateProducerIds { origin: Origin, broker: BrokerId, broker_epoch: i64 },
@@ -92,6 +93,7 @@ pub(super) enum Call {
     FlushReplicaBatch,
     Rebalance { broker: BrokerId, partitions: Vec<TopicPartition> },
     ScheduleRebalance,
+    DeleteIsrChanges(Vec<Path>),
     ReadProducerIdBlock { origin: Origin, broker: BrokerId },
 }
 
@@ -130,6 +132,9 @@ pub(super) enum Then {
     Brokers(BrokersFor, Vec<BrokerId>),
     Topics,
     NewTopics(Vec<Topic>),
+    IsrChangeNames,
+    IsrChanges,
+    IsrChangeStates(Vec<TopicPartition>),
     InitTopics(Initialization),
     InitPartitions(Initialization),
     InitStates(Initialization),
@@ -177,6 +182,8 @@ pub(super) enum Guard {
     AllocateProducerIds(Origin),
     /// The `finally` of `processAutoPreferredReplicaLeaderElection`.
     Rebalance,
+    /// The `finally` of `processIsrChangeNotification`: the call behind it is made in any case.
+    IsrChanges,
 }
 
 /// What the thread waits for.
@@ -384,6 +391,7 @@ impl KafkaController {
                 Guard::Elect => return self.thread.call(Call::TriggerControllerMove),
                 Guard::Move if moved => return,
                 Guard::Process | Guard::Move => {}
+                Guard::IsrChanges => return,
                 Guard::StateMachine if moved => {}
                 Guard::StateMachine => return,
                 Guard::AlterPartition(origin) => return self.answer_alter_partition_failed(io, origin),

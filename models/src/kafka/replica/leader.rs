@@ -7,6 +7,7 @@ use super::partition::{Partition, ProduceWaiter, Shared, Wake};
 use super::producer_state::SequenceCheck;
 use super::remote::RemoteReplica;
 use super::storage::FlushWaiter;
+use crate::defect::Defect;
 use crate::id::BrokerId;
 use crate::kafka::config::Acks;
 use crate::kafka::metadata_cache::MetadataCache;
@@ -49,7 +50,9 @@ impl Partition {
         self.isr = IsrState::Committed(Arc::clone(&told.state.isr));
         let epoch_start = self.log.log_end();
         // Assigned before any append (KAFKA-7415).
-        self.log.epochs.assign(told.state.leader_epoch, epoch_start);
+        if !shared.defects.has(Defect::EpochNotStoredOnElection) {
+            self.log.epochs.assign(told.state.leader_epoch, epoch_start);
+        }
         for remote in &mut self.remotes {
             remote.reset(ctx.now, epoch_start, new_leadership, told.state.isr.contains(&remote.id));
         }
@@ -232,7 +235,9 @@ impl Partition {
         offset: u64,
     ) {
         let IsrState::Committed(isr) = &self.isr else { return };
-        let reached = offset >= self.log.high_watermark() && self.epoch_start.is_some_and(|start| offset >= start);
+        let reached_epoch =
+            shared.defects.has(Defect::IsrJoinAtLaggingHw) || self.epoch_start.is_some_and(|start| offset >= start);
+        let reached = offset >= self.log.high_watermark() && reached_epoch;
         if isr.contains(&follower) || !reached || !cache.is_alive(follower) {
             return;
         }
@@ -316,6 +321,12 @@ impl Partition {
             }
             Ok(_) => shared.metrics.metrics.mark(ctx, Metric::FailedIsrUpdatesPerSec),
             Err(ErrorCode::OperationNotAttempted | ErrorCode::IneligibleReplica) => {
+                self.isr = IsrState::Committed(Arc::clone(self.isr.isr()));
+                self.observe_isr(ctx);
+                self.announce(&mut shared.sessions, Wake::Nobody);
+            }
+            // KAFKA-2729: the defective leader goes back, keeps the version that it has, and asks again and again.
+            Err(ErrorCode::InvalidUpdateVersion) if shared.defects.has(Defect::CachedZkVersion) => {
                 self.isr = IsrState::Committed(Arc::clone(self.isr.isr()));
                 self.observe_isr(ctx);
                 self.announce(&mut shared.sessions, Wake::Nobody);

@@ -13,6 +13,7 @@ use super::storage::Storage;
 use crate::defect::Defects;
 use crate::id::{BrokerId, TopicPartition};
 use crate::kafka::config::BrokerConfig;
+use crate::kafka::inter_broker_protocol::ProtocolVersion;
 use crate::kafka::protocol::{EpochEnd, ErrorCode, FetchPartition, RecordBatch};
 use crate::observation::{Observation, ReplicaRole};
 use crate::time::Span;
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     pub(super) broker: BrokerId,
     pub(super) config: Arc<BrokerConfig>,
     pub(super) defects: Defects,
+    pub(super) protocol: ProtocolVersion,
     pub(super) sessions: FetchSessions,
     pub(super) produces: ProducePurgatory,
     pub(super) isr_changes: IsrChanges,
