@@ -115,7 +115,8 @@ impl OptionValue for ProtocolVersion {
     /// `2.7`, `2.7.1` and `2.7-IV2` as `MetadataVersion.fromVersionString` reads them: without a change the last one is meant.
     fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let (release, change) = text.split_once("-IV").map_or((text, None), |(release, change)| (release, Some(change)));
+        let (release, change) =
+            text.split_once("-IV").map_or((text, None), |(release, change)| (release, Some(change)));
         let position = RELEASES.iter().position(|(name, _)| {
             let rest = release.strip_prefix(name);
             rest.is_some_and(|rest| rest.is_empty() || change.is_none() && is_patch(rest))
@@ -173,7 +174,9 @@ fn versions_are_read_and_ordered_as_kafka_does() {
         check(text, expected);
     }
     let version = |text| ProtocolVersion::parse(text).expect("listed");
-    assert!(version("0.11.0") < version("1.0") && version("2.7-IV1") < version("2.7") && version("2.7") < version("2.8"));
+    assert!(
+        version("0.11.0") < version("1.0") && version("2.7-IV1") < version("2.7") && version("2.7") < version("2.8")
+    );
     assert_eq!(version("3.6"), ProtocolVersion::LATEST);
     let rules = |text| (version(text).truncates_on_fetch(), version(text).has_alter_partition());
     assert_eq!([rules("2.7-IV0"), rules("2.7-IV1"), rules("2.7-IV2")], [(false, false), (true, false), (true, true)]);
@@ -189,8 +192,5 @@ fn an_old_protocol_brings_the_defects_that_are_part_of_it() {
     assert_eq!(words("2.1"), "no-broker-generation");
     assert_eq!(words("2.0"), "fetch-without-epoch no-broker-generation");
     assert_eq!(words("1.1"), "epoch-query-too-coarse fetch-without-epoch no-broker-generation");
-    assert_eq!(
-        words("0.11.0-IV1"),
-        "hw-truncation epoch-query-too-coarse fetch-without-epoch no-broker-generation"
-    );
+    assert_eq!(words("0.11.0-IV1"), "hw-truncation epoch-query-too-coarse fetch-without-epoch no-broker-generation");
 }

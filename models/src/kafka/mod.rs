@@ -8,6 +8,7 @@ pub mod config;
 pub mod controller;
 pub mod inter_broker_protocol;
 pub mod metadata_cache;
+pub mod metrics;
 pub mod protocol;
 pub mod replica;
 pub mod zk_client;

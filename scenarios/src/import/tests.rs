@@ -87,7 +87,9 @@ const BAD_FILES: &[(&[&str], &str, &[&str])] = &[
     (
         &["broker.id=1\ninter.broker.protocol.version=0.10.1\nzookeeper.connect=zk1\n"],
         ZOO,
-        &["b1:2: `inter.broker.protocol.version`: `0.10.1` is not valid; expected 0.10.2 to 3.6, whose rules the model has"],
+        &[
+            "b1:2: `inter.broker.protocol.version`: `0.10.1` is not valid; expected 0.10.2 to 3.6, whose rules the model has",
+        ],
     ),
     (
         &[BROKER],

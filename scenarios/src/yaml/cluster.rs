@@ -4,6 +4,7 @@ use models::defect::{Defect, Defects, KAFKA_VERSIONS, System, ZOOKEEPER_VERSIONS
 use models::id::{BrokerId, HostId, Sid};
 use models::kafka::config::BrokerConfig;
 use models::options::{OptionError, OptionInfo};
+use models::time::Span;
 use models::zk::config::ZooKeeperConfig;
 
 use super::fields::{Fields, Item, join, unknown};
@@ -14,7 +15,7 @@ use crate::topology::Topology;
 pub(super) fn read(item: &Item<'_>, topology: &Topology) -> Cluster {
     let mut fields = item.fields();
     let zookeeper = fields.required("zookeeper").map_or_else(no_zookeeper, |item| read_zookeeper(&item, topology));
-    let kafka = fields.required("kafka").map_or_else(no_kafka, |item| read_kafka(&item, topology, &zookeeper));
+    let kafka = fields.optional("kafka").map_or_else(no_kafka, |item| read_kafka(&item, topology, &zookeeper));
     fields.finish();
     Cluster { zookeeper, kafka }
 }
@@ -48,9 +49,10 @@ fn read_zookeeper(item: &Item<'_>, topology: &Topology) -> ZooKeeper {
     let servers = fields.required("servers");
     for (key, server) in servers.iter().flat_map(|servers| servers.entries("servers")) {
         let sid = number(key, &server, 1..=255u8).map(Sid);
-        let host = host_entry(&server, topology, |_| {});
+        let mut start = Span::ZERO;
+        let host = host_entry(&server, topology, |fields| start = fields.span("start", Span::ZERO));
         if let (Some(sid), Some(host)) = (sid, host) {
-            zookeeper.servers.push(ZooKeeperServer { sid, host });
+            zookeeper.servers.push(ZooKeeperServer { sid, host, start });
         }
     }
     if let Some(servers) = servers.filter(|_| zookeeper.servers.is_empty()) {
@@ -155,10 +157,11 @@ pub(super) fn read_sids(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
     listed
 }
 
-fn read_connect(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
+/// The servers of a connect string.
+pub(super) fn read_connect(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
     let connect = read_sids(item, zookeeper);
     if connect.is_empty() && item.report.is_clean() {
-        item.error("a broker must know at least one ZooKeeper server");
+        item.error("a connect string names at least one ZooKeeper server");
     }
     connect
 }

@@ -40,6 +40,7 @@ workload:
   consumers: [{host: kafka2, count: 2}]
 supervisor: {restart: never}
 tcp: {rto_min: 100ms, retries2: 8}
+monitoring: {interval: 10s, timeout: 5s, hosts: [kafka2, zk1]}
 phases: {warm_up: 20s, faults: 2m, quiet_limit: 10m}
 schedule:
   faults:
@@ -63,7 +64,7 @@ schedule:
 expect:
   permitted_losses: 0
   steady_state: {controllers: 1}
-  throughout: {controllers: 0..2}
+  throughout: {controllers: 0..2, controllers_seen_from: {frankfurt: 0..2}, metrics: {OfflinePartitionsCount: \"<= 6\", MaxLag: 0}}
   controller_changes: \"<= 3\"
   longest_outage: 10s..30s
   acknowledged: \">= 99.5%\"

@@ -8,6 +8,7 @@ mod assignment;
 mod connections;
 mod control;
 mod isr_writes;
+mod metrics;
 mod producer_ids;
 mod requests;
 mod startup;
@@ -29,6 +30,7 @@ use super::channel::{ChannelId, ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
 use super::controller::KafkaController;
 use super::metadata_cache::MetadataCache;
+use super::metrics::Metrics;
 use super::protocol::{AlterPartitionItem, AlterPartitionRequest, Body, Frame, Origin, Request, Response};
 use super::replica::ReplicaManager;
 use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
@@ -108,6 +110,9 @@ pub struct Broker {
     isr_writes: Option<IsrWrites>,
     producer_ids: ProducerIdManager,
     topics: TopicCreations,
+    metrics: Metrics,
+    /// BrokerState and SessionState as last reported.
+    states: [u64; 2],
 }
 
 impl Broker {
@@ -136,6 +141,8 @@ impl Broker {
             isr_writes: (!protocol.has_alter_partition()).then(IsrWrites::default),
             producer_ids: ProducerIdManager::default(),
             topics: TopicCreations::default(),
+            metrics: Metrics::default(),
+            states: [0; 2],
             spec,
         }
     }
@@ -196,7 +203,7 @@ impl Broker {
             Timer::Kafka(KafkaTimer::Channel(timer)) => self.on_channel_timer(ctx, timer),
             Timer::Kafka(KafkaTimer::Broker(timer)) => self.on_broker_timer(ctx, timer),
             // Other processes' timers never reach a broker.
-            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) => {}
+            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) | Timer::SessionClient => {}
         }
     }
 
@@ -244,6 +251,7 @@ impl Broker {
         let mut any = false;
         while let Some(notice) = self.zk.next_notice() {
             any = true;
+            self.meter(ctx, &notice);
             match notice {
                 ZkNotice::Connected => self.on_zk_connected(ctx),
                 ZkNotice::Disconnected => {}
@@ -386,9 +394,10 @@ impl Process for Broker {
             self.propagate_isr_changes(ctx);
             more |= self.serve_waiting(ctx, &mut seen);
             if !more {
-                return;
+                break;
             }
         }
+        self.report_metrics(ctx);
     }
 
     fn crash(&mut self, loss: Loss, random: &mut Random) -> bool {

@@ -45,6 +45,7 @@ impl Partition {
         self.announce(&mut shared.sessions, Wake::Everyone);
         self.observe_leader_end(ctx);
         self.epoch_start = None;
+        shared.metrics.changed = true;
         self.isr = IsrState::Committed(Arc::new([]));
         self.remotes.clear();
         self.fail_waiters(ctx, shared, ErrorCode::NotLeaderOrFollower);
@@ -79,7 +80,8 @@ impl Partition {
     /// False if our floor epoch is smaller than the leader's: then it is cut to the end of ours, and the leader has to be
     /// asked again.
     pub(super) fn truncate_to_epoch_end(&mut self, ctx: &mut Ctx<'_>, end: EpochEnd, reason: TruncateReason) -> bool {
-        let own = self.log.epochs.end_offset_for(end.epoch, self.log.log_end()).filter(|_| end.epoch != UNDEFINED_EPOCH);
+        let own =
+            self.log.epochs.end_offset_for(end.epoch, self.log.log_end()).filter(|_| end.epoch != UNDEFINED_EPOCH);
         let (to, settled) = match own {
             Some(own) if own.epoch == end.epoch => (own.end_offset.min(end.end_offset), true),
             Some(own) => (own.end_offset, false),

@@ -154,6 +154,7 @@ impl ReplicaManager {
         let id = fetched.partition;
         let Some(partition) = self.partitions.get_mut(id) else { return };
         let last_epoch = fetched.records.last().map(|batch| batch.leader_epoch);
+        let leader_high_watermark = fetched.high_watermark;
         let appended = partition.append_as_follower(
             ctx,
             &mut self.shared,
@@ -163,9 +164,10 @@ impl ReplicaManager {
         );
         let flush = match appended {
             Ok(flush) => flush,
-            Err(AppendFailure::Misplaced) => return self.remove_fetcher(id),
+            Err(AppendFailure::Misplaced) => return self.fail_fetcher(id),
             Err(AppendFailure::Disk(_)) => return ctx.exit(LOG_DIR_FAILED),
         };
+        self.shared.metrics.lag(id, leader_high_watermark.saturating_sub(partition.log.log_end()));
         let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
         if flush {
             let waiter = FlushWaiter::Fetcher(key.0, key.1);
@@ -215,10 +217,16 @@ impl ReplicaManager {
         fetcher.set(id, FetchState { offset, last_fetched_epoch, ..state });
     }
 
-    pub(super) fn on_partition_error(&mut self, ctx: &mut Ctx<'_>, key: FetcherId, id: TopicPartition, error: ErrorCode) {
+    pub(super) fn on_partition_error(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: FetcherId,
+        id: TopicPartition,
+        error: ErrorCode,
+    ) {
         if error == ErrorCode::FencedLeaderEpoch {
             // The epoch sent is still the one we follow in: failed, until the controller tells a new one.
-            self.remove_fetcher(id);
+            self.fail_fetcher(id);
         } else if let Some(fetcher) = self.fetchers.get_mut(&key) {
             fetcher.delay(id, ctx.now + Span::from_ms(self.shared.config.replica_fetch_backoff_ms.into()));
         }

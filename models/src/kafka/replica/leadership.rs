@@ -139,9 +139,16 @@ impl ReplicaManager {
         let Some(address) = self.addresses.get(&leader).copied() else { return };
         let Some(partition) = self.partitions.get_mut(id) else { return };
         partition.following = Some(leader);
+        self.shared.metrics.fetcher_removed(id);
         let shared = &self.shared;
         let fetcher = self.fetchers.entry(key).or_insert_with(|| Fetcher::new(key, address, shared));
         fetcher.add(partition);
+    }
+
+    /// A fetcher thread gives a partition up (`addFailedPartition`), until the controller tells of it again.
+    pub(super) fn fail_fetcher(&mut self, id: TopicPartition) {
+        self.remove_fetcher(id);
+        self.shared.metrics.fetcher_failed(id);
     }
 
     pub(super) fn remove_fetcher(&mut self, id: TopicPartition) {
@@ -152,6 +159,7 @@ impl ReplicaManager {
         if let Some(fetcher) = self.fetchers.get_mut(&key) {
             fetcher.remove(id);
         }
+        self.shared.metrics.fetcher_removed(id);
     }
 
     fn shut_idle_fetchers(&mut self, ctx: &mut Ctx<'_>) {

@@ -8,6 +8,7 @@
 //! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
 //! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
 //! | `fetch`, `session` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession` |
+//! | `metrics` | what it tells of itself | gauges and meters of `ReplicaManager`, `ReplicaFetcherManager` |
 //! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
 //! | `truncation` | where a follower cuts its log before it fetches, before 2.7 | `AbstractFetcherThread.maybeTruncate` |
 //!
@@ -22,6 +23,7 @@ mod isr;
 mod leader;
 mod leadership;
 mod log;
+mod metrics;
 mod partition;
 mod produce;
 mod producer_state;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 
 use self::fetcher::{Fetcher, FetcherId};
 use self::isr::IsrChanges;
+use self::metrics::ReplicaMetrics;
 use self::partition::{Partition, Shared};
 use self::purgatory::ProducePurgatory;
 use self::session::FetchSessions;
@@ -47,8 +50,8 @@ use super::by_partition::ByPartition;
 use super::config::BrokerConfig;
 use super::metadata_cache::MetadataCache;
 use super::protocol::{
-    AlterPartitionItem, AlterPartitionResponse, EpochAnswer, EpochEnd, EpochQuery, ErrorCode, OffsetAnswer, OffsetQuery,
-    OffsetSpec, Response, UNDEFINED_EPOCH,
+    AlterPartitionItem, AlterPartitionResponse, EpochAnswer, EpochEnd, EpochQuery, ErrorCode, OffsetAnswer,
+    OffsetQuery, OffsetSpec, Response, UNDEFINED_EPOCH,
 };
 use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, ConnId, TopicPartition};
@@ -104,6 +107,7 @@ impl ReplicaManager {
                 sessions: FetchSessions::new(),
                 produces: ProducePurgatory::new(),
                 isr_changes: IsrChanges::default(),
+                metrics: ReplicaMetrics::default(),
                 storage: Storage::default(),
             },
             addresses,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::isr::{IsrChanges, IsrState};
 use super::log::{Log, SegmentLimits};
+use super::metrics::ReplicaMetrics;
 use super::purgatory::ProducePurgatory;
 use super::remote::RemoteReplica;
 use super::session::{FetchSessions, SessionPartition};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) sessions: FetchSessions,
     pub(super) produces: ProducePurgatory,
     pub(super) isr_changes: IsrChanges,
+    pub(super) metrics: ReplicaMetrics,
     pub(super) storage: Storage,
 }
 
