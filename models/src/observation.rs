@@ -216,6 +216,12 @@ pub enum Observation {
         /// Whether it was applied.
         applied: bool,
     },
+    /// A broker took an UpdateMetadata request: it serves these states to clients from now on, and those of other
+    /// partitions as before.
+    MetadataServed {
+        /// The states that the request named.
+        states: Arc<[ServedState]>,
+    },
     /// A broker is registered in ZooKeeper with this epoch, as it knows itself.
     Registered {
         /// The broker.
@@ -315,6 +321,26 @@ pub enum Observation {
         /// The partition epoch.
         partition_epoch: i32,
     },
+    /// A leader asks for a follower to be taken into the ISR, because of the fetch at hand.
+    IsrJoin {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// Who is to join.
+        follower: BrokerId,
+        /// Where it fetches from: its LEO.
+        fetch_offset: u64,
+    },
+    /// A leader answered a client's question for the end of its log (ListOffsets, latest).
+    EndOffsetAnswer {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// The end that it named.
+        offset: u64,
+    },
     /// A leader acknowledged a batch (or is about to, when the response travels).
     Acknowledge {
         /// The partition.
@@ -410,6 +436,21 @@ pub enum Observation {
         /// Where it goes on.
         to: u64,
     },
+}
+
+/// A partition's state as a broker serves it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ServedState {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The leader.
+    pub leader: Option<BrokerId>,
+    /// Its epoch.
+    pub leader_epoch: i32,
+    /// The ISR.
+    pub isr: Arc<[BrokerId]>,
+    /// The version of the state znode that said so.
+    pub partition_epoch: i32,
 }
 
 /// Why a process is gone.

@@ -6,11 +6,11 @@ use crate::id::ProcessId;
 use crate::time::{Instant, Span};
 
 macro_rules! laws {
-    ($($law:ident, $name:literal, $file:ident;)*) => {
+    ($($law:ident, $name:literal, $($file:ident)::+ $(, $says:literal)?;)*) => {
         /// A law, by the name that the catalogue of invariants gives it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Law {
-            $( #[doc = concat!("`", $name, "`, judged in `", stringify!($file), "`.")] $law, )*
+            $( #[doc = concat!("`", $name, "`, judged in `", stringify!($($file)::+), "`.")] $law, )*
         }
 
         impl Law {
@@ -22,9 +22,14 @@ macro_rules! laws {
                 match self { $(Self::$law => $name,)* }
             }
 
+            /// What it says, in one line.
+            pub fn says(self) -> &'static str {
+                match self { $(Self::$law => concat!($($says)?),)* }
+            }
+
             /// Where the rule comes from.
             pub fn source(self) -> &'static str {
-                match self { $(Self::$law => super::$file::SOURCE,)* }
+                match self { $(Self::$law => super::$($file)::+::SOURCE,)* }
             }
         }
 
@@ -33,29 +38,49 @@ macro_rules! laws {
 }
 
 laws! {
-    LostWrite, "J-LOST-WRITE", lost_write;
-    Unseen, "J-UNSEEN", unseen;
-    Duplicate, "J-DUPLICATE", duplicate;
-    InconsistentOffsets, "J-INCONSISTENT-OFFSETS", inconsistent_offsets;
-    Phantom, "J-PHANTOM", phantom;
-    LeaderInIsr, "R-LEADER-IN-ISR", leader_in_isr;
-    OneLeaderPerEpoch, "R-ONE-LEADER-PER-EPOCH", one_leader_per_epoch;
-    LogMatch, "R-LOG-MATCH", log_match;
-    LeaderComplete, "R-LEADER-COMPLETE", leader_complete;
-    CandidateComplete, "R-CANDIDATE-COMPLETE", candidate_complete;
-    AckRule, "R-ACK-RULE", ack_rule;
-    TruncBelowHw, "R-TRUNC-BELOW-HW", trunc_below_hw;
-    OnePerEpoch, "C-ONE-PER-EPOCH", one_per_epoch;
-    ZombieNoEffect, "C-ZOMBIE-NO-EFFECT", zombie_no_effect;
-    StaleRequestRejected, "C-STALE-REQUEST-REJECTED", stale_request_rejected;
-    Prefix, "Z-PREFIX", prefix;
-    LeaderCompleteness, "Z-LEADER-COMPLETENESS", leader_completeness;
-    EphemeralGone, "Z-EPHEMERAL-GONE", ephemeral_gone;
-    OneController, "L-ONE-CONTROLLER", one_controller;
-    AllRegistered, "L-ALL-REGISTERED", all_registered;
-    IsrFull, "L-ISR-FULL", isr_full;
-    Produce, "L-PRODUCE", produce;
-    ZkQuorum, "L-ZK-QUORUM", zk_quorum;
+    LostWrite, "J-LOST-WRITE", lost_write, "an acknowledged value below an offset that was read is read";
+    Unseen, "J-UNSEEN", unseen, "a read to the end returns every acknowledged value";
+    Duplicate, "J-DUPLICATE", duplicate, "a value stands at one offset";
+    InconsistentOffsets, "J-INCONSISTENT-OFFSETS", inconsistent_offsets, "an offset stands for one value";
+    Phantom, "J-PHANTOM", phantom, "nothing is read that was not sent";
+    PollSkip, "J-POLL-SKIP", clients::poll_order, "a consumer that reads on leaves no record out";
+    NonmonotonicPoll, "J-NONMONOTONIC-POLL", clients::poll_order, "a consumer that reads on gets no record again";
+    NonmonotonicSend, "J-NONMONOTONIC-SEND", clients::send_order, "a producer's records stand in the order of its sends";
+    OffsetRegress, "J-OFFSET-REGRESS", clients::offset_regress, "the end of a log that clients are told never falls";
+    LeaderInIsr, "R-LEADER-IN-ISR", leader_in_isr, "the stored leader is in the stored ISR";
+    OneLeaderPerEpoch, "R-ONE-LEADER-PER-EPOCH", one_leader_per_epoch, "one broker leads in a leader epoch, the stored one";
+    LogMatch, "R-LOG-MATCH", log_match, "replicas agree below their high watermarks";
+    LeaderComplete, "R-LEADER-COMPLETE", leader_complete, "a new leader holds every committed record";
+    CandidateComplete, "R-CANDIDATE-COMPLETE", candidate_complete, "every electable replica holds every committed record";
+    AckRule, "R-ACK-RULE", ack_rule, "`acks=all` is answered below the high watermark with enough replicas";
+    TruncBelowHw, "R-TRUNC-BELOW-HW", trunc_below_hw, "no truncation removes a committed record";
+    LeaderAppendOnly, "R-LEADER-APPEND-ONLY", replicas::append_only, "leaders only append; epoch and offset name one record";
+    WeakIsr, "R-WEAK-ISR", replicas::isr_logs, "the ISR that a leader knows holds its records below its high watermark";
+    StrongIsr, "R-STRONG-ISR", replicas::isr_logs, "the stored ISR holds a leader's records below its high watermark";
+    ConsistentRead, "R-CONSISTENT-READ", replicas::consistent_read, "the leader holds what was ever read";
+    CommittedReadOnly, "R-COMMITTED-READ-ONLY", replicas::committed_read_only, "nothing is read beyond TrueHW";
+    TrueHwMonotonic, "R-TRUE-HW-MONOTONIC", replicas::true_hw_monotonic, "no leader falls behind TrueHW";
+    HwInLog, "R-HW-IN-LOG", replicas::hw_in_log, "a high watermark lies within its log";
+    IsrJoinRule, "R-ISR-JOIN-RULE", replicas::isr_join_rule, "who joins the ISR has reached the leader's high watermark and epoch";
+    UncleanExclusion, "R-UNCLEAN-EXCLUSION", replicas::unclean_exclusion, "who lost records in a crash leaves the ISR first";
+    NoFullTruncation, "R-NO-FULL-TRUNCATION", replicas::no_full_truncation, "a log is dropped only if it ends before the leader's begins";
+    ZombieNoCommit, "R-ZOMBIE-NO-COMMIT", replicas::zombie_no_commit, "a deposed leader commits nothing new";
+    ExactlyOnce, "I-EXACTLY-ONCE", replicas::sequences, "an idempotent producer's records stand once in the committed log";
+    Order, "I-ORDER", replicas::sequences, "an idempotent producer's sequences have no gap in the committed log";
+    EpochOrder, "I-EPOCH-ORDER", replicas::sequences, "a producer's epochs never fall along the committed log";
+    OnePerEpoch, "C-ONE-PER-EPOCH", one_per_epoch, "one process claims a controller epoch";
+    ZombieNoEffect, "C-ZOMBIE-NO-EFFECT", zombie_no_effect, "an old controller has no effect";
+    StaleRequestRejected, "C-STALE-REQUEST-REJECTED", stale_request_rejected, "a stale control request is not applied";
+    BrokerEpoch, "C-BROKER-EPOCH", metadata::broker_epoch, "broker epochs rise, and what is meant for an earlier one is not applied";
+    Prefix, "Z-PREFIX", prefix, "ZooKeeper servers apply one history";
+    LeaderCompleteness, "Z-LEADER-COMPLETENESS", leader_completeness, "a ZooKeeper leader holds every committed transaction";
+    EphemeralGone, "Z-EPHEMERAL-GONE", ephemeral_gone, "the nodes of an ended session are gone";
+    OneController, "L-ONE-CONTROLLER", one_controller, "one active controller, the stored one, acts";
+    AllRegistered, "L-ALL-REGISTERED", all_registered, "every broker is registered";
+    IsrFull, "L-ISR-FULL", isr_full, "every replica is in the ISR";
+    MetadataConverges, "L-METADATA-CONVERGES", metadata::converges, "every broker serves the stored state of every partition";
+    Produce, "L-PRODUCE", produce, "every partition acknowledges writes";
+    ZkQuorum, "L-ZK-QUORUM", zk_quorum, "ZooKeeper serves at every server";
 }
 
 impl fmt::Display for Law {
@@ -112,7 +137,7 @@ impl Permit {
                 "known hazard: an ISR change crossed a restart that lost unflushed records (KIP-903)"
             }
             Self::LossyRestarts => "as many overlapping lossy restarts as min.insync.replicas: beyond what is promised",
-            Self::NotIdempotent => "enable.idempotence=false: a retry may append twice (KIP-98)",
+            Self::NotIdempotent => "enable.idempotence=false: a retry may append twice or too late (KIP-98)",
         }
     }
 }
