@@ -48,9 +48,26 @@ laws! {
     OnePerEpoch, "C-ONE-PER-EPOCH", one_per_epoch;
     ZombieNoEffect, "C-ZOMBIE-NO-EFFECT", zombie_no_effect;
     StaleRequestRejected, "C-STALE-REQUEST-REJECTED", stale_request_rejected;
+    Leadership, "Z-LEADERSHIP", leadership;
     Prefix, "Z-PREFIX", prefix;
+    Integrity, "Z-INTEGRITY", integrity;
+    Agreement, "Z-AGREEMENT", agreement;
+    TotalOrder, "Z-TOTAL-ORDER", total_order;
+    LocalPrimaryOrder, "Z-LOCAL-PRIMARY-ORDER", local_primary_order;
+    GlobalPrimaryOrder, "Z-GLOBAL-PRIMARY-ORDER", global_primary_order;
+    PrimaryIntegrity, "Z-PRIMARY-INTEGRITY", primary_integrity;
     LeaderCompleteness, "Z-LEADER-COMPLETENESS", leader_completeness;
     EphemeralGone, "Z-EPHEMERAL-GONE", ephemeral_gone;
+    AckDurable, "Z-ACK-DURABLE", ack_durable;
+    CommittedMonotonic, "Z-COMMITTED-MONOTONIC", committed_monotonic;
+    HonestZxid, "Z-HONEST-ZXID", honest_zxid;
+    EpochAfterHistory, "Z-EPOCH-AFTER-HISTORY", epoch_after_history;
+    LegalMessage, "Z-LEGAL-MESSAGE", legal_message;
+    ReplicasEqual, "Z-REPLICAS-EQUAL", replicas_equal;
+    VersionAgreement, "Z-VERSION-AGREEMENT", version_agreement;
+    SessionSafety, "Z-SESSION-SAFETY", session_safety;
+    Cas, "Z-CAS", cas;
+    ReadSessionOrder, "Z-READ-SESSION-ORDER", read_session_order;
     OneController, "L-ONE-CONTROLLER", one_controller;
     AllRegistered, "L-ALL-REGISTERED", all_registered;
     IsrFull, "L-ISR-FULL", isr_full;
@@ -81,9 +98,11 @@ pub enum Permit {
     LossyRestarts,
     /// The producer does not number its batches.
     NotIdempotent,
+    /// ZooKeeper acknowledges before an fsync.
+    NoForceSync,
 }
 
-const PERMITS: usize = 7;
+const PERMITS: usize = 8;
 
 impl Permit {
     const ALL: [Self; PERMITS] = [
@@ -94,6 +113,7 @@ impl Permit {
         Self::IsrChangeAcrossRestart,
         Self::LossyRestarts,
         Self::NotIdempotent,
+        Self::NoForceSync,
     ];
 
     /// The reason in words, with its KIP.
@@ -113,6 +133,7 @@ impl Permit {
             }
             Self::LossyRestarts => "as many overlapping lossy restarts as min.insync.replicas: beyond what is promised",
             Self::NotIdempotent => "enable.idempotence=false: a retry may append twice (KIP-98)",
+            Self::NoForceSync => "forceSync=no: a ZooKeeper server acknowledges what no fsync has covered",
         }
     }
 }

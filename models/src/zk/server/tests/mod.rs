@@ -262,7 +262,7 @@ pub(super) fn broken_laws(observed: &[crate::observation::Observed]) -> Vec<Stri
     let mut leaders: BTreeMap<u32, ProcessId> = BTreeMap::new();
     for o in observed {
         match &o.what {
-            Observation::ZkApply { txn, digest } => {
+            Observation::ZkApply { txn, digest, .. } => {
                 let known = *digests.entry(txn.zxid).or_insert(*digest);
                 if known != *digest {
                     broken.push(format!("{} applied another history up to {} at {}", o.process, txn.zxid, o.at));
