@@ -72,9 +72,26 @@ laws! {
     ZombieNoEffect, "C-ZOMBIE-NO-EFFECT", zombie_no_effect, "an old controller has no effect";
     StaleRequestRejected, "C-STALE-REQUEST-REJECTED", stale_request_rejected, "a stale control request is not applied";
     BrokerEpoch, "C-BROKER-EPOCH", metadata::broker_epoch, "broker epochs rise, and what is meant for an earlier one is not applied";
+    Leadership, "Z-LEADERSHIP", leadership, "one ZooKeeper server leads in an epoch";
     Prefix, "Z-PREFIX", prefix, "ZooKeeper servers apply one history";
+    Integrity, "Z-INTEGRITY", integrity, "what ZooKeeper servers deliver was proposed";
+    Agreement, "Z-AGREEMENT", agreement, "of two transactions delivered at two servers, one server delivered both";
+    TotalOrder, "Z-TOTAL-ORDER", total_order, "ZooKeeper servers deliver in one order";
+    LocalPrimaryOrder, "Z-LOCAL-PRIMARY-ORDER", local_primary_order, "a leader's transactions are delivered in its order, without gaps";
+    GlobalPrimaryOrder, "Z-GLOBAL-PRIMARY-ORDER", global_primary_order, "those of older epochs are delivered first";
+    PrimaryIntegrity, "Z-PRIMARY-INTEGRITY", primary_integrity, "a broadcasting leader has delivered what others delivered of older epochs";
     LeaderCompleteness, "Z-LEADER-COMPLETENESS", leader_completeness, "a ZooKeeper leader holds every committed transaction";
     EphemeralGone, "Z-EPHEMERAL-GONE", ephemeral_gone, "the nodes of an ended session are gone";
+    AckDurable, "Z-ACK-DURABLE", ack_durable, "what a ZooKeeper server acknowledged survives its crash";
+    CommittedMonotonic, "Z-COMMITTED-MONOTONIC", committed_monotonic, "the committed log only grows";
+    HonestZxid, "Z-HONEST-ZXID", honest_zxid, "a vote's zxid is that of tree and log";
+    EpochAfterHistory, "Z-EPOCH-AFTER-HISTORY", epoch_after_history, "a stored epoch's history is stored too";
+    LegalMessage, "Z-LEGAL-MESSAGE", legal_message, "no message comes in an impossible phase";
+    ReplicasEqual, "Z-REPLICAS-EQUAL", replicas_equal, "trees after the same transaction are equal";
+    VersionAgreement, "Z-VERSION-AGREEMENT", version_agreement, "a znode's version stands for one content";
+    SessionSafety, "Z-SESSION-SAFETY", session_safety, "sessions expire no earlier than they may and then never act";
+    Cas, "Z-CAS", cas, "conditional writes succeed only against the newest version";
+    ReadSessionOrder, "Z-READ-SESSION-ORDER", read_session_order, "the answers to a session never go back";
     OneController, "L-ONE-CONTROLLER", one_controller, "one active controller, the stored one, acts";
     AllRegistered, "L-ALL-REGISTERED", all_registered, "every broker is registered";
     IsrFull, "L-ISR-FULL", isr_full, "every replica is in the ISR";
@@ -106,9 +123,11 @@ pub enum Permit {
     LossyRestarts,
     /// The producer does not number its batches.
     NotIdempotent,
+    /// ZooKeeper acknowledges before an fsync.
+    NoForceSync,
 }
 
-const PERMITS: usize = 7;
+const PERMITS: usize = 8;
 
 impl Permit {
     const ALL: [Self; PERMITS] = [
@@ -119,6 +138,7 @@ impl Permit {
         Self::IsrChangeAcrossRestart,
         Self::LossyRestarts,
         Self::NotIdempotent,
+        Self::NoForceSync,
     ];
 
     /// The reason in words, with its KIP.
@@ -138,6 +158,7 @@ impl Permit {
             }
             Self::LossyRestarts => "as many overlapping lossy restarts as min.insync.replicas: beyond what is promised",
             Self::NotIdempotent => "enable.idempotence=false: a retry may append twice or too late (KIP-98)",
+            Self::NoForceSync => "forceSync=no: a ZooKeeper server acknowledges what no fsync has covered",
         }
     }
 }

@@ -11,27 +11,38 @@
 //! The error table (section 0.3 of the catalogue) is applied by producers: they report a definite failure as `SendFail` and
 //! anything else as `SendUnknown`; neither obliges anybody.
 
+mod ack_durable;
 mod ack_rule;
+mod agreement;
 mod all_registered;
 mod candidate_complete;
+mod cas;
 mod chunks;
 mod clients;
+mod committed_monotonic;
 mod controller_count;
 mod deadline;
 mod duplicate;
 mod ephemeral_gone;
+mod epoch_after_history;
 mod epoch_logs;
 mod facts;
 mod figures;
 mod gate;
+mod global_primary_order;
+mod honest_zxid;
 mod inconsistent_offsets;
+mod integrity;
 mod isr_full;
 mod judge;
 mod leader_complete;
 mod leader_completeness;
 mod leader_in_isr;
 mod leader_view;
+mod leadership;
 mod ledger;
+mod legal_message;
+mod local_primary_order;
 mod log_match;
 mod log_view;
 mod lost_write;
@@ -42,19 +53,28 @@ mod one_per_epoch;
 mod pages;
 mod phantom;
 mod prefix;
+mod primary_integrity;
 mod process_view;
 mod produce;
+mod read_session_order;
 mod records;
 mod replicas;
+mod replicas_equal;
+mod session_safety;
 mod sparse;
 mod stale_request_rejected;
 mod store_view;
 #[cfg(test)]
 mod tests;
+mod total_order;
 mod trunc_below_hw;
 mod unseen;
+mod version_agreement;
 mod views;
+mod zk_deliveries;
+mod zk_disks;
 mod zk_history;
+mod zk_nodes;
 mod zk_quorum;
 mod zombie_no_effect;
 

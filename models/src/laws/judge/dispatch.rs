@@ -15,8 +15,9 @@ use crate::laws::replicas::{
 use crate::laws::store_view::StoreEvent;
 use crate::laws::views::Views;
 use crate::laws::{
-    candidate_complete, duplicate, ephemeral_gone, inconsistent_offsets, leader_complete, leader_completeness,
-    leader_in_isr, log_match, phantom, prefix, stale_request_rejected, trunc_below_hw, zombie_no_effect,
+    candidate_complete, committed_monotonic, duplicate, ephemeral_gone, inconsistent_offsets, leader_complete,
+    leader_completeness, leader_in_isr, log_match, phantom, prefix, stale_request_rejected, trunc_below_hw,
+    zombie_no_effect,
 };
 use crate::observation::{Observation, Observed, ReplicaRole, TruncateReason, ZkRole};
 use crate::time::Instant;
@@ -264,18 +265,23 @@ impl Judge {
     pub(super) fn on_zookeeper(&mut self, observed: &Observed) {
         let (at, process) = (observed.at, observed.process);
         match &observed.what {
-            Observation::ZkApply { txn, digest } => {
+            Observation::ZkApply { txn, digest, tree } => {
                 let Some(server) = self.roster.server(process) else { return };
-                self.history.on_apply(server, process, txn, *digest);
+                self.on_delivery(server, txn.zxid, *tree, at, process);
+                if !self.history.on_apply(server, process, txn, *digest) {
+                    self.on_unequalled(txn, at, process);
+                }
                 self.after_history(at, process);
             }
             Observation::ZkReset { zxid, digest } => {
                 let Some(server) = self.roster.server(process) else { return };
+                self.on_zk_reset(server, *zxid);
                 self.history.on_reset(server, process, *zxid, *digest);
                 self.after_history(at, process);
             }
             Observation::ZkCommit { zxid, epoch } => {
                 leader_completeness::on_commit(*zxid, *epoch, views!(self, at, process), &mut self.ledger);
+                committed_monotonic::on_commit(*zxid, *epoch, views!(self, at, process), &mut self.ledger);
                 self.history.on_commit(*zxid, *epoch);
                 self.zk_quorum.on_commit();
                 self.after_history(at, process);
@@ -292,13 +298,13 @@ impl Judge {
                     self.history.on_established(*epoch, *last_zxid);
                     self.after_history(at, process);
                 }
+                self.on_zk_leading(server, *role, *epoch, at, process);
                 self.on_zk_role(server, *role, *epoch, at);
             }
             Observation::ZkSessionClosed { session, zxid, left } => {
                 ephemeral_gone::on_closed(*session, *zxid, *left, views!(self, at, process), &mut self.ledger);
             }
-            what if at >= self.roster.facts.start => self.coverage.on_observation(what),
-            _ => {}
+            _ => self.on_ensemble(observed),
         }
     }
 
@@ -318,10 +324,12 @@ impl Judge {
         }
         let mut events = std::mem::take(&mut self.events);
         for txn in std::mem::take(&mut self.history.ready) {
+            let ended = self.store.is_ended(txn.session);
             self.store.apply(&txn, &self.roster, &mut events);
             for event in events.drain(..) {
                 self.on_store_event(&event, at, process);
             }
+            self.on_committed(&txn, ended, at, process);
         }
         self.events = events;
     }
@@ -418,7 +426,7 @@ impl Judge {
             Observation::FaultBegin { .. } => self.deadline.fault_begins(at),
             Observation::FaultEnd { .. } => self.deadline.fault_ends(at),
             Observation::Up => self.processes.on_up(process),
-            Observation::Down { lossy, .. } => {
+            Observation::Down { lossy, cause } => {
                 if at >= self.roster.facts.start {
                     self.coverage.on_observation(&observed.what);
                 }
@@ -436,6 +444,7 @@ impl Judge {
                     self.unclean_exclusion.on_lossy_down(broker, views!(self, at, process));
                 }
                 if let Some(server) = self.roster.server(process) {
+                    self.on_zk_down(server, cause, at, process);
                     self.on_zk_role(server, ZkRole::Looking, 0, at);
                 }
             }

@@ -1,5 +1,6 @@
 //! The judge: every observation is dispatched once, first to the views, then to the laws that it concerns.
 
+use self::zookeeper::ZooKeeperLaws;
 use super::all_registered::AllRegistered;
 use super::clients::offset_regress::OffsetRegress;
 use super::clients::send_order;
@@ -67,6 +68,7 @@ pub struct Judge {
     isr_full: IsrFull,
     produce: Produce,
     zk_quorum: ZkQuorum,
+    zookeeper: ZooKeeperLaws,
     /// Taken and given back at each use, to save allocations.
     events: Vec<StoreEvent>,
 }
@@ -90,6 +92,7 @@ macro_rules! views {
 }
 
 mod dispatch;
+mod zookeeper;
 
 impl Judge {
     /// A judge of a deployment that has not started yet.
@@ -123,6 +126,7 @@ impl Judge {
             isr_full: IsrFull::new(partitions),
             produce: Produce::new(partitions),
             zk_quorum: ZkQuorum::new(servers),
+            zookeeper: ZooKeeperLaws::new(servers),
             events: Vec::new(),
             roster,
         }
@@ -175,7 +179,15 @@ impl Judge {
             | Observation::ZkReset { .. }
             | Observation::ZkSessionClosed { .. }
             | Observation::ZkSessionExpiring { .. }
-            | Observation::ZkClient { .. } => self.on_zookeeper(observed),
+            | Observation::ZkPropose { .. }
+            | Observation::ZkAck { .. }
+            | Observation::ZkLog { .. }
+            | Observation::ZkTruncate { .. }
+            | Observation::ZkLoaded { .. }
+            | Observation::ZkElection { .. }
+            | Observation::ZkEpochEntered { .. }
+            | Observation::ZkIllegalMessage { .. }
+            | Observation::ZkReply { .. } => self.on_zookeeper(observed),
             Observation::ActiveController { .. }
             | Observation::ControllerBegin { .. }
             | Observation::ControllerReady { .. }
@@ -193,9 +205,8 @@ impl Judge {
             // For people and reports: no law is judged by them.
             Observation::Pause
             | Observation::Resume
-            | Observation::ZkLog { .. }
-            | Observation::ZkTruncate { .. }
             | Observation::ZkWrite { .. }
+            | Observation::ZkClient { .. }
             | Observation::ControllerEnd { .. }
             | Observation::Metric { .. }
             | Observation::ControllersSeen { .. }

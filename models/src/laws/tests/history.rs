@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::fingerprint::Fingerprint;
 use crate::id::{BrokerId, HostId, ProcessId, SessionId, Sid, Topic, TopicPartition, ValueId, Zxid};
 use crate::kafka::config::Acks;
 use crate::kafka::protocol::{LeaderAndIsr, ProducerMark};
@@ -32,6 +33,7 @@ pub(crate) fn facts() -> Facts {
         tick: Span::from_secs(2),
         init_limit: 10,
         sync_limit: 5,
+        force_sync: true,
         acks: Acks::All,
         idempotence: true,
         produce_interval: Span::from_secs(5),
@@ -49,10 +51,14 @@ pub(crate) struct History {
     incarnations: [u32; 8],
     zxid: Zxid,
     digest: u64,
+    settled: Vec<(Zxid, u64)>,
     state_version: i32,
+    controller_epochs: i32,
     epochs: [i64; 4],
     /// The epoch that each broker leads in.
     leads: [Option<i32>; 4],
+    /// Ephemeral nodes that exist.
+    nodes: Vec<Arc<str>>,
 }
 
 impl History {
@@ -65,9 +71,12 @@ impl History {
             incarnations: [1; 8],
             zxid: Zxid::new(1, 0),
             digest: 1,
+            settled: Vec::new(),
             state_version: -1,
+            controller_epochs: 0,
             epochs: [0; 4],
             leads: [None; 4],
+            nodes: Vec::new(),
         };
         (0..8).for_each(|process| history.see(process, Observation::Up));
         history.zk_leader(3, 1, Zxid::ZERO);
@@ -123,13 +132,15 @@ impl History {
     /// The next transaction, not observed by anybody yet.
     pub(crate) fn propose(&mut self, session: u64, body: TxnBody) -> Arc<Txn> {
         self.zxid = self.zxid.next();
-        Arc::new(Txn { zxid: self.zxid, session: SessionId(session), time: self.now, body })
+        let txn = Txn { zxid: self.zxid, session: SessionId(session), time: self.now, body };
+        self.see(2, Observation::ZkPropose { zxid: txn.zxid, content: Fingerprint::of(&txn) });
+        Arc::new(txn)
     }
 
     /// A server applies a transaction after all that are committed.
     pub(crate) fn apply(&mut self, server: u16, txn: &Arc<Txn>) {
         let digest = self.digest.wrapping_mul(31).wrapping_add(txn.zxid.0);
-        self.see(server - 1, Observation::ZkApply { txn: Arc::clone(txn), digest });
+        self.see(server - 1, Observation::ZkApply { txn: Arc::clone(txn), digest, tree: Some(digest) });
     }
 
     pub(crate) fn commit(&mut self, txn: &Arc<Txn>) {
@@ -148,26 +159,48 @@ impl History {
     /// Later transactions follow on this one.
     pub(crate) fn settle(&mut self, txn: &Txn) {
         self.digest = self.digest.wrapping_mul(31).wrapping_add(txn.zxid.0);
+        self.settled.push((txn.zxid, self.digest));
+    }
+
+    /// A server's tree is replaced by the one that ends at a settled transaction.
+    pub(crate) fn reset(&mut self, server: u16, zxid: Zxid) {
+        let (_, digest) = *self.settled.iter().find(|(settled, _)| *settled == zxid).expect("a settled transaction");
+        self.see(server - 1, Observation::ZkReset { zxid, digest });
     }
 
     /// A broker registers with a new session.
     pub(crate) fn register(&mut self, broker: u16) {
         let path = znode::broker_path(BrokerId(broker.into()));
+        self.forget(&path);
         let zxid = self.transact(u64::from(broker), create(&path, "", true));
+        self.nodes.push(path);
         self.epochs[usize::from(broker)] = zxid.0 as i64;
         self.broker(broker, Observation::Registered { broker: BrokerId(broker.into()), broker_epoch: zxid.0 as i64 });
+    }
+
+    /// Deletes a node of an earlier life, if there is one.
+    fn forget(&mut self, path: &Arc<str>) {
+        if let Some(index) = self.nodes.iter().position(|node| node == path) {
+            self.nodes.remove(index);
+            self.transact(101, TxnBody::Delete { path: Arc::clone(path) });
+        }
     }
 
     /// A broker's session ends.
     pub(crate) fn expire(&mut self, broker: u16) {
         let path = znode::broker_path(BrokerId(broker.into()));
+        self.nodes.retain(|node| *node != path);
         self.transact(u64::from(broker), TxnBody::CloseSession { ephemerals: vec![path] });
     }
 
     pub(crate) fn elect_controller(&mut self, broker: u16, epoch: i32) {
         let node = znode::ControllerZnode { version: 2, brokerid: broker.into(), timestamp: "0".to_owned() };
+        self.forget(&znode::CONTROLLER.into());
+        self.nodes.push(znode::CONTROLLER.into());
+        self.controller_epochs += 1;
+        let version = self.controller_epochs;
         let epoch_node =
-            TxnBody::SetData { path: znode::CONTROLLER_EPOCH.into(), data: epoch.to_string().into(), version: epoch };
+            TxnBody::SetData { path: znode::CONTROLLER_EPOCH.into(), data: epoch.to_string().into(), version };
         let election = vec![create(znode::CONTROLLER, &znode::encode(&node), true), epoch_node];
         self.transact(u64::from(broker) + 100, TxnBody::Multi(election));
         self.broker(broker, Observation::ActiveController { active: true });
