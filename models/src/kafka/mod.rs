@@ -6,6 +6,7 @@ pub mod channel;
 pub mod client;
 pub mod config;
 pub mod controller;
+pub mod group;
 pub mod metadata_cache;
 pub mod protocol;
 pub mod replica;

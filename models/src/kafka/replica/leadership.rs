@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::fetcher::{Fetcher, FetcherId};
 use super::log::Log;
 use super::partition::Partition;
-use super::{ReplicaManager, ReplicaTimer};
-use crate::id::{BrokerId, TopicPartition};
+use super::{CoordinatorEvent, ReplicaManager, ReplicaTimer};
+use crate::id::{BrokerId, Topic, TopicPartition};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::{ErrorCode, LeaderAndIsrRequest, PartitionLeadership, Response, StopReplicaRequest};
 use crate::time::Span;
@@ -61,7 +61,10 @@ impl ReplicaManager {
         leaders.iter().for_each(|told| self.remove_fetcher(told.partition));
         for told in leaders {
             let partition = self.partitions.get_or_insert_with(told.partition, || fresh(told.partition));
-            partition.make_leader(ctx, cache, &mut self.shared, told);
+            let led = partition.is_leader();
+            if partition.make_leader(ctx, cache, &mut self.shared, told) {
+                self.note_leadership(told.partition, led);
+            }
         }
     }
 
@@ -78,6 +81,7 @@ impl ReplicaManager {
         moved.iter().for_each(|(id, _)| self.remove_fetcher(*id));
         for (id, leader) in moved {
             self.add_fetcher(id, leader);
+            self.note_leadership(id, false);
         }
     }
 
@@ -93,6 +97,10 @@ impl ReplicaManager {
                 continue;
             }
             self.stop_one(ctx, *id, *delete);
+            if *delete && id.topic == Topic::CONSUMER_OFFSETS {
+                let leader_epoch = (*leader_epoch >= 0).then_some(*leader_epoch);
+                self.coordinator_events.push(CoordinatorEvent::Resigned { partition: id.partition, leader_epoch });
+            }
             results.push((*id, ErrorCode::None));
         }
         self.shut_idle_fetchers(ctx);

@@ -359,7 +359,7 @@ mod tests {
         let base_offset = log.log_end();
         let values = (base_offset..base_offset + records).map(ValueId).collect();
         let batch =
-            RecordBatch { base_offset, leader_epoch, producer: None, values, size: 100, timestamp: Instant::ZERO };
+            RecordBatch { base_offset, leader_epoch, producer: None, values, content: None, size: 100, timestamp: Instant::ZERO };
         log.append(Arc::new(batch), Instant::ZERO, LIMITS);
     }
 

@@ -27,7 +27,7 @@ fn consumer(n: u16, reset: &str) -> Harness<Node> {
 fn append(harness: &mut Harness<Node>, broker: u16, partition: TopicPartition, epoch: i32, values: &[u64]) {
     let values = values.iter().map(|value| ValueId(*value)).collect();
     let (base_offset, size, timestamp) = (0, 100, Instant::ZERO);
-    let batch = RecordBatch { base_offset, leader_epoch: epoch, producer: None, values, size, timestamp };
+    let batch = RecordBatch { base_offset, leader_epoch: epoch, producer: None, values, content: None, size, timestamp };
     harness.broker_mut(broker).append(partition, &batch, epoch);
 }
 
