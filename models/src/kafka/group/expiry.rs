@@ -42,7 +42,9 @@ impl GroupCoordinator {
     /// `onExpirePendingSync` (KAFKA-12890): without it a group would wait for ever for a leader whose request was lost.
     fn expire_sync(&mut self, host: &mut Host<'_, '_>, name: &Group) {
         let now = host.ctx.now;
-        let Some(group) = self.groups.get_mut(name).filter(|g| g.sync_until.is_some_and(|at| at <= now)) else { return };
+        let Some(group) = self.groups.get_mut(name).filter(|g| g.sync_until.is_some_and(|at| at <= now)) else {
+            return;
+        };
         group.sync_until = None;
         for id in group.unsynced() {
             self.remove_member(host, name, id, RemovalReason::NotSynced);

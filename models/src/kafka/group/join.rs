@@ -107,7 +107,8 @@ impl GroupCoordinator {
     /// `onCompleteJoin`: who is not here is out; the next generation begins.
     pub(super) fn complete_join(&mut self, host: &mut Host<'_, '_>, name: &Group) {
         let Some(group) = self.groups.get_mut(name) else { return };
-        let absent: Vec<_> = group.members.iter().filter(|(_, m)| m.awaiting_join.is_none()).map(|(id, _)| *id).collect();
+        let absent: Vec<_> =
+            group.members.iter().filter(|(_, m)| m.awaiting_join.is_none()).map(|(id, _)| *id).collect();
         for id in absent {
             group.remove(id);
             let reason = RemovalReason::NotRejoined;

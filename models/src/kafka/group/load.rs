@@ -125,9 +125,9 @@ impl GroupCoordinator {
             if self.groups.contains_key(&name) {
                 continue;
             }
-            let restored = found.group.map_or_else(GroupMetadata::default, |stored| {
-                GroupMetadata::restored(&stored, host.ctx.now)
-            });
+            let restored = found
+                .group
+                .map_or_else(GroupMetadata::default, |stored| GroupMetadata::restored(&stored, host.ctx.now));
             let group = GroupMetadata { offsets: found.offsets, ..restored };
             if group.phase != Phase::Empty {
                 observe_state(host.ctx, &name, &group);

@@ -120,12 +120,7 @@ impl GroupCoordinator {
         }
     }
 
-    pub(super) fn leave(
-        &mut self,
-        host: &mut Host<'_, '_>,
-        name: &Group,
-        member: MemberId,
-    ) -> Result<(), ErrorCode> {
+    pub(super) fn leave(&mut self, host: &mut Host<'_, '_>, name: &Group, member: MemberId) -> Result<(), ErrorCode> {
         self.check(name)?;
         let group = self.groups.get_mut(name).ok_or(ErrorCode::UnknownMemberId)?;
         if group.pending.remove(&member).is_some() {
@@ -140,13 +135,7 @@ impl GroupCoordinator {
     }
 
     /// `removeMemberAndUpdateGroup`.
-    pub(super) fn remove_member(
-        &mut self,
-        host: &mut Host<'_, '_>,
-        name: &Group,
-        id: MemberId,
-        reason: RemovalReason,
-    ) {
+    pub(super) fn remove_member(&mut self, host: &mut Host<'_, '_>, name: &Group, id: MemberId, reason: RemovalReason) {
         let Some(member) = self.groups.get_mut(name).and_then(|group| group.remove(id)) else { return };
         host.ctx.observe(Observation::MemberRemoved { group: name.clone(), member: id, reason });
         // `maybeInvokeJoinCallback`: whoever it was that still waits is told to begin anew.

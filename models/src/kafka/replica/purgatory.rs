@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::coordinator::{CoordinatorEvent, appended};
 use super::ReplicaTimer;
+use super::coordinator::{CoordinatorEvent, appended};
 use crate::id::ConnId;
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, ProduceResult, Response};
@@ -104,7 +104,12 @@ pub(super) struct ProducePurgatory {
 impl ProducePurgatory {
     /// Nothing waits.
     pub(super) fn new() -> Self {
-        Self { delayed: BTreeMap::new(), deadlines: Deadlines::new(ReplicaTimer::ProduceExpiry), next: 0, appended: Vec::new() }
+        Self {
+            delayed: BTreeMap::new(),
+            deadlines: Deadlines::new(ReplicaTimer::ProduceExpiry),
+            next: 0,
+            appended: Vec::new(),
+        }
     }
 
     /// The number that the next request to wait will have.

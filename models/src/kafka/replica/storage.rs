@@ -40,7 +40,12 @@ pub(super) enum FlushWaiter {
 
 #[derive(Clone, Debug, Hash)]
 enum Flush {
-    Log { partition: TopicPartition, offset: u64, generation: u64, waiter: FlushWaiter },
+    Log {
+        partition: TopicPartition,
+        offset: u64,
+        generation: u64,
+        waiter: FlushWaiter,
+    },
     HighWatermarks(Checkpoint),
     RecoveryPoints(Checkpoint),
     Recovery,
