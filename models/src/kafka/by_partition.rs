@@ -65,8 +65,8 @@ impl<V> ByPartition<V> {
 
     /// All, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TopicPartition, &V)> {
-        let internal = (Topic::FIRST_INTERNAL..).zip(&self.internal);
-        (0..).zip(&self.topics).chain(internal).flat_map(|(topic, partitions)| {
+        let internal = (Topic::FIRST_INTERNAL..=u16::MAX).zip(&self.internal);
+        (0..=u16::MAX).zip(&self.topics).chain(internal).flat_map(|(topic, partitions)| {
             partitions.iter().enumerate().filter_map(move |(partition, value)| {
                 let id = TopicPartition { topic: Topic(topic), partition: partition as u16 };
                 value.as_ref().map(|value| (id, value))

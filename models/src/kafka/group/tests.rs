@@ -461,7 +461,7 @@ fn a_leader_that_never_brings_the_assignment_is_not_waited_for_for_ever() {
     let id = cluster.admitted();
     cluster.join(Some(id));
     cluster.run_secs(4);
-    let mut heartbeat = |cluster: &mut Cluster| {
+    let heartbeat = |cluster: &mut Cluster| {
         let membership = Membership { group: group(), member: id, generation: 1 };
         cluster.answer(0, GroupRequest::Heartbeat(membership))
     };
