@@ -343,9 +343,9 @@ fn members_share_and_what_one_leaves_the_others_take_from_where_it_committed() {
 
     cluster.harness.crash(3, Loss::Memory);
     cluster.produce();
-    cluster.run_secs(44);
+    cluster.run_secs(41);
     assert_eq!(cluster.shares()[0].len(), 2, "a silent member is waited for");
-    cluster.run_secs(10);
+    cluster.run_secs(13);
     assert_eq!(cluster.shares()[0], [0, 1, 2, 3]);
     assert_eq!(cluster.polled(2).len() - before, 4, "what the other had committed is not read again");
     let removed = cluster.seen(|_, what| match what {
