@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BrokerId, FaultId, HostId, ProcessId, SessionId, TopicPartition, ValueId, Zxid};
+use crate::id::{
+    BrokerId, FaultId, Group, HostId, MemberId, ProcessId, SessionId, Topic, TopicPartition, ValueId, Zxid,
+};
 use crate::kafka::config::Acks;
 use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
@@ -416,6 +418,92 @@ pub enum Observation {
         min_isr: u32,
     },
 
+    // --- Group coordinators --------------------------------------------------------------------------------------
+    /// A broker coordinates the groups of an offsets partition from now on: it has read the partition's log.
+    CoordinatorLoaded {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch.
+        leader_epoch: i32,
+        /// Groups found.
+        groups: u32,
+        /// Committed offsets found.
+        offsets: u32,
+    },
+    /// A broker coordinates the groups of an offsets partition no longer.
+    CoordinatorUnloaded {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that it had loaded.
+        leader_epoch: i32,
+    },
+    /// A coordinator changed a group.
+    GroupState {
+        /// The group.
+        group: Group,
+        /// The new state.
+        state: GroupState,
+        /// The generation.
+        generation: i32,
+        /// Its members.
+        members: u32,
+    },
+    /// A coordinator stored and handed out who reads what.
+    GroupAssigned {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// Who reads what.
+        assignment: Arc<[(MemberId, Arc<[TopicPartition]>)]>,
+    },
+    /// A coordinator removed a member.
+    MemberRemoved {
+        /// The group.
+        group: Group,
+        /// Who.
+        member: MemberId,
+        /// Why.
+        reason: RemovalReason,
+    },
+    /// A coordinator took a heartbeat for good.
+    HeartbeatAccepted {
+        /// The group.
+        group: Group,
+        /// Whose.
+        member: MemberId,
+        /// Of which generation.
+        generation: i32,
+    },
+    /// A coordinator acknowledged a commit.
+    CommitAccepted {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that the coordinator has loaded.
+        leader_epoch: i32,
+        /// Where its first record stands.
+        base_offset: u64,
+        /// The group.
+        group: Group,
+        /// Who committed.
+        member: MemberId,
+        /// Of which generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A coordinator told a member the group's positions.
+    OffsetsServed {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that the coordinator has loaded.
+        leader_epoch: i32,
+        /// The group.
+        group: Group,
+        /// The positions, `None` where it knows of none.
+        offsets: Arc<[(TopicPartition, Option<u64>)]>,
+    },
+
     // --- Clients -------------------------------------------------------------------------------------------------
     /// An application handed a record to its producer.
     Send {
@@ -465,6 +553,71 @@ pub enum Observation {
     Assign {
         /// The partitions.
         partitions: Arc<[TopicPartition]>,
+    },
+    /// A consumer is to read these topics as a member of a group.
+    Subscribe {
+        /// The group.
+        group: Group,
+        /// The topics.
+        topics: Arc<[Topic]>,
+    },
+    /// A member was given its share.
+    Assigned {
+        /// The group.
+        group: Group,
+        /// The member.
+        member: MemberId,
+        /// The generation.
+        generation: i32,
+        /// All that it is to read.
+        partitions: Arc<[TopicPartition]>,
+    },
+    /// A member gave its share up.
+    Revoked {
+        /// The group.
+        group: Group,
+        /// The generation that it was a member of.
+        generation: i32,
+        /// What it had.
+        partitions: Arc<[TopicPartition]>,
+        /// Whether others may have it already (`onPartitionsLost`).
+        lost: bool,
+    },
+    /// A member asked its coordinator to keep its positions.
+    Commit {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A member was told that its positions are kept.
+    CommitOk {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A member was told that its positions are not kept, or not told at all.
+    CommitFailed {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// Why.
+        error: ErrorCode,
+    },
+    /// A member was told the group's positions.
+    FetchCommitted {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions, `None` where there is none.
+        offsets: Arc<[(TopicPartition, Option<u64>)]>,
     },
     /// A consumer got records.
     Poll {
@@ -583,6 +736,34 @@ pub enum ReplicaRole {
     Leader,
     /// It follows, or has not been told.
     Follower,
+}
+
+/// The state of a group at its coordinator. A group that its coordinator does not know is Dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupState {
+    /// No members.
+    Empty,
+    /// Waits for members to join.
+    PreparingRebalance,
+    /// Waits for the leader's assignment.
+    CompletingRebalance,
+    /// Members read.
+    Stable,
+}
+
+/// Why a member is no longer in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// Silent for `session.timeout.ms`.
+    SessionTimeout,
+    /// Did not join in time.
+    NotRejoined,
+    /// Joined, and did not ask for its share in time.
+    NotSynced,
+    /// It said so.
+    Left,
 }
 
 /// Why a replica cut its log.

@@ -7,6 +7,7 @@
 //! | `partition`, `leader`, `follower`, `remote`, `isr` | one replica and its role | `Partition`, `Replica`, `PartitionState` |
 //! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
 //! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
+//! | `coordinator` | what group coordinators append and read | `appendRecords`, `GroupMetadataManager` |
 //! | `fetch`, `session` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession` |
 //! | `metrics` | what it tells of itself | gauges and meters of `ReplicaManager`, `ReplicaFetcherManager` |
 //! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
@@ -14,6 +15,7 @@
 //!
 //! Not modelled: several log directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
 
+mod coordinator;
 mod epoch_cache;
 mod fetch;
 mod fetcher;
@@ -38,6 +40,7 @@ mod truncation;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::coordinator::CoordinatorEvent;
 use self::fetcher::{Fetcher, FetcherId};
 use self::isr::IsrChanges;
 use self::metrics::ReplicaMetrics;
@@ -88,6 +91,8 @@ pub struct ReplicaManager {
     shared: Shared,
     addresses: Addresses,
     controller_epoch: i32,
+    /// For the group coordinator, besides what the purgatory has for it.
+    coordinator_events: Vec<CoordinatorEvent>,
     loaded: bool,
     checkpointing: bool,
 }
@@ -112,6 +117,7 @@ impl ReplicaManager {
             },
             addresses,
             controller_epoch: 0,
+            coordinator_events: Vec::new(),
             loaded: false,
             checkpointing: false,
         }

@@ -202,6 +202,21 @@ impl Judge {
             | Observation::FaultEnd { .. } => {
                 self.on_fault(observed);
             }
+            Observation::CoordinatorLoaded { .. }
+            | Observation::CoordinatorUnloaded { .. }
+            | Observation::GroupState { .. }
+            | Observation::GroupAssigned { .. }
+            | Observation::MemberRemoved { .. }
+            | Observation::HeartbeatAccepted { .. }
+            | Observation::CommitAccepted { .. }
+            | Observation::OffsetsServed { .. }
+            | Observation::Subscribe { .. }
+            | Observation::Assigned { .. }
+            | Observation::Revoked { .. }
+            | Observation::Commit { .. }
+            | Observation::CommitOk { .. }
+            | Observation::CommitFailed { .. }
+            | Observation::FetchCommitted { .. } => {}
             // For people and reports: no law is judged by them.
             Observation::Pause
             | Observation::Resume
