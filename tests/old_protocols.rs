@@ -4,7 +4,7 @@ use models::kafka::inter_broker_protocol::ProtocolVersion;
 use models::kafka::znode;
 use models::observation::{Observation, TruncateReason};
 use models::options::OptionValue;
-use models::zk::protocol::Txn;
+use models::zk::protocol::{Txn, TxnBody};
 
 use crate::{complaints, scenario, watch};
 
@@ -17,7 +17,8 @@ struct Seen {
 }
 
 fn notifies(txn: &Txn) -> bool {
-    format!("{txn:?}").contains(znode::ISR_CHANGE_PREFIX)
+    let parent = znode::ISR_CHANGE_NOTIFICATION;
+    matches!(&txn.body, TxnBody::Create { path, .. } if path.starts_with(parent) && path.len() > parent.len())
 }
 
 /// Runs the stretch cluster under a protocol.

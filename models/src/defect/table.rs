@@ -42,14 +42,14 @@ macro_rules! defects {
 defects! {
     /// KAFKA-1211, KIP-101: a replica that becomes follower, or starts, truncates to its own high watermark.
     HwTruncation = "R01", "hw-truncation", Kafka {
-        ticket: "KAFKA-1211, KIP-101", laws: ["R-TRUNC-BELOW-HW", "R-LEADER-COMPLETE", "J-LOST-WRITE"], fixed_in: "0.11.0.0",
+        ticket: "KAFKA-1211, KIP-101", laws: ["R-TRUNC-BELOW-HW", "R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE"], fixed_in: "0.11.0.0",
         protocol: "2.6",
     }
     /// KAFKA-6361, KIP-279: a leader asked for the end of an epoch that it does not know answers with the start of the next
     /// larger one, and the
     /// follower asks once.
     EpochQueryTooCoarse = "R03", "epoch-query-too-coarse", Kafka {
-        ticket: "KAFKA-6361, KIP-279", laws: ["R-LOG-MATCH"], fixed_in: "2.0.0",
+        ticket: "KAFKA-6361, KIP-279", laws: ["R-LOG-MATCH", "R-CANDIDATE-COMPLETE"], fixed_in: "2.0.0",
         protocol: "2.6",
     }
     /// KAFKA-7415: a new leader's epoch enters its epoch cache with its first append, not with its election.
