@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use models::defect::Defects;
 use models::id::{BrokerId, ProcessId, Sid, Topic};
-use models::kafka::Addresses;
+use models::kafka::{Addresses, Racks};
 use models::kafka::broker::{Broker, BrokerSpec};
 use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec};
 use models::node::Node;
@@ -87,6 +87,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 record_size: workload.record_size,
                 start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER) + lag,
                 client: u64::from(*ordinal),
+                defects: defects(scenario),
             }))
         }
         ProcessKind::Consumer { partitions, config, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
@@ -94,6 +95,8 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
             bootstrap: brokers.clone(),
             partitions: partitions.iter().copied().collect(),
             start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
+            end_offsets_every: scenario.workload.end_offsets_every,
+            defects: defects(scenario),
         })),
     }
 }
@@ -121,8 +124,14 @@ fn broker(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, id:
         config: Arc::new(broker.config.clone()),
         zookeeper: deployment.zookeeper_connect(broker).into(),
         addresses: brokers.clone(),
+        racks: racks(scenario),
         defects: defects(scenario),
     })
+}
+
+fn racks(scenario: &Scenario) -> Racks {
+    let brokers = scenario.cluster.kafka.brokers.iter();
+    Arc::new(brokers.filter_map(|broker| Some((broker.id, broker.config.rack.clone()?))).collect())
 }
 
 fn defects(scenario: &Scenario) -> Defects {

@@ -70,8 +70,16 @@ pub(super) struct Records {
     pub(super) read_to: u64,
     /// The newest end offset told to a consumer.
     pub(super) end: Option<(u64, Instant)>,
-    /// Position of each consumer.
-    positions: Vec<(ProcessId, u64)>,
+    readers: Vec<Reader>,
+}
+
+/// A consumer of a partition.
+#[derive(Clone, Debug)]
+struct Reader {
+    process: ProcessId,
+    position: u64,
+    /// Offsets from..to that it left out, as its settings say.
+    passed_over: Vec<(u64, u64)>,
 }
 
 impl Records {
@@ -103,15 +111,40 @@ impl Records {
 
     /// A consumer goes on at `offset`.
     pub(super) fn move_to(&mut self, consumer: ProcessId, offset: u64) {
-        match self.positions.iter_mut().find(|(id, _)| *id == consumer) {
-            Some((_, position)) => *position = offset,
-            None => self.positions.push((consumer, offset)),
+        self.reader(consumer).position = offset;
+    }
+
+    /// A consumer goes on at `to`; its settings said so, and what lies between `from` and there is not for it.
+    pub(super) fn reset(&mut self, consumer: ProcessId, from: u64, to: u64) {
+        let reader = self.reader(consumer);
+        reader.position = to;
+        if from < to {
+            reader.passed_over.push((from, to));
         }
+    }
+
+    /// A consumer begins anew and will hear where.
+    pub(super) fn assign(&mut self, consumer: ProcessId) {
+        *self.reader(consumer) = Reader { process: consumer, position: 0, passed_over: Vec::new() };
+    }
+
+    /// Whether every consumer left the offset out.
+    pub(super) fn is_passed_over(&self, offset: u64) -> bool {
+        let passed_over = |reader: &Reader| reader.passed_over.iter().any(|(from, to)| (*from..*to).contains(&offset));
+        !self.readers.is_empty() && self.readers.iter().all(passed_over)
+    }
+
+    fn reader(&mut self, consumer: ProcessId) -> &mut Reader {
+        let index = self.readers.iter().position(|reader| reader.process == consumer).unwrap_or_else(|| {
+            self.readers.push(Reader { process: consumer, position: 0, passed_over: Vec::new() });
+            self.readers.len() - 1
+        });
+        &mut self.readers[index]
     }
 
     /// The newest end offset and when it was told, if some consumer has read up to it.
     pub(super) fn caught_up(&self) -> Option<(u64, Instant)> {
-        self.end.filter(|(end, _)| self.positions.iter().any(|(_, position)| position >= end))
+        self.end.filter(|(end, _)| self.readers.iter().any(|reader| reader.position >= *end))
     }
 
     /// Acknowledged values, in order of their ids.

@@ -89,6 +89,11 @@ impl Judge {
                 self.gate.on_loaded(broker, partition, before, leo, at);
                 self.gate.on_log_changed(broker, partition, &self.logs);
             }
+            Observation::LogStart { partition, log_start } => {
+                if let Some(partition) = self.roster.partition(partition) {
+                    self.logs.log_start(partition, log_start);
+                }
+            }
             Observation::LeaderBegin { partition, leader_epoch, .. } => {
                 let Some((broker, partition)) = self.replica(process, partition) else { return };
                 let views = views!(self, at, process);
@@ -129,12 +134,17 @@ impl Judge {
             }
             Observation::Assign { partitions } => {
                 for partition in partitions.iter().filter_map(|partition| self.roster.partition(*partition)) {
-                    self.records[partition].move_to(process, 0);
+                    self.records[partition].assign(process);
                 }
             }
-            Observation::PositionReset { partition, to, .. } => {
+            Observation::FirstPosition { partition, offset } => {
                 if let Some(partition) = self.roster.partition(*partition) {
-                    self.records[partition].move_to(process, *to);
+                    self.records[partition].reset(process, 0, *offset);
+                }
+            }
+            Observation::PositionReset { partition, from, to } => {
+                if let Some(partition) = self.roster.partition(*partition) {
+                    self.records[partition].reset(process, *from, *to);
                 }
             }
             Observation::EndOffset { partition, offset } => {

@@ -118,7 +118,10 @@ impl Judge {
             Observation::Acknowledge { .. } => {
                 ack_rule::judge(&observed.what, views!(self, at, process), &mut self.ledger);
             }
-            Observation::Truncate { .. } | Observation::LogLoaded { .. } | Observation::LeaderBegin { .. } => {
+            Observation::Truncate { .. }
+            | Observation::LogLoaded { .. }
+            | Observation::LogStart { .. }
+            | Observation::LeaderBegin { .. } => {
                 self.on_replica(observed);
             }
             Observation::Send { .. }
@@ -127,6 +130,7 @@ impl Judge {
             | Observation::Assign { .. }
             | Observation::Poll { .. }
             | Observation::EndOffset { .. }
+            | Observation::FirstPosition { .. }
             | Observation::PositionReset { .. } => self.on_client(observed),
             Observation::ZkRole { .. }
             | Observation::ZkCommit { .. }

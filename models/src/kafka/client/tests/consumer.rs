@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::{Broker, Node, P0, addresses, cluster, partitions};
+use crate::defect::Defects;
 use crate::id::{TopicPartition, ValueId};
 use crate::kafka::client::{Consumer, ConsumerSpec};
 use crate::kafka::config::ConsumerConfig;
@@ -19,6 +20,8 @@ fn consumer(n: u16, reset: &str) -> Harness<Node> {
         bootstrap: addresses(),
         partitions: partitions(n),
         start_after: Span::ZERO,
+        end_offsets_every: None,
+        defects: Defects::NONE,
     };
     cluster(Node::Consumer(Box::new(Consumer::new(spec))), n)
 }
