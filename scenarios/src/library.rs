@@ -29,6 +29,7 @@ const ENTRIES: &[Entry] = library![in "":
     "three-zookeepers-2-1",
     "acks-1-loss",
     "unclean-election-loss",
+    "zookeeper-2-2-cut",
     "full-load",
 ];
 

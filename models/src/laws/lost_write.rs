@@ -12,7 +12,8 @@ pub(super) fn judge(partition: usize, records: &Records, views: Views<'_>, ledge
     for (id, value, ack) in records.acknowledged() {
         let Some(offset) = ack.offset.filter(|offset| *offset < records.read_to) else { continue };
         ledger.judged(Law::LostWrite, 1);
-        if value.read || records.is_passed_over(offset) || views.logs.committed(partition).is_deleted(id, Some(offset)) {
+        if value.read || records.is_passed_over(offset) || views.logs.committed(partition).is_deleted(id, Some(offset))
+        {
             continue;
         }
         let committed = views.logs.committed(partition).value(offset) == Some(id);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::isr::{IsrChanges, IsrState};
 use super::log::Log;
+use super::metrics::ReplicaMetrics;
 use super::purgatory::ProducePurgatory;
 use super::remote::RemoteReplica;
 use super::segments::SegmentLimits;
@@ -14,6 +15,7 @@ use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, TopicPartition};
 use crate::kafka::Racks;
 use crate::kafka::config::BrokerConfig;
+use crate::kafka::inter_broker_protocol::ProtocolVersion;
 use crate::kafka::protocol::{EpochEnd, ErrorCode, FetchPartition, RecordBatch};
 use crate::observation::{Observation, ReplicaRole};
 use crate::time::Span;
@@ -25,10 +27,12 @@ pub(super) struct Shared {
     pub(super) broker: BrokerId,
     pub(super) config: Arc<BrokerConfig>,
     pub(super) defects: Defects,
+    pub(super) protocol: ProtocolVersion,
     pub(super) sessions: FetchSessions,
     pub(super) racks: Racks,
     pub(super) produces: ProducePurgatory,
     pub(super) isr_changes: IsrChanges,
+    pub(super) metrics: ReplicaMetrics,
     pub(super) storage: Storage,
 }
 

@@ -14,11 +14,11 @@ use super::ReplicaManager;
 use crate::defect::Defects;
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId, ProcessId, Topic, TopicPartition, ValueId};
-use crate::kafka::{Racks, Timer as KafkaTimer};
 use crate::kafka::channel::ConnInput;
 use crate::kafka::config::{Acks, BrokerConfig, Text};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::*;
+use crate::kafka::{Racks, Timer as KafkaTimer};
 use crate::observation::Observation;
 use crate::process::{Effect, Input, Loss, Process};
 use crate::random::Random;
@@ -134,7 +134,13 @@ impl Cluster {
         let addresses = Arc::new(ALL.iter().map(|id| (BrokerId(*id), address(*id))).collect());
         let racks: Racks = Arc::new(ALL.iter().map(|id| (BrokerId(*id), Text(format!("rack-{id}")))).collect());
         let broker = |id: &i32| Broker {
-            manager: ReplicaManager::new(BrokerId(*id), Arc::new(config.clone()), defects, Arc::clone(&addresses), racks.clone()),
+            manager: ReplicaManager::new(
+                BrokerId(*id),
+                Arc::new(config.clone()),
+                defects,
+                Arc::clone(&addresses),
+                racks.clone(),
+            ),
             cache: MetadataCache::default(),
             answers: Vec::new(),
             asked: Vec::new(),
