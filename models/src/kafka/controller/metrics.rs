@@ -16,7 +16,7 @@ impl Event {
             Self::BrokerChange => BROKER_CHANGE,
             Self::TopicChange => 3,
             Self::AutoPreferredReplicaLeaderElection => 6,
-            Self::AlterPartition { .. } => 9,
+            Self::AlterPartition { .. } | Self::IsrChangeNotification => 9,
             Self::LeaderAndIsrResponse { .. } => 10,
             Self::AllocateProducerIds { .. } => IDLE,
         }
