@@ -43,10 +43,11 @@ pub(super) struct PartitionState {
 }
 
 impl PartitionState {
-    /// Without a position: `auto.offset.reset` says where it begins. Without that the application gets an exception.
+    /// Without a position: `auto.offset.reset` says where it begins. If that is `none` the application has to, and seeks to
+    /// the beginning.
     pub(super) fn new(config: &ConsumerConfig) -> Self {
         Self {
-            phase: config.reset_spec().map_or(Phase::Halted, |at| Phase::Reset { at, from: None }),
+            phase: Phase::Reset { at: config.reset_spec().unwrap_or(OffsetSpec::Earliest), from: None },
             offset: None,
             offset_epoch: None,
             validated_epoch: None,
