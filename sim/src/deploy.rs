@@ -6,7 +6,7 @@ use std::sync::Arc;
 use models::defect::Defects;
 use models::id::{BrokerId, ProcessId, Sid, Topic};
 use models::kafka::broker::{Broker, BrokerSpec};
-use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec};
+use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscribed};
 use models::kafka::{Addresses, Racks};
 use models::node::Node;
 use models::random::{Purpose, Random};
@@ -100,10 +100,11 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 defects: defects(scenario),
             }))
         }
-        ProcessKind::Consumer { partitions, config, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
+        ProcessKind::Consumer { partitions, config, group, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
             config: Arc::new(config.clone()),
             bootstrap: brokers.clone(),
             partitions: partitions.iter().copied().collect(),
+            subscribed: group.clone().map_or(Subscribed::Manually, Subscribed::In),
             start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
             end_offsets_every: scenario.workload.end_offsets_every,
             defects: defects(scenario),

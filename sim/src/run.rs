@@ -197,12 +197,12 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Every consumer has read past every acknowledged record of its partitions.
+    /// Every consumer has read past every acknowledged record of its partitions, in a group of its share.
     fn consumers_caught_up(&self) -> bool {
         let behind = |process: &scenarios::deployment::Process, partition: &TopicPartition| {
             let Node::Consumer(consumer) = self.sim.process(process.id) else { return false };
             let position = consumer.position(*partition).unwrap_or(0);
-            self.jury.acknowledged_end(*partition) > position
+            consumer.reads(*partition) && self.jury.acknowledged_end(*partition) > position
         };
         self.deployment.processes.iter().all(|process| match &process.kind {
             ProcessKind::Consumer { partitions, .. } => !partitions.iter().any(|p| behind(process, p)),

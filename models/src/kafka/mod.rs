@@ -6,6 +6,7 @@ pub mod channel;
 pub mod client;
 pub mod config;
 pub mod controller;
+pub mod group;
 pub mod inter_broker_protocol;
 pub mod metadata_cache;
 pub mod metrics;

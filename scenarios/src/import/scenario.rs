@@ -83,5 +83,5 @@ impl ImportedCluster {
 }
 
 fn group<C>(host: HostId, config: C) -> ClientGroup<C> {
-    ClientGroup { host, count: 1, config }
+    ClientGroup { host, count: 1, group: None, config }
 }

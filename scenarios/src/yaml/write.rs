@@ -332,6 +332,9 @@ fn clients<C>(
             out.field("- host", scalar(topology.host_name(group.host)));
             out.depth += 1;
             out.field("count", group.count);
+            if let Some(group) = &group.group {
+                out.field("group", scalar(&group.0));
+            }
             options(out, values(&group.config));
             out.depth -= 1;
         }

@@ -29,6 +29,7 @@ use self::topics::TopicCreations;
 use super::channel::{ChannelId, ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
 use super::controller::KafkaController;
+use super::group::{GroupCoordinator, Host};
 use super::metadata_cache::MetadataCache;
 use super::metrics::Metrics;
 use super::protocol::{AlterPartitionItem, AlterPartitionRequest, Body, Frame, Origin, Request, Response};
@@ -55,6 +56,8 @@ pub enum BrokerTimer {
     ControllerLookup(u8),
     /// The pause after a refused AlterPartition is over.
     IsrRetry,
+    /// Of [`crate::kafka::group::GroupCoordinator`]: some deadline of a group has come.
+    GroupExpiry,
     /// `isr-change-propagation`, before protocol 2.7: are ISR changes to be told to the controller?
     IsrChangePropagation,
     /// A created topic has no leader yet and its client waits no longer; the number of the request.
@@ -103,6 +106,7 @@ pub struct Broker {
     expiring: bool,
     controller: KafkaController,
     replicas: ReplicaManager,
+    groups: GroupCoordinator,
     cache: MetadataCache,
     connections: Connections,
     alter_partition: ToController,
@@ -131,6 +135,7 @@ impl Broker {
             expiring: false,
             controller: KafkaController::new(id, config.clone(), defects, addresses.clone()),
             replicas: ReplicaManager::new(id, config.clone(), defects, addresses, racks),
+            groups: GroupCoordinator::new(config.clone(), defects),
             cache: MetadataCache::default(),
             connections: Connections::default(),
             alter_partition: ToController::new(ALTER_PARTITION, &config, None),
@@ -221,7 +226,7 @@ impl Broker {
                 self.allocate_ids.on_channel_timer(ctx, timer.kind);
                 self.after_allocate_ids(ctx, None);
             }
-            ChannelId::Client(_) | ChannelId::Bootstrap(_) => {}
+            ChannelId::Client(_) | ChannelId::Coordinator(_) | ChannelId::Bootstrap(_) => {}
         }
     }
 
@@ -238,6 +243,10 @@ impl Broker {
                 self.after_allocate_ids(ctx, None);
             }
             BrokerTimer::IsrRetry => self.isr_changes = IsrChanges::Idle,
+            BrokerTimer::GroupExpiry => {
+                let Self { groups, replicas, cache, .. } = self;
+                groups.on_timer(&mut Host { ctx, replicas, cache });
+            }
             BrokerTimer::IsrChangePropagation => {
                 if let Some(writes) = &mut self.isr_writes {
                     writes.propagate(ctx, &mut self.zk);
@@ -359,6 +368,16 @@ impl Broker {
         }
     }
 
+    /// Tells the group coordinator what became of its partitions and appends.
+    fn run_coordinator(&mut self, ctx: &mut Ctx<'_>) {
+        while self.replicas.has_coordinator_events() {
+            for event in self.replicas.take_coordinator_events() {
+                let Self { groups, replicas, cache, .. } = self;
+                groups.on_event(&mut Host { ctx, replicas, cache }, event);
+            }
+        }
+    }
+
     /// Takes answers out of the effects of this input, and serves what waited behind them. Returns whether it served any.
     fn serve_waiting(&mut self, ctx: &mut Ctx<'_>, seen: &mut usize) -> bool {
         let mut served = false;
@@ -394,6 +413,7 @@ impl Process for Broker {
             let mut more = self.on_notices(ctx);
             self.reinitialize(ctx);
             self.propagate_isr_changes(ctx);
+            self.run_coordinator(ctx);
             more |= self.serve_waiting(ctx, &mut seen);
             if !more {
                 break;

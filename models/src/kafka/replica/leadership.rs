@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::fetcher::{Fetcher, FetcherId};
 use super::log::Log;
 use super::partition::Partition;
-use super::{ReplicaManager, ReplicaTimer};
+use super::{CoordinatorEvent, ReplicaManager, ReplicaTimer};
 use crate::defect::Defect;
-use crate::id::{BrokerId, TopicPartition};
+use crate::id::{BrokerId, Topic, TopicPartition};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::{ErrorCode, LeaderAndIsrRequest, PartitionLeadership, Response, StopReplicaRequest};
 use crate::time::Span;
@@ -62,7 +62,10 @@ impl ReplicaManager {
         leaders.iter().for_each(|told| self.remove_fetcher(told.partition));
         for told in leaders {
             let partition = self.partitions.get_or_insert_with(told.partition, || fresh(told.partition));
-            partition.make_leader(ctx, cache, &mut self.shared, told);
+            let led = partition.is_leader();
+            if partition.make_leader(ctx, cache, &mut self.shared, told) {
+                self.note_leadership(told.partition, led);
+            }
         }
     }
 
@@ -82,6 +85,7 @@ impl ReplicaManager {
         moved.iter().for_each(|(id, _)| self.remove_fetcher(*id));
         for (id, leader) in moved {
             self.add_fetcher(id, leader);
+            self.note_leadership(id, false);
         }
     }
 
@@ -97,6 +101,10 @@ impl ReplicaManager {
                 continue;
             }
             self.stop_one(ctx, *id, *delete);
+            if *delete && id.topic == Topic::CONSUMER_OFFSETS {
+                let leader_epoch = (*leader_epoch >= 0).then_some(*leader_epoch);
+                self.coordinator_events.push(CoordinatorEvent::Resigned { partition: id.partition, leader_epoch });
+            }
             results.push((*id, ErrorCode::None));
         }
         self.shut_idle_fetchers(ctx);

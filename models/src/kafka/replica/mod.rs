@@ -8,6 +8,7 @@
 //! | `partition`, `leader`, `follower`, `remote`, `isr` | one replica and its role | `Partition`, `Replica`, `PartitionState` |
 //! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
 //! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
+//! | `coordinator` | what group coordinators append and read | `appendRecords`, `GroupMetadataManager` |
 //! | `fetch`, `session`, `selector` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession`, `ReplicaSelector` |
 //! | `metrics` | what it tells of itself | gauges and meters of `ReplicaManager`, `ReplicaFetcherManager` |
 //! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
@@ -15,6 +16,7 @@
 //!
 //! Not modelled: several log directories, compaction, DeleteRecords, transactions, quotas.
 
+mod coordinator;
 mod epoch_cache;
 mod fetch;
 mod fetcher;
@@ -42,6 +44,7 @@ mod truncation;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::coordinator::CoordinatorEvent;
 use self::fetcher::{Fetcher, FetcherId};
 use self::isr::IsrChanges;
 use self::metrics::ReplicaMetrics;
@@ -94,6 +97,8 @@ pub struct ReplicaManager {
     shared: Shared,
     addresses: Addresses,
     controller_epoch: i32,
+    /// For the group coordinator, besides what the purgatory has for it.
+    coordinator_events: Vec<CoordinatorEvent>,
     loaded: bool,
     checkpointing: bool,
 }
@@ -125,6 +130,7 @@ impl ReplicaManager {
             },
             addresses,
             controller_epoch: 0,
+            coordinator_events: Vec::new(),
             loaded: false,
             checkpointing: false,
         }

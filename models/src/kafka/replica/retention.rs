@@ -12,7 +12,8 @@ impl ReplicaManager {
     /// `kafka-log-retention`. The files go at once, not after `file.delete.delay.ms`.
     pub(super) fn delete_old_segments(&mut self, ctx: &mut Ctx<'_>) {
         let retention = Retention::of(&self.shared.config);
-        for partition in self.partitions.values_mut() {
+        // The brokers' own topics are compacted.
+        for partition in self.partitions.values_mut().filter(|partition| !partition.id.topic.is_internal()) {
             if partition.delete_old_segments(ctx, &mut self.shared, retention) {
                 self.fetchers.values_mut().for_each(|fetcher| fetcher.touch(partition.id));
             }

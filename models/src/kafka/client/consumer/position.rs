@@ -19,8 +19,12 @@ pub(super) enum Phase {
     Validate,
     /// Records.
     Fetch,
+    /// The position that its group left off at.
+    Committed,
     /// Nothing: its position is invalid and nobody says where to go.
     Halted,
+    /// Nothing: another member of the group reads it.
+    Unassigned,
 }
 
 /// One partition.
@@ -46,8 +50,12 @@ impl PartitionState {
     /// Without a position: `auto.offset.reset` says where it begins. If that is `none` the application has to, and seeks to
     /// the beginning.
     pub(super) fn new(config: &ConsumerConfig) -> Self {
+        Self::in_phase(Phase::Reset { at: config.reset_spec().unwrap_or(OffsetSpec::Earliest), from: None })
+    }
+
+    const fn in_phase(phase: Phase) -> Self {
         Self {
-            phase: Phase::Reset { at: config.reset_spec().unwrap_or(OffsetSpec::Earliest), from: None },
+            phase,
             offset: None,
             offset_epoch: None,
             validated_epoch: None,
@@ -56,6 +64,16 @@ impl PartitionState {
             preferred: None,
             reported_end: None,
         }
+    }
+
+    /// Of a consumer in a group, before it has been given a share.
+    pub(super) fn unassigned() -> Self {
+        Self::in_phase(Phase::Unassigned)
+    }
+
+    /// Another member reads it from now on.
+    pub(super) fn release(&mut self) {
+        *self = Self { validated_epoch: self.validated_epoch, ..Self::unassigned() };
     }
 
     /// Goes to an offset that a leader named.
