@@ -4,6 +4,8 @@ use models::id::{HostId, Topic, TopicPartition};
 use models::kafka::config::{ConsumerConfig, ProducerConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::units::Share;
+
 /// The workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
@@ -17,6 +19,8 @@ pub struct Workload {
     pub records_per_second: u32,
     /// Bytes of a record's value.
     pub record_size: u32,
+    /// The share of the records that goes to `topic-0-0`, the hottest partition; the rest goes round all partitions evenly.
+    pub skew: Share,
     /// Where the admin client runs.
     pub admin: HostId,
     /// Producers. Every one of them writes to all partitions, each the same share of `records_per_second`.

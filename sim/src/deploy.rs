@@ -82,6 +82,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 config: Arc::new(config.clone()),
                 bootstrap: brokers.clone(),
                 partitions: workload.all_partitions().collect(),
+                skew_ppm: workload.skew.ppm(),
                 interval,
                 jitter: Span::ZERO,
                 record_size: workload.record_size,

@@ -72,6 +72,8 @@ impl Roles {
 /// Something that the schedule does at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// A process that was told to end is killed if it still runs; before the fault that told it so ends.
+    GraceOver(usize, ProcessId),
     /// Ends come before beginnings of the same moment, so that back-to-back faults do not overlap.
     End(usize),
     Begin(usize),
@@ -87,6 +89,7 @@ enum Undo {
     Resume(ProcessId),
     Boot(HostId),
     Disk(HostId, DiskFault),
+    Dir(ProcessId, u8),
     Capacity(HostId, u64),
     Jump(HostId, i64),
     Drift(HostId, i32),
@@ -154,6 +157,11 @@ impl Injector {
             self.steps.remove(&(at, step));
             match step {
                 Step::Begin(index) => self.begin(index, sim, scenario, deployment, roles),
+                Step::GraceOver(index, process) => {
+                    if self.undo.contains_key(&index) {
+                        sim.kill(process);
+                    }
+                }
                 Step::End(index) => self.end_fault(index, sim),
                 Step::FlapDown(index) => self.flap(index, true, sim),
                 Step::FlapUp(index) => self.flap(index, false, sim),
@@ -182,14 +190,16 @@ impl Injector {
                 scope.silent = true;
             }
             Fault::Impair { route, .. } | Fault::ResetConnections(route) => scope.links = pairs(route),
-            Fault::Kill { process: selector } | Fault::Pause { process: selector } => {
+            Fault::Kill { process: selector }
+            | Fault::Stop { process: selector, .. }
+            | Fault::Pause { process: selector } => {
                 whom = process(*selector);
                 scope.processes.extend(whom);
             }
             Fault::HostCrash { host: selector }
             | Fault::SlowDisk { host: selector, .. }
             | Fault::StallDisk { host: selector }
-            | Fault::FailDisk { host: selector }
+            | Fault::FailDisk { host: selector, .. }
             | Fault::FillDisk { host: selector, .. }
             | Fault::ClockJump { host: selector, .. }
             | Fault::ClockDrift { host: selector, .. } => scope.hosts.extend(host(*selector)),
@@ -213,12 +223,19 @@ impl Injector {
         let begin =
             Observation::FaultBegin { fault: id, name: fault.kind().into(), text: text.into(), scope: scope.clone() };
         sim.observe(ProcessId(0), begin);
-        let undo = self.strike(index, &fault, &scope, sim);
+        let undo = self.strike(index, &fault, &scope, (scenario, deployment), sim);
         self.undo.insert(index, undo);
     }
 
     /// Does what the fault does, and says what undoes it.
-    fn strike(&mut self, index: usize, fault: &Fault, scope: &FaultScope, sim: &mut Simulation<Node>) -> Vec<Undo> {
+    fn strike(
+        &mut self,
+        index: usize,
+        fault: &Fault,
+        scope: &FaultScope,
+        (scenario, deployment): (&Scenario, &Deployment),
+        sim: &mut Simulation<Node>,
+    ) -> Vec<Undo> {
         let mut undo = Vec::new();
         match fault {
             Fault::Cut(_) => undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Cut))),
@@ -242,6 +259,16 @@ impl Injector {
                     undo.push(Undo::Start(*process));
                 }
             }
+            Fault::Stop { grace, .. } => {
+                for process in &scope.processes {
+                    self.hold(Hold::Down(*process));
+                    sim.hold_down(*process);
+                    sim.terminate(*process);
+                    undo.push(Undo::Start(*process));
+                    // Whatever it has not done by then it will not do.
+                    self.steps.insert((sim.now() + *grace, Step::GraceOver(index, *process)), ());
+                }
+            }
             Fault::Pause { .. } => {
                 for process in &scope.processes {
                     self.hold(Hold::Paused(*process));
@@ -261,7 +288,17 @@ impl Injector {
                 undo.extend(scope.hosts.iter().map(|host| Undo::Disk(*host, slow)));
             }
             Fault::StallDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),
-            Fault::FailDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error))),
+            Fault::FailDisk { dir: None, .. } => {
+                undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error)));
+            }
+            Fault::FailDisk { dir: Some(path), .. } => {
+                for broker in scenario.cluster.kafka.brokers.iter().filter(|b| scope.hosts.contains(&b.host)) {
+                    let found = deployment.broker(broker.id).zip(broker.config.log_dirs.position(path));
+                    let Some((process, dir)) = found else { continue };
+                    sim.set_dir_failing(process, dir, true);
+                    undo.push(Undo::Dir(process, dir));
+                }
+            }
             Fault::FillDisk { leave, .. } => {
                 for host in &scope.hosts {
                     let used = sim.disk(*host).used;
@@ -310,6 +347,7 @@ impl Injector {
                     }
                 }
                 Undo::Disk(host, fault) => sim.clear_disk_fault(host, fault),
+                Undo::Dir(process, dir) => sim.set_dir_failing(process, dir, false),
                 Undo::Capacity(host, capacity) => {
                     sim.set_disk_capacity(host, capacity);
                 }

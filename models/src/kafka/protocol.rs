@@ -68,6 +68,13 @@ pub enum Request {
     StopReplica(Arc<StopReplicaRequest>),
     /// Leader to controller: change these ISRs.
     AlterPartition(Arc<AlterPartitionRequest>),
+    /// Broker to controller: I am about to stop, move what I lead.
+    ControlledShutdown {
+        /// Who asks.
+        broker: BrokerId,
+        /// Its broker epoch.
+        broker_epoch: i64,
+    },
     /// Broker to controller: a block of producer ids.
     AllocateProducerIds {
         /// Who asks.
@@ -115,6 +122,8 @@ pub enum Response {
     },
     /// To [`Request::AlterPartition`].
     AlterPartition(AlterPartitionResponse),
+    /// To [`Request::ControlledShutdown`]: how many replicated partitions the broker still leads.
+    ControlledShutdown(Result<u32, ErrorCode>),
     /// To [`Request::AllocateProducerIds`]: first id and how many.
     AllocateProducerIds(Result<(u64, u32), ErrorCode>),
 }
@@ -505,7 +514,7 @@ impl Frame {
                 Request::UpdateMetadata(r) => 32 + 64 * (r.partitions.len() + r.live_brokers.len()) as u32,
                 Request::StopReplica(r) => 24 + 16 * r.partitions.len() as u32,
                 Request::AlterPartition(r) => 20 + 40 * r.partitions.len() as u32,
-                Request::AllocateProducerIds { .. } => 12,
+                Request::AllocateProducerIds { .. } | Request::ControlledShutdown { .. } => 12,
             },
             Body::Response(response) => match response {
                 Response::Produce(r) => 8 + 34 * r.len() as u32,
@@ -519,6 +528,7 @@ impl Frame {
                     8 + 10 * partitions.len() as u32
                 }
                 Response::UpdateMetadata { .. } => 6,
+                Response::ControlledShutdown(remaining) => 8 + 12 * remaining.unwrap_or(0),
                 Response::AlterPartition(r) => 8 + 40 * r.partitions.len() as u32,
             },
         };

@@ -21,6 +21,7 @@ pub(super) fn no_workload() -> Workload {
         replication_factor: 1,
         records_per_second: 0,
         record_size: 1,
+        skew: units::Share::NONE,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),
@@ -38,6 +39,7 @@ pub(super) fn read(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> W
             .and_then(|rate| rate.integer(0..=1_000_000))
             .unwrap_or(0),
         record_size: read_size(&mut fields, cluster),
+        skew: fields.share("skew"),
         ..no_workload()
     };
     if u32::from(workload.topics) * u32::from(workload.partitions) > MAX_PARTITIONS {

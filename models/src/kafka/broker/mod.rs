@@ -1,7 +1,7 @@
 //! `KafkaServer`: the broker process. It starts up in the real order, hands inputs to the parts that they belong to, and
 //! carries a session's expiry through.
 //!
-//! [`startup`] is the way to [`Phase::Running`]; [`requests`] answers on accepted connections; [`control`] takes the
+//! [`startup`] is the way to [`Phase::Running`], [`shutdown`] the way out; [`requests`] answers on accepted connections; [`control`] takes the
 //! controller's requests; [`to_controller`], [`producer_ids`] and [`topics`] are the broker's own conversations.
 
 mod assignment;
@@ -9,6 +9,7 @@ mod connections;
 mod control;
 mod producer_ids;
 mod requests;
+mod shutdown;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use self::connections::Connections;
 use self::producer_ids::ProducerIdManager;
+use self::shutdown::Shutdown;
 use self::startup::{Meta, Phase};
 use self::to_controller::ToController;
 use self::topics::TopicCreations;
@@ -29,7 +31,7 @@ use super::controller::KafkaController;
 use super::metadata_cache::MetadataCache;
 use super::protocol::{AlterPartitionRequest, Body, Frame, Origin, Request, Response};
 use super::replica::ReplicaManager;
-use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
+use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkRequests, ZkUser};
 use super::{Addresses, Timer as KafkaTimer};
 use crate::defect::Defects;
 use crate::fingerprint::Fingerprint;
@@ -49,6 +51,10 @@ pub enum BrokerTimer {
     ZkConnectDeadline,
     /// A broker-to-controller channel looks again for a controller.
     ControllerLookup(u8),
+    /// The pause between two attempts at controlled shutdown is over.
+    ControlledShutdownRetry,
+    /// `controller.socket.timeout.ms` is over, and no connection to the controller was made in that attempt.
+    ControlledShutdownConnect(u32),
     /// The pause after a refused AlterPartition is over.
     IsrRetry,
     /// A created topic has no leader yet and its client waits no longer; the number of the request.
@@ -102,6 +108,8 @@ pub struct Broker {
     isr_changes: IsrChanges,
     producer_ids: ProducerIdManager,
     topics: TopicCreations,
+    /// Set once the process is told to end.
+    shutdown: Option<Shutdown>,
 }
 
 impl Broker {
@@ -128,19 +136,23 @@ impl Broker {
             isr_changes: IsrChanges::Idle,
             producer_ids: ProducerIdManager::default(),
             topics: TopicCreations::default(),
+            shutdown: None,
             spec,
         }
     }
 
     fn dispatch(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        if self.phase == Phase::Stopping {
+            return self.on_input_while_stopping(ctx, input);
+        }
         match input {
             Input::Start => self.start(ctx),
+            Input::Terminate => self.terminate(ctx),
             Input::Message { conn, message: Message::Kafka(frame) } => self.on_frame(ctx, conn, frame),
             Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message),
             Input::Timer { timer, .. } => self.on_timer(ctx, timer),
             Input::Disk { token, result } => {
                 self.replicas.on_disk(ctx, &self.cache, token, result);
-                self.after_recovery(ctx);
             }
             Input::Accepted { conn, .. } => self.connections.accept(conn),
             Input::Opened { conn } if self.zk.owns(conn) => self.zk.on_opened(ctx, conn),
@@ -177,6 +189,8 @@ impl Broker {
         } else if self.allocate_ids.owns(conn) {
             let response = self.allocate_ids.on_input(ctx, input);
             self.after_allocate_ids(ctx, response);
+        } else {
+            self.on_shutdown_conn(ctx, input);
         }
     }
 
@@ -200,6 +214,7 @@ impl Broker {
                 self.alter_partition.on_channel_timer(ctx, timer.kind);
                 self.after_alter_partition(ctx, None);
             }
+            ChannelId::ToController(CONTROLLED_SHUTDOWN) => self.on_shutdown_channel_timer(ctx, timer.kind),
             ChannelId::ToController(_) => {
                 self.allocate_ids.on_channel_timer(ctx, timer.kind);
                 self.after_allocate_ids(ctx, None);
@@ -220,6 +235,8 @@ impl Broker {
                 self.allocate_ids.on_lookup_timer();
                 self.after_allocate_ids(ctx, None);
             }
+            BrokerTimer::ControlledShutdownRetry => self.attempt_controlled_shutdown(ctx),
+            BrokerTimer::ControlledShutdownConnect(attempt) => self.on_shutdown_connect_timeout(ctx, attempt),
             BrokerTimer::IsrRetry => self.isr_changes = IsrChanges::Idle,
             BrokerTimer::CreateTopicsTimeout(request) => self.topics.on_timeout(ctx, &self.cache, request),
         }
@@ -244,7 +261,11 @@ impl Broker {
     }
 
     fn on_own_answer(&mut self, ctx: &mut Ctx<'_>, answer: ZkAnswer) {
+        if self.phase == Phase::Stopping {
+            return;
+        }
         if self.phase.is_running() {
+            let Some(answer) = self.on_shutdown_answer(ctx, answer) else { return };
             self.topics.on_answer(ctx, &mut self.zk, &self.cache, answer);
         } else {
             self.on_startup_answer(ctx, answer);
@@ -262,7 +283,7 @@ impl Broker {
     /// Second half: once the controller's event thread has begun with it, which it may never do, a new handle is made.
     fn reinitialize(&mut self, ctx: &mut Ctx<'_>) {
         let running = self.phase.is_running();
-        if !self.expiring || running && !self.controller.expire_started() {
+        if !self.expiring || self.phase == Phase::Stopping || running && !self.controller.expire_started() {
             return;
         }
         self.expiring = false;
@@ -345,9 +366,14 @@ impl Process for Broker {
         self.dispatch(input, ctx);
         loop {
             let mut more = self.on_notices(ctx);
+            if self.replicas.handle_log_dir_failures(ctx) && self.phase.is_running() {
+                self.zk.submit(ctx, ZkUser::Broker, vec![super::controller::log_dir_event(self.spec.id())]);
+            }
+            self.after_recovery(ctx);
             self.reinitialize(ctx);
             self.propagate_isr_changes(ctx);
             more |= self.serve_waiting(ctx, &mut seen);
+            more |= self.go_on_stopping(ctx);
             if !more {
                 return;
             }
@@ -371,5 +397,7 @@ impl Process for Broker {
 const ALTER_PARTITION: u8 = 0;
 /// Number of the channel for AllocateProducerIds.
 const ALLOCATE_PRODUCER_IDS: u8 = 1;
+/// Number of the channel for ControlledShutdown.
+const CONTROLLED_SHUTDOWN: u8 = 2;
 /// `DefaultAlterPartitionManager.handleAlterPartitionResponse`: a request refused as a whole is sent again after this.
 const ISR_RETRY: Span = Span::from_ms(50);

@@ -41,6 +41,9 @@ impl Broker {
             Request::AlterPartition(request) => {
                 self.controller.on_alter_partition(ctx, &mut self.zk, origin, request);
             }
+            Request::ControlledShutdown { broker, broker_epoch } => {
+                self.controller.on_controlled_shutdown(ctx, &mut self.zk, origin, broker, broker_epoch);
+            }
             Request::AllocateProducerIds { broker, broker_epoch } => {
                 self.controller.on_allocate_producer_ids(ctx, &mut self.zk, origin, broker, broker_epoch);
             }

@@ -27,6 +27,9 @@ impl KafkaController {
             Event::AllocateProducerIds { origin, broker, broker_epoch } => {
                 self.allocate_producer_ids(io, origin, broker, broker_epoch);
             }
+            Event::ControlledShutdown { origin, broker, broker_epoch } => {
+                self.controlled_shutdown(io, origin, broker, broker_epoch);
+            }
             // Everything below is for the active controller only.
             _ if !self.is_active() => {}
             Event::BrokerChange => self.read_brokers(io, BrokersFor::Change),
@@ -34,6 +37,7 @@ impl KafkaController {
                 let list = Op::GetChildren { path: znode::TOPICS.into(), watch: true };
                 self.ask(io, vec![list], Then::Topics);
             }
+            Event::LogDirEventNotification => self.read_log_dir_events(io),
             Event::LeaderAndIsrResponse { broker, error, partitions } => {
                 if error == ErrorCode::None {
                     self.leader_and_isr_answered(broker, &partitions);
@@ -69,6 +73,9 @@ impl KafkaController {
             Call::Rebalance { broker, partitions } => self.rebalance_broker(broker, &partitions),
             Call::ScheduleRebalance => self.schedule_rebalance(io, self.rebalance_interval()),
             Call::ReadProducerIdBlock { origin, broker } => self.read_producer_id_block(io, origin, broker),
+            Call::StopFollowing { broker, partitions } => self.stop_following(io, broker, partitions),
+            Call::AnswerControlledShutdown { origin, broker } => self.answer_controlled_shutdown(io, origin, broker),
+            Call::DeleteLogDirEvents(paths) => self.delete_log_dir_events(io, paths),
         }
         Ok(())
     }
@@ -107,6 +114,11 @@ impl KafkaController {
             Then::BrokerIds(purpose) => self.on_broker_ids(io, purpose, &outcome?),
             Then::Brokers(purpose, ids) => self.on_brokers(io, purpose, &ids, &outcome?),
             Then::Topics => self.on_topics(io, &outcome?),
+            Then::LogDirEvents => self.on_log_dir_events(io, &outcome?),
+            Then::LogDirEventBrokers(paths) => {
+                self.on_log_dir_event_brokers(paths, &outcome?);
+                Ok(())
+            }
             Then::NewTopics(topics) => self.on_new_topics(&topics, &outcome?),
             Then::InitTopics(init) => self.on_init_topics(io, init, outcome),
             Then::InitPartitions(init) => self.on_init_partitions(io, init, outcome),

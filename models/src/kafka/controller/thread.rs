@@ -39,6 +39,8 @@ pub(super) enum Event {
     LeaderAndIsrResponse { broker: BrokerId, error: ErrorCode, partitions: Vec<(TopicPartition, ErrorCode)> },
     AlterPartition { origin: Origin, request: Arc<AlterPartitionRequest> },
     AllocateProducerIds { origin: Origin, broker: BrokerId, broker_epoch: i64 },
+    ControlledShutdown { origin: Origin, broker: BrokerId, broker_epoch: i64 },
+    LogDirEventNotification,
     AutoPreferredReplicaLeaderElection,
 }
 
@@ -92,6 +94,9 @@ pub(super) enum Call {
     Rebalance { broker: BrokerId, partitions: Vec<TopicPartition> },
     ScheduleRebalance,
     ReadProducerIdBlock { origin: Origin, broker: BrokerId },
+    StopFollowing { broker: BrokerId, partitions: Vec<TopicPartition> },
+    AnswerControlledShutdown { origin: Origin, broker: BrokerId },
+    DeleteLogDirEvents(Vec<Path>),
 }
 
 /// What the answers of ZooKeeper are for.
@@ -128,6 +133,8 @@ pub(super) enum Then {
     BrokerIds(BrokersFor),
     Brokers(BrokersFor, Vec<BrokerId>),
     Topics,
+    LogDirEvents,
+    LogDirEventBrokers(Vec<Path>),
     NewTopics(Vec<Topic>),
     InitTopics(Initialization),
     InitPartitions(Initialization),
@@ -174,6 +181,8 @@ pub(super) enum Guard {
     AlterPartition(Origin),
     /// `processAllocateProducerIds`: likewise.
     AllocateProducerIds(Origin),
+    /// `processControlledShutdown`: answered with whatever was thrown.
+    ControlledShutdown(Origin),
     /// The `finally` of `processAutoPreferredReplicaLeaderElection`.
     Rebalance,
 }
@@ -207,6 +216,8 @@ pub(super) struct EventThread {
     wait: Option<Wait>,
     /// Whether an Expire event waits to be started.
     pub(super) expire_pending: bool,
+    /// `ShutdownEventThread`: no further event is begun.
+    pub(super) closing: bool,
     /// Whether the event in progress wrote or answered.
     pub(super) acted: bool,
 }
@@ -217,11 +228,15 @@ impl EventThread {
         self.queue.push_back(event);
     }
 
-    /// `ControllerEventManager.clearAndPut`. None of the modelled events answers when it is preempted: the leader whose
-    /// AlterPartition is drained waits for its own time-out (KAFKA-10193 covers other events).
-    pub(super) fn clear_and_put(&mut self, event: Event) {
-        self.queue.clear();
-        self.queue.push_back(event);
+    /// First half of `ControllerEventManager.clearAndPut`: gives back what was queued. Of the modelled events few answer when
+    /// they are preempted: the leader whose AlterPartition is drained waits for its own time-out (KAFKA-10193 covers others).
+    pub(super) fn clear(&mut self) -> VecDeque<Event> {
+        std::mem::take(&mut self.queue)
+    }
+
+    /// Whether no event is in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.busy && self.wait.is_none() && self.stack.is_empty()
     }
 
     /// Runs `frames` in order before whatever else is to be done. A guard stands after the calls that it guards.
@@ -250,6 +265,9 @@ impl KafkaController {
                 Some(Frame::Guard(_)) => Ok(()),
                 None => {
                     self.finish_event(io);
+                    if self.thread.closing {
+                        return self.close(io);
+                    }
                     let Some(event) = self.thread.queue.pop_front() else { return };
                     self.thread.busy = true;
                     self.thread.stack.push(Frame::Guard(Guard::Process));
@@ -380,6 +398,10 @@ impl KafkaController {
                 Guard::AlterPartition(origin) => return self.answer_alter_partition_failed(io, origin),
                 Guard::AllocateProducerIds(origin) => {
                     return self.answer(io, origin, Response::AllocateProducerIds(Err(ErrorCode::UnknownServerError)));
+                }
+                Guard::ControlledShutdown(origin) => {
+                    let error = if moved { ErrorCode::StaleControllerEpoch } else { ErrorCode::UnknownServerError };
+                    return self.answer(io, origin, Response::ControlledShutdown(Err(error)));
                 }
                 Guard::Rebalance => self.schedule_rebalance(io, self.rebalance_interval()),
             }

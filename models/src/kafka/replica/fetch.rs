@@ -156,7 +156,7 @@ impl ReplicaManager {
             return Read::failed(ErrorCode::UnknownTopicOrPartition);
         }
         let Some(partition) = self.partitions.get_mut(tp) else {
-            return Read::failed(ErrorCode::NotLeaderOrFollower);
+            return Read::failed(self.missing(tp, ErrorCode::NotLeaderOrFollower));
         };
         partition.watch(id, replica);
         let left = max_bytes.saturating_sub(collected.bytes);

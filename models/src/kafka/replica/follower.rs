@@ -7,7 +7,6 @@ use super::partition::{Partition, Shared, Wake};
 use crate::id::BrokerId;
 use crate::kafka::protocol::{EpochEnd, ErrorCode, PartitionLeadership, RecordBatch};
 use crate::observation::{Observation, TruncateReason};
-use crate::process::DiskError;
 use crate::world::Ctx;
 
 /// Why a follower cannot take what its leader sent.
@@ -15,8 +14,8 @@ use crate::world::Ctx;
 pub(super) enum AppendFailure {
     /// The records do not begin at its LEO; the real replica throws.
     Misplaced,
-    /// The disk refuses.
-    Disk(DiskError),
+    /// The disk refuses; its directory has been reported.
+    Disk,
 }
 
 impl Partition {
@@ -65,7 +64,7 @@ impl Partition {
             if batch.base_offset != self.log.log_end() {
                 return Err(AppendFailure::Misplaced);
             }
-            flush |= self.append(ctx, shared, batch).map_err(AppendFailure::Disk)?;
+            flush |= self.append(ctx, shared, batch).map_err(|_| AppendFailure::Disk)?;
         }
         // The leader's may be lower than ours after an election: the follower takes it as it is.
         if self.log.set_high_watermark(leader_high_watermark) {

@@ -3,14 +3,15 @@
 //! | file | what | in Kafka |
 //! |---|---|---|
 //! | `log`, `epoch_cache`, `producer_state` | one partition's records | `UnifiedLog`, `LeaderEpochFileCache`, `ProducerStateManager` |
-//! | `storage` | fsyncs, checkpoints, recovery, crash | `LogManager`, `CheckpointFile` |
+//! | `storage` | fsyncs, checkpoints, crash | `LogManager`, `CheckpointFile` |
+//! | `log_dirs` | directories: placement, recovery, failure, clean shutdown | `LogManager`, `LogDirFailureChannel` |
 //! | `partition`, `leader`, `follower`, `remote`, `isr` | one replica and its role | `Partition`, `Replica`, `PartitionState` |
 //! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
 //! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
 //! | `fetch`, `session` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession` |
 //! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
 //!
-//! Not modelled: several log directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
+//! Not modelled: moving logs between directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
 
 mod epoch_cache;
 mod fetch;
@@ -21,6 +22,7 @@ mod isr;
 mod leader;
 mod leadership;
 mod log;
+mod log_dirs;
 mod partition;
 mod produce;
 mod producer_state;
@@ -62,6 +64,8 @@ pub enum ReplicaTimer {
     HighWatermarkCheckpoint,
     /// `kafka-recovery-point-checkpoint`.
     RecoveryPointCheckpoint,
+    /// The recovery threads of a directory have checked everything that they were given.
+    RecoveryThreads(u8),
     /// `kafka-log-flusher`, if `log.flush.interval.ms` is set.
     LogFlush,
     /// A waiting produce request may have timed out.
@@ -79,11 +83,15 @@ type Partitions = ByPartition<Partition>;
 #[derive(Clone, Debug, Hash)]
 pub struct ReplicaManager {
     partitions: Partitions,
+    /// Replicas in directories that failed (`HostedPartition.Offline`): their logs may be found again at the next start.
+    offline: Partitions,
     fetchers: BTreeMap<FetcherId, Fetcher>,
     shared: Shared,
     addresses: Addresses,
     controller_epoch: i32,
     loaded: bool,
+    /// Everything is flushed, and the process is about to end.
+    closed: bool,
     checkpointing: bool,
 }
 
@@ -92,19 +100,21 @@ impl ReplicaManager {
     pub fn new(broker: BrokerId, config: Arc<BrokerConfig>, defects: Defects, addresses: Addresses) -> Self {
         Self {
             partitions: Partitions::default(),
+            offline: Partitions::default(),
             fetchers: BTreeMap::new(),
             shared: Shared {
                 broker,
-                config,
                 defects,
                 sessions: FetchSessions::new(),
                 produces: ProducePurgatory::new(),
                 isr_changes: IsrChanges::default(),
-                storage: Storage::default(),
+                storage: Storage::new(config.log_dirs.paths().len()),
+                config,
             },
             addresses,
             controller_epoch: 0,
             loaded: false,
+            closed: false,
             checkpointing: false,
         }
     }
@@ -155,8 +165,13 @@ impl ReplicaManager {
         Response::ListOffsets(queries.iter().map(answer).collect())
     }
 
+    /// `getPartitionOrError` of a replica that is not there: `otherwise`, unless its directory has failed.
+    fn missing(&self, id: TopicPartition, otherwise: ErrorCode) -> ErrorCode {
+        if self.offline.contains_key(id) { ErrorCode::KafkaStorageError } else { otherwise }
+    }
+
     fn led(&self, id: TopicPartition, current_leader_epoch: Option<i32>) -> Result<&Partition, ErrorCode> {
-        let partition = self.partitions.get(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let partition = self.partitions.get(id).ok_or_else(|| self.missing(id, ErrorCode::UnknownTopicOrPartition))?;
         partition.check_leader(current_leader_epoch)?;
         Ok(partition)
     }
@@ -209,6 +224,7 @@ impl ReplicaManager {
             }
             ReplicaTimer::HighWatermarkCheckpoint => self.checkpoint_high_watermarks(ctx),
             ReplicaTimer::RecoveryPointCheckpoint => self.checkpoint_recovery_points(ctx),
+            ReplicaTimer::RecoveryThreads(dir) => self.recovered(ctx, dir),
             ReplicaTimer::LogFlush => self.flush_dirty_logs(ctx),
             ReplicaTimer::ProduceExpiry => self.shared.produces.on_timer(ctx),
             ReplicaTimer::FetchExpiry => self.expire_fetches(ctx, cache),

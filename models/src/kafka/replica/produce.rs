@@ -4,7 +4,7 @@ use super::ReplicaManager;
 use super::leader::Appended;
 use super::partition::ProduceWaiter;
 use super::purgatory::{ProduceSlot, respond};
-use super::storage::{FlushWaiter, LOG_DIR_FAILED};
+use super::storage::FlushWaiter;
 use crate::id::TopicPartition;
 use crate::kafka::config::Acks;
 use crate::kafka::metadata_cache::MetadataCache;
@@ -23,7 +23,6 @@ impl ReplicaManager {
             slots.push(slot);
             flushes.extend(flush);
         }
-        let storage_failed = slots.iter().any(|slot| slot.result.error == ErrorCode::KafkaStorageError);
         let produce = self.shared.produces.next_id();
         if !flushes.is_empty() || slots.iter().any(|slot| slot.waiting) {
             let answered = (acks != Acks::None).then_some(origin);
@@ -41,9 +40,6 @@ impl ReplicaManager {
             self.on_client_closed(ctx, origin.conn);
         }
         self.complete_woken_fetches(ctx, cache);
-        if storage_failed {
-            ctx.exit(LOG_DIR_FAILED);
-        }
     }
 
     /// One partition of it; the second part names it if its log is to be flushed before the answer.
@@ -65,7 +61,9 @@ impl ReplicaManager {
         if !cache.contains(id) {
             return refused(ErrorCode::UnknownTopicOrPartition);
         }
-        let Some(partition) = self.partitions.get_mut(id) else { return refused(ErrorCode::NotLeaderOrFollower) };
+        let Some(partition) = self.partitions.get_mut(id) else {
+            return refused(self.missing(id, ErrorCode::NotLeaderOrFollower));
+        };
         let shared = &mut self.shared;
         let appended = match partition.append_as_leader(ctx, cache, shared, batch, acks) {
             Ok(appended) => appended,

@@ -155,6 +155,12 @@ impl Judge {
             | Observation::ZkTruncate { .. }
             | Observation::ControllerEnd { .. }
             | Observation::RegistrationFailed { .. }
+            | Observation::ControlledShutdownBegin
+            | Observation::ControlledShutdownEnd { .. }
+            | Observation::LogRecoveryBegin { .. }
+            | Observation::LogRecoveryEnd { .. }
+            | Observation::LogDirOffline { .. }
+            | Observation::LogsClosed { .. }
             | Observation::LeaderEnd { .. }
             | Observation::IsrLocal { .. }
             | Observation::SendFail { .. } => {}
