@@ -31,6 +31,10 @@ const ENTRIES: &[Entry] = library![
     "unclean-election-loss",
     "unnoticed-restart",
     "full-load",
+    "rolling-restart",
+    "skewed-disk-full",
+    "kill-everything",
+    "power-loss-everywhere",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.

@@ -21,6 +21,8 @@ pub struct Workload {
     pub record_size: u32,
     /// The share of the records that goes to `topic-0-0`, the hottest partition; the rest goes round all partitions evenly.
     pub skew: Share,
+    /// Whether topics come about by the producers asking for them (`auto.create.topics.enable`), not by the admin client.
+    pub auto_create_topics: bool,
     /// Where the admin client runs.
     pub admin: HostId,
     /// Producers. Every one of them writes to all partitions, each the same share of `records_per_second`.

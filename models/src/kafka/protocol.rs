@@ -50,6 +50,8 @@ pub enum Request {
     Metadata {
         /// The topics asked for; `None` is "all".
         topics: Option<Vec<Topic>>,
+        /// Whether topics that do not exist may be created, if the broker does such things.
+        allow_auto_topic_creation: bool,
     },
     /// Give me a producer id.
     InitProducerId,
@@ -507,7 +509,7 @@ impl Frame {
                 Request::Fetch(r) => 40 + 36 * r.partitions.len() as u32 + 8 * r.forgotten.len() as u32,
                 Request::OffsetsForLeaderEpoch(q) => 8 + 16 * q.len() as u32,
                 Request::ListOffsets(q) => 8 + 24 * q.len() as u32,
-                Request::Metadata { topics } => 8 + 24 * topics.as_ref().map_or(0, Vec::len) as u32,
+                Request::Metadata { topics, .. } => 8 + 24 * topics.as_ref().map_or(0, Vec::len) as u32,
                 Request::InitProducerId => 12,
                 Request::CreateTopics { topics, .. } => 12 + 32 * topics.len() as u32,
                 Request::LeaderAndIsr(r) => 32 + 72 * r.partitions.len() as u32,

@@ -265,6 +265,9 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
     out.field("replication_factor", workload.replication_factor);
     out.field("records_per_second", workload.records_per_second);
     out.field("record_size", show_size(workload.record_size.into()));
+    if workload.auto_create_topics {
+        out.field("topic_creation", "auto");
+    }
     if workload.skew != Share::NONE {
         out.field("skew", workload.skew);
     }

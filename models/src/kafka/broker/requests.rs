@@ -1,8 +1,10 @@
 //! `KafkaApis`: each request of an accepted connection goes to the part that answers it.
 
 use super::Broker;
+use crate::id::Topic;
 use crate::kafka::config::Acks;
 use crate::kafka::protocol::{Body, Frame, Origin, Request, Response};
+use crate::time::Span;
 use crate::world::{Ctx, Message};
 
 impl Broker {
@@ -27,13 +29,18 @@ impl Broker {
                 respond(ctx, origin, self.replicas.offsets_for_leader_epoch(&queries));
             }
             Request::ListOffsets(queries) => respond(ctx, origin, self.replicas.list_offsets(&queries)),
-            Request::Metadata { topics } => {
-                respond(ctx, origin, Response::Metadata(self.cache.respond(topics.as_deref())));
+            Request::Metadata { topics, allow_auto_topic_creation } => {
+                let answer = self.cache.respond(topics.as_deref());
+                if allow_auto_topic_creation && self.spec.config.auto_create_topics_enable {
+                    self.auto_create_topics(ctx, &answer.unknown_topics);
+                }
+                respond(ctx, origin, Response::Metadata(answer));
             }
             Request::InitProducerId => self.init_producer_id(ctx, origin),
             Request::CreateTopics { topics, timeout } => {
                 let active = self.controller.is_active();
-                self.topics.create(ctx, &self.spec, &mut self.zk, &self.cache, active, origin, &topics, timeout);
+                let (zk, cache) = (&mut self.zk, &self.cache);
+                self.topics.create(ctx, &self.spec, zk, cache, active, Some(origin), &topics, timeout);
             }
             Request::LeaderAndIsr(request) => self.on_leader_and_isr(ctx, origin, &request),
             Request::UpdateMetadata(request) => self.on_update_metadata(ctx, origin, &request),
@@ -49,6 +56,16 @@ impl Broker {
             }
         }
         None
+    }
+
+    /// `DefaultAutoTopicCreationManager.createTopics`: any broker writes the znodes, with its own defaults. The client hears
+    /// that the topic is unknown, and asks again.
+    fn auto_create_topics(&mut self, ctx: &mut Ctx<'_>, unknown: &[Topic]) {
+        let missing: Vec<_> = unknown.iter().filter(|t| !self.topics.is_creating(**t)).map(|t| (*t, 0, 0)).collect();
+        if !missing.is_empty() {
+            let timeout = Span::from_ms(self.spec.config.request_timeout_ms.into());
+            self.topics.create(ctx, &self.spec, &mut self.zk, &self.cache, true, None, &missing, timeout);
+        }
     }
 
     fn init_producer_id(&mut self, ctx: &mut Ctx<'_>, origin: Origin) {

@@ -50,6 +50,9 @@ pub struct ProducerSpec {
     pub bootstrap: Addresses,
     /// The partitions it writes to, round robin. Order and repetitions do not matter.
     pub partitions: Arc<[TopicPartition]>,
+    /// Whether its metadata requests may create topics. A real producer's always may; here nobody's do unless the workload says
+    /// that topics come about this way.
+    pub creates_topics: bool,
     /// Out of a million records, how many go to the first partition, whoever's turn it is.
     pub skew_ppm: u32,
     /// Between two records of this producer; at least 1 us.
@@ -327,5 +330,7 @@ fn new_network(spec: &ProducerSpec) -> Network {
     };
     let partitions = Arc::clone(&spec.partitions);
     let metadata = Metadata::new(partitions, false, ms(config.retry_backoff_ms), ms(config.metadata_max_age_ms));
-    Network::new(Arc::clone(&spec.bootstrap), limits, ms(config.request_timeout_ms), metadata)
+    let mut network = Network::new(Arc::clone(&spec.bootstrap), limits, ms(config.request_timeout_ms), metadata);
+    network.allow_auto_topic_creation = spec.creates_topics;
+    network
 }

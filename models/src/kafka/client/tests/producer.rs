@@ -22,6 +22,7 @@ fn config(options: &[(&str, &str)]) -> ProducerConfig {
 fn producer(n: u16, interval: Span, options: &[(&str, &str)]) -> Harness<Node> {
     let spec = ProducerSpec {
         skew_ppm: 0,
+        creates_topics: false,
         config: Arc::new(config(options)),
         bootstrap: addresses(),
         partitions: partitions(n),

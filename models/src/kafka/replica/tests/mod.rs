@@ -3,6 +3,7 @@
 mod durability;
 mod idempotence;
 mod in_sync;
+mod log_dirs;
 mod replication;
 mod sessions;
 
@@ -68,6 +69,7 @@ impl Process for Broker {
                 KafkaTimer::Channel(timer) => self.manager.on_channel_timer(ctx, &self.cache, timer),
                 _ => {}
             },
+            Input::Terminate => self.manager.close_logs(ctx),
             Input::Disk { token, result } => self.manager.on_disk(ctx, &self.cache, token, result),
             _ => {}
         }
