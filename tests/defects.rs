@@ -30,3 +30,8 @@ fn check(name: &str, law: Law) {
 fn an_unnoticed_restart_makes_a_leader_without_committed_records() {
     check("unnoticed-restart", Law::LeaderComplete);
 }
+
+#[test]
+fn a_leader_that_lost_records_and_kept_its_epoch_is_never_followed_again() {
+    check("power-loss-stuck", Law::IsrFull);
+}

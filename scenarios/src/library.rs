@@ -35,6 +35,7 @@ const ENTRIES: &[Entry] = library![
     "skewed-disk-full",
     "kill-everything",
     "power-loss-everywhere",
+    "power-loss-stuck",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.
