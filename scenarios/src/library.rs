@@ -31,11 +31,16 @@ const ENTRIES: &[Entry] = library![in "":
     "unclean-election-loss",
     "zookeeper-2-2-cut",
     "full-load",
+    "rolling-restart",
+    "skewed-disk-full",
+    "kill-everything",
+    "power-loss-everywhere",
 ];
 
 /// One or more for each defect; each says what it `demonstrates`.
 const DEFECTS: &[Entry] = library![in "defects/":
     "unnoticed-restart",
+    "power-loss-stuck",
     "hw-truncation",
     "epoch-query-too-coarse",
     "epoch-not-stored-on-election",

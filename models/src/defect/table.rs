@@ -203,7 +203,7 @@ defects! {
     /// ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the
     /// new controller treat the broker as bounced, as `processBrokerChange` of a sitting controller does.
     UnnoticedRestart = "X02", "unnoticed-restart", Kafka {
-        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE"], fixed_in: "never",
+        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE", "L-ISR-FULL"], fixed_in: "never",
     }
     /// KAFKA-15510: a follower forgets `lastFetchedEpoch` after an empty response. 3.6.x.
     ForgottenFetchedEpoch = "C28", "forgotten-fetched-epoch", Kafka {

@@ -438,7 +438,7 @@ impl Process for Server {
             Input::Timer { timer: Timer::ZkServer(timer), .. } => self.timer(ctx, timer),
             Input::Disk { token, result } => self.disk(ctx, token, result),
             // Not of this process's vocabulary.
-            Input::Timer { .. } | Input::Datagram { .. } => {}
+            Input::Timer { .. } | Input::Datagram { .. } | Input::Terminate => {}
         }
     }
 
