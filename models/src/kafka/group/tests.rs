@@ -166,6 +166,8 @@ impl Cluster {
                 partitions: partitions(),
                 subscribed: Subscribed::In(group()),
                 start_after: Span::from_ms(100),
+                end_offsets_every: None,
+                defects: Defects::NONE,
             })))
         };
         let nodes = BROKERS.iter().map(broker).chain(options.iter().map(consumer)).collect();

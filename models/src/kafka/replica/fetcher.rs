@@ -210,6 +210,18 @@ impl Fetcher {
         fits.then_some(state)
     }
 
+    /// Something that the source is to know changed besides the position.
+    pub(super) fn touch(&mut self, id: TopicPartition) {
+        if self.partitions.contains_key(id) {
+            self.changed.insert(id);
+        }
+    }
+
+    /// Whether the last request was about the partition too, whatever became of that since.
+    pub(super) fn has_requested(&self, id: TopicPartition) -> bool {
+        self.session.partitions.contains_key(id)
+    }
+
     /// Fetches a partition not before `until`, unless it is delayed already.
     pub(super) fn delay(&mut self, id: TopicPartition, until: Instant) {
         let Some(state) = self.state(id).filter(|state| state.delayed_until.is_none()) else { return };
@@ -322,6 +334,7 @@ impl Fetcher {
             min_bytes: config.replica_fetch_min_bytes,
             max_bytes: config.replica_fetch_response_max_bytes,
             session: self.session.next,
+            rack: None,
             partitions,
             forgotten,
         })

@@ -154,6 +154,7 @@ impl Judge {
             }
             Observation::Truncate { partition, .. }
             | Observation::LogLoaded { partition, .. }
+            | Observation::LogStart { partition, .. }
             | Observation::LeaderBegin { partition, .. }
             | Observation::LeaderEnd { partition, .. }
             | Observation::IsrLocal { partition, .. }
@@ -172,6 +173,7 @@ impl Judge {
             | Observation::Assign { .. }
             | Observation::Poll { .. }
             | Observation::EndOffset { .. }
+            | Observation::FirstPosition { .. }
             | Observation::PositionReset { .. } => self.on_client(observed),
             Observation::ZkRole { .. }
             | Observation::ZkCommit { .. }
