@@ -48,6 +48,7 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "skip-truncation-same-leader",
     "fetch-without-epoch",
     "reset-to-start-on-out-of-range",
+    "cached-zk-version",
     "isr-write-reply-lost",
 ];
 

@@ -113,10 +113,11 @@ defects! {
         ticket: "KAFKA-1555", laws: ["R-ACK-RULE", "J-LOST-WRITE"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-2729: a leader whose ISR write meets another version of the partition state keeps the version that it has, for
-    /// ever.
+    /// ever. It comes by the old one through a lost answer (C02), or through what a zombie controller has written (C03).
     CachedZkVersion = "C01", "cached-zk-version", Kafka {
         ticket: "KAFKA-2729, KAFKA-3042", laws: ["L-ISR-FULL", "L-PRODUCE", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
         protocol: "2.6",
+        implies: [IsrWriteReplyLost],
     }
     /// KAFKA-1382: a leader whose ISR write was applied, but not answered, takes its repetition for a conflict.
     IsrWriteReplyLost = "C02", "isr-write-reply-lost", Kafka {

@@ -383,3 +383,36 @@ fn a_defect_of_the_other_system_is_refused() {
     let expected = "test.yaml:17:15: cluster.kafka.defects[0]: unknown defect `commit-before-up-to-date`; `sim defects list` names them all";
     assert_eq!(error.to_string(), expected);
 }
+
+#[test]
+fn a_defect_brings_the_protocol_of_its_time_and_bears_no_newer_one() {
+    let read = |protocol: &str, defect: &str| {
+        let mut text = VALID.replace("[lost-registration]", &format!("[{defect}]"));
+        if !protocol.is_empty() {
+            text = text.replace("min.insync.replicas: 1", &format!("inter.broker.protocol.version: {protocol}"));
+        }
+        Scenario::parse("test.yaml", &text).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let rules = |scenario: &Scenario| {
+        let kafka = &scenario.cluster.kafka;
+        let (version, _) = kafka.brokers[0].config.rules(kafka.defects);
+        version.to_string()
+    };
+    for (protocol, defect, expected) in [
+        ("2.6", "isr-write-reply-lost", "2.6"),
+        ("2.0.1", "isr-write-reply-lost", "2.0"),
+        ("", "isr-write-reply-lost", "2.6"),
+        ("", "lost-registration", "3.6"),
+        ("2.7-IV1", "lost-registration", "2.7-IV1"),
+    ] {
+        let scenario = read(protocol, defect).unwrap_or_else(|errors| panic!("{errors:?}"));
+        assert_eq!(rules(&scenario), expected, "{protocol} {defect}");
+        assert_eq!(rules(&scenario.repaired()), "3.6");
+    }
+    let newer = "test.yaml:19:7: cluster.kafka.options: `inter.broker.protocol.version` `2.7-IV0` is too new for the defect \
+                 `isr-write-reply-lost`, which needs the rules of 2.6 or older; leave the option out to get them";
+    assert_eq!(read("2.7-IV0", "isr-write-reply-lost"), Err(vec![newer.to_owned()]));
+    let unknown = "test.yaml:20:38: cluster.kafka.options.inter.broker.protocol.version: `3.7` is not valid; expected 0.10.2 \
+                   to 3.6, whose rules the model has";
+    assert_eq!(read("3.7", "lost-registration"), Err(vec![unknown.to_owned()]));
+}
