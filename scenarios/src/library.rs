@@ -29,6 +29,7 @@ const ENTRIES: &[Entry] = library![in "":
     "three-zookeepers-2-1",
     "acks-1-loss",
     "unclean-election-loss",
+    "last-replica-standing",
     "zookeeper-2-2-cut",
     "full-load",
 ];
@@ -36,6 +37,14 @@ const ENTRIES: &[Entry] = library![in "":
 /// One or more for each defect; each says what it `demonstrates`.
 const DEFECTS: &[Entry] = library![in "defects/":
     "unnoticed-restart",
+    "no-min-isr",
+    "unclean-election-default",
+    "diverging-fetch-counts-as-progress",
+    "hw-before-truncation",
+    "list-offsets-not-monotonic",
+    "stale-hw-after-full-truncation",
+    "reorder-with-one-in-flight",
+    "consumer-blind-to-truncation",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.
