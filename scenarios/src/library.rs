@@ -37,6 +37,14 @@ const ENTRIES: &[Entry] = library![in "":
 /// One or more for each defect; each says what it `demonstrates`.
 const DEFECTS: &[Entry] = library![in "defects/":
     "unnoticed-restart",
+    "hw-truncation",
+    "epoch-query-too-coarse",
+    "epoch-not-stored-on-election",
+    "isr-join-at-lagging-hw",
+    "skip-truncation-same-leader",
+    "fetch-without-epoch",
+    "reset-to-start-on-out-of-range",
+    "isr-write-reply-lost",
     "no-min-isr",
     "unclean-election-default",
     "diverging-fetch-counts-as-progress",

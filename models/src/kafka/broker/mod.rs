@@ -124,8 +124,9 @@ pub struct Broker {
 impl Broker {
     /// A broker that has never run.
     pub fn new(spec: BrokerSpec) -> Self {
+        let (protocol, defects) = spec.config.rules(spec.defects);
+        let spec = BrokerSpec { defects, ..spec };
         let BrokerSpec { config, zookeeper, addresses, racks, defects } = spec.clone();
-        let (protocol, defects) = config.rules(defects);
         let id = spec.id();
         Self {
             meta: Meta::default(),

@@ -287,8 +287,11 @@ impl Fetcher {
 
     /// Takes note of a fetch's answer: the session goes on, or ends.
     pub(super) fn on_session_answer(&mut self, session: u32, failed: bool) {
-        if failed || !self.rules.has_sessions {
+        if failed {
             self.reset_session();
+        } else if !self.rules.has_sessions {
+            // The next fetch names everything again; the answer at hand is for what this one named.
+            self.session.next = FetchSession::default();
         } else if self.session.next.epoch == 0 {
             self.session.next = FetchSession { id: session, epoch: u32::from(session != 0) };
         } else {

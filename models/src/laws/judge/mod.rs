@@ -232,6 +232,11 @@ impl Judge {
         }
     }
 
+    /// The producers send no more: the last read begins.
+    pub fn producers_stop(&mut self, now: Instant) {
+        self.produce.producers_stop(now);
+    }
+
     /// The last fault is over.
     pub fn quiet_begins(&mut self, now: Instant) {
         self.deadline.quiet_begins(now);

@@ -203,7 +203,9 @@ impl FakeBroker {
         self.session.extend(request.partitions.iter().map(|p| (p.partition, *p)));
         request.forgotten.iter().for_each(|partition| assert!(self.session.remove(partition).is_some()));
         let partitions = self.session.values().map(|p| self.read(p));
-        let news = partitions.filter(|p| full || p.error != ErrorCode::None || !p.records.is_empty() || p.preferred_read_replica.is_some());
+        let news = partitions.filter(|p| {
+            full || p.error != ErrorCode::None || !p.records.is_empty() || p.preferred_read_replica.is_some()
+        });
         FetchResponse { error: ErrorCode::None, session: 7, partitions: news.collect() }
     }
 

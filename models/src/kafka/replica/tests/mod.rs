@@ -3,6 +3,7 @@
 mod durability;
 mod idempotence;
 mod in_sync;
+mod old_rules;
 mod reads;
 mod replication;
 mod sessions;
@@ -105,6 +106,7 @@ impl Broker {
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, &self.cache, origin, request),
             Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, &self.cache, origin, request),
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),
+            Body::Request(Request::OffsetsForLeaderEpoch(queries)) => self.manager.offsets_for_leader_epoch(&queries),
             Body::Request(Request::LeaderAndIsr(request)) => self.manager.leader_and_isr(ctx, &self.cache, &request),
             Body::Request(Request::StopReplica(request)) => self.manager.stop_replica(ctx, &self.cache, &request),
             Body::Request(Request::UpdateMetadata(request)) => {
