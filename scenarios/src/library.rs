@@ -29,6 +29,7 @@ const ENTRIES: &[Entry] = library![in "":
     "three-zookeepers-2-1",
     "acks-1-loss",
     "unclean-election-loss",
+    "last-replica-standing",
     "zookeeper-2-2-cut",
     "full-load",
     "rolling-restart",
@@ -50,6 +51,14 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "reset-to-start-on-out-of-range",
     "cached-zk-version",
     "isr-write-reply-lost",
+    "no-min-isr",
+    "unclean-election-default",
+    "diverging-fetch-counts-as-progress",
+    "hw-before-truncation",
+    "list-offsets-not-monotonic",
+    "stale-hw-after-full-truncation",
+    "reorder-with-one-in-flight",
+    "consumer-blind-to-truncation",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.

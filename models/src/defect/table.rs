@@ -85,7 +85,7 @@ defects! {
     }
     /// KAFKA-14704: a follower takes the high watermark of a diverging answer before it truncates.
     HwBeforeTruncation = "R11", "hw-before-truncation", Kafka {
-        ticket: "KAFKA-14704", laws: ["R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
+        ticket: "KAFKA-14704", laws: ["R-LOG-MATCH", "R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
     }
     /// KAFKA-2334, KIP-207: a new leader answers ListOffsets with its own high watermark before that has reached the start
     /// of its epoch.
@@ -106,7 +106,7 @@ defects! {
     /// KAFKA-1028, the 2013 result: a controller elects outside the ISR when nobody else is alive, whatever
     /// `unclean.leader.election.enable` says.
     UncleanElectionDefault = "R17a", "unclean-election-default", Kafka {
-        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
+        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
     }
     /// KAFKA-1555, the 2013 result: `acks=all` is answered by an ISR of one, whatever `min.insync.replicas` says.
     NoMinIsr = "R17b", "no-min-isr", Kafka {
@@ -256,6 +256,6 @@ defects! {
     /// KAFKA-7747, KIP-320: a consumer does not ask after a leader change whether its position is still in the leader's
     /// history.
     ConsumerBlindToTruncation = "G04", "consumer-blind-to-truncation", Kafka {
-        ticket: "KAFKA-7747, KIP-320", laws: ["G-NO-SILENT-SKIP", "J-POLL-SKIP"], fixed_in: "2.3.0",
+        ticket: "KAFKA-7747, KIP-320", laws: ["J-LOST-WRITE", "G-NO-SILENT-SKIP"], fixed_in: "2.3.0",
     }
 }

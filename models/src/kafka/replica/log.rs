@@ -414,6 +414,25 @@ mod tests {
     }
 
     #[test]
+    fn a_log_without_its_front_reads_and_cuts_as_before() {
+        let retention = Retention { age: None, bytes: Some(10_000) };
+        let mut log = log_of(300); // Thirty segments of twenty offsets, of which ten stay.
+        log.set_high_watermark(600);
+        assert_eq!(log.delete_old_segments(retention, Instant::ZERO), Some(20_000));
+        assert_eq!((log.log_start(), log.len()), (400, 300 - 3 * CHUNK), "whole chunks are gone");
+        assert_eq!(log.delete_old_segments(retention, Instant::ZERO), None);
+        let found: Vec<_> = log.read(401, 600, 200, false).iter().map(|b| b.base_offset).collect();
+        assert_eq!(found, [400, 402]);
+        let mut whole = log_of(300);
+        (whole.truncate(500), log.truncate(500));
+        assert_eq!(log.digest.value(), whole.digest.value(), "the digest stands for what is gone too");
+        append(&mut log, 9, 2);
+        assert_eq!(log.read(500, 502, 100, true).len(), 1);
+        log.truncate(100);
+        assert_eq!((log.log_start(), log.log_end()), (100, 100), "below its start nothing is left");
+    }
+
+    #[test]
     fn power_loss_keeps_a_prefix_from_the_flushed_part_on() {
         let mut random = Random::new(1, Purpose::Process, 0);
         let mut ends = std::collections::BTreeSet::new();

@@ -211,7 +211,12 @@ impl Judge {
             }
             Observation::PositionReset { partition, from, to } => {
                 if let Some(partition) = self.roster.partition(*partition) {
-                    self.records[partition].reset(process, *from, *to);
+                    // Who is overtaken by retention goes on where `auto.offset.reset` says.
+                    if self.logs.committed(partition).is_below_start(*from) {
+                        self.records[partition].reset(process, *from, *to);
+                    } else {
+                        self.records[partition].move_to(process, *to, false);
+                    }
                 }
             }
             Observation::EndOffset { partition, offset } => {

@@ -5,6 +5,7 @@ mod idempotence;
 mod in_sync;
 mod log_dirs;
 mod old_rules;
+mod reads;
 mod replication;
 mod sessions;
 
@@ -21,7 +22,7 @@ use crate::kafka::config::{Acks, BrokerConfig, Text};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::*;
 use crate::kafka::{Racks, Timer as KafkaTimer};
-use crate::observation::Observation;
+use crate::observation::{Observation, TruncateReason};
 use crate::process::{Effect, Input, Loss, Process};
 use crate::random::Random;
 use crate::testing::Harness;
@@ -275,8 +276,13 @@ impl Cluster {
 
     /// The values of `P0` on a broker.
     fn values(&self, broker: i32) -> Vec<u64> {
+        self.values_from(broker, 0)
+    }
+
+    /// The values of `P0` on a broker from an offset on.
+    fn values_from(&self, broker: i32, from: u64) -> Vec<u64> {
         let log = &self.harness.process(broker as u16).manager.partitions.get(P0).unwrap().log;
-        let batches = log.read(0, log.log_end(), u64::MAX, true);
+        let batches = log.read(from, log.log_end(), u64::MAX, true);
         batches.iter().flat_map(|batch| batch.values.iter().map(|value| value.0)).collect()
     }
 
