@@ -311,6 +311,7 @@ pub fn simulation(seed: u64, transport: Transport, plan: Plan) -> Simulation<Par
                 host: HostId(id),
                 restart: RestartPolicy::default(),
                 start_at: Instant::ZERO,
+                start_up: Default::default(),
             })
             .collect(),
     })

@@ -9,6 +9,7 @@ use crate::process::{Context, Input, Loss, Process};
 use crate::random::Random;
 use crate::world::{Message, Timer};
 use crate::zk::server::Server;
+use crate::zk::session_client::SessionClient;
 
 /// A process of the deployment.
 #[derive(Clone, Debug, Hash)]
@@ -27,6 +28,8 @@ pub enum Node {
     Consumer(Consumer),
     /// Creates the topics.
     Admin(AdminClient),
+    /// An application with a ZooKeeper session.
+    Session(SessionClient),
 }
 
 impl Process for Node {
@@ -40,6 +43,7 @@ impl Process for Node {
             Self::Producer(producer) => producer.on_input(input, ctx),
             Self::Consumer(consumer) => consumer.on_input(input, ctx),
             Self::Admin(admin) => admin.on_input(input, ctx),
+            Self::Session(session) => session.on_input(input, ctx),
         }
     }
 
@@ -50,6 +54,7 @@ impl Process for Node {
             Self::Producer(producer) => producer.crash(loss, random),
             Self::Consumer(consumer) => consumer.crash(loss, random),
             Self::Admin(admin) => admin.crash(loss, random),
+            Self::Session(session) => session.crash(loss, random),
         }
     }
 

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BrokerId, FaultId, HostId, ProcessId, SessionId, TopicPartition, ValueId, Zxid};
 use crate::kafka::config::Acks;
+use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
 use crate::time::{Instant, Span};
-use crate::zk::protocol::Txn;
+use crate::zk::protocol::{Txn, ZkError};
 
 /// Version of the observation vocabulary.
 pub const VERSION: u32 = 1;
@@ -189,6 +190,19 @@ pub enum Observation {
         session: SessionId,
     },
 
+    /// An application that writes one new node after another learned what came of one.
+    ZkWrite {
+        /// The node's number among those of the application; that of the last one if the application failed before it
+        /// came to write the next.
+        number: u64,
+        /// When the operation was issued, by the process's own clock.
+        began: Instant,
+        /// The transaction; zero if no server answered.
+        zxid: Zxid,
+        /// Why it failed. [`ZkError::ConnectionLoss`] leaves the outcome open.
+        error: Option<ZkError>,
+    },
+
     // --- Controllers ---------------------------------------------------------------------------------------------
     /// `activeControllerId` was set to the own id, or ceased to be it: the gauge ActiveControllerCount of this broker.
     ActiveController {
@@ -204,6 +218,24 @@ pub enum Observation {
     ControllerEnd {
         /// Its epoch.
         epoch: i32,
+    },
+    /// A metric of a broker has a new value, as its JVM would show it over JMX; see [`Metric`].
+    Metric {
+        /// Which.
+        metric: Metric,
+        /// A gauge's value; of a meter, timer or histogram the attribute `Count`.
+        value: u64,
+        /// The newest sample of a timer or histogram.
+        took: Option<Span>,
+    },
+    /// The sum of ActiveControllerCount that a site's monitor shows has changed, or how much of it is known.
+    ControllersSeen {
+        /// The monitor's site.
+        site: Arc<str>,
+        /// The sum over the brokers that answered its last scrape.
+        sum: u32,
+        /// How many they are.
+        reached: u32,
     },
     /// The failover is complete: the controller has read the cluster's state and acts.
     ControllerReady {

@@ -1,5 +1,5 @@
 //! The processes of a scenario in the order in which they are deployed: ZooKeeper servers, brokers, the admin client,
-//! producers, consumers. A [`ProcessId`] is a position in that order.
+//! producers, consumers, ZooKeeper's own clients. A [`ProcessId`] is a position in that order.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use models::world::{KAFKA_PORT, ZK_CLIENT_PORT};
 
 use crate::cluster::Broker;
 use crate::scenario::Scenario;
+use crate::workload::SessionConfig;
 
 /// All processes of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,8 @@ pub struct Deployment {
 pub struct Process {
     /// Its id.
     pub id: ProcessId,
-    /// Its name: `zk1`, `broker1`, `admin`, `producer-london-1`, `consumer-frankfurt-2`.
+    /// Its name: `zk1`, `broker1`, `admin`, `producer-london-1`, `consumer-frankfurt-2`,
+    /// `session-london-1`.
     pub name: String,
     /// Where it runs.
     pub host: HostId,
@@ -63,6 +65,11 @@ pub enum ProcessKind {
         /// Its settings.
         config: ConsumerConfig,
     },
+    /// An application with a ZooKeeper session.
+    Session {
+        /// Its settings.
+        config: SessionConfig,
+    },
 }
 
 impl Deployment {
@@ -74,9 +81,12 @@ impl Deployment {
         for Broker { id, host, .. } in &scenario.cluster.kafka.brokers {
             deployment.add(format!("broker{id}"), *host, ProcessKind::Broker { broker: *id });
         }
-        deployment.add("admin".to_owned(), scenario.workload.admin, ProcessKind::Admin);
-        deployment.add_producers(scenario);
-        deployment.add_consumers(scenario);
+        if scenario.cluster.has_kafka() {
+            deployment.add("admin".to_owned(), scenario.workload.admin, ProcessKind::Admin);
+            deployment.add_producers(scenario);
+            deployment.add_consumers(scenario);
+        }
+        deployment.add_sessions(scenario);
         deployment
     }
 
@@ -107,6 +117,15 @@ impl Deployment {
                 self.add(name, group.host, ProcessKind::Consumer { ordinal, partitions, config });
                 ordinal += 1;
             }
+        }
+    }
+
+    fn add_sessions(&mut self, scenario: &Scenario) {
+        let mut names = SiteNames::default();
+        let members = scenario.workload.sessions.iter().flat_map(|group| (0..group.count).map(move |_| group));
+        for group in members {
+            let name = names.next("session", scenario.topology.site_name_of(group.host));
+            self.add(name, group.host, ProcessKind::Session { config: group.config.clone() });
         }
     }
 
@@ -161,10 +180,10 @@ impl Deployment {
         self.brokers().map(|(broker, process)| (broker, Address { process, port: KAFKA_PORT })).collect()
     }
 
-    /// The addresses of a broker's `zookeeper.connect`, in its order.
-    pub fn zookeeper_connect(&self, broker: &Broker) -> Vec<Address> {
+    /// The addresses of a connect string, in its order.
+    pub fn zookeeper_connect(&self, servers: &[Sid]) -> Vec<Address> {
         let address = |sid: &Sid| self.zookeeper(*sid).map(|process| Address { process, port: ZK_CLIENT_PORT });
-        broker.zookeeper_connect.iter().filter_map(address).collect()
+        servers.iter().filter_map(address).collect()
     }
 }
 

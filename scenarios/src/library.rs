@@ -29,12 +29,20 @@ const ENTRIES: &[Entry] = library![in "":
     "three-zookeepers-2-1",
     "acks-1-loss",
     "unclean-election-loss",
+    "zookeeper-2-2-cut",
     "full-load",
 ];
 
 /// One or more for each defect; each says what it `demonstrates`.
 const DEFECTS: &[Entry] = library![in "defects/":
     "unnoticed-restart",
+    "new-leader-ack-before-sync",
+    "last-zxid-from-diff-header",
+    "retained-database",
+    "epoch-file-mismatch-refuses-start",
+    "sync-thread-survives-shutdown",
+    "ack-overtakes-new-leader",
+    "commit-before-up-to-date",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.

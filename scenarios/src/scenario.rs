@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::deployment::Deployment;
 use crate::expect::Expect;
 use crate::fault::ProcessSelector;
+use crate::monitoring::Monitoring;
 use crate::schedule::Planned;
 use crate::topology::Topology;
 use crate::workload::Workload;
@@ -28,8 +29,13 @@ pub struct Scenario {
     pub workload: Workload,
     /// What follows when a process ends.
     pub supervisor: Restart,
+    /// How long a process takes from its start until it does anything: the least and the greatest, drawn uniformly. It is
+    /// the time of a JVM to load, and adds to every start, the first included.
+    pub start_up: (Span, Span),
     /// The kernels' TCP.
     pub tcp: Tcp,
+    /// Who watches.
+    pub monitoring: Monitoring,
     /// How long what lasts.
     pub phases: Phases,
     /// Faults at fixed times.

@@ -1,7 +1,8 @@
-//! What clients do: topics, and the producers and consumers that use them.
+//! What clients do: topics, and the producers and consumers that use them; and clients of ZooKeeper itself.
 
-use models::id::{HostId, Topic, TopicPartition};
+use models::id::{HostId, Sid, Topic, TopicPartition};
 use models::kafka::config::{ConsumerConfig, ProducerConfig};
+use models::time::Span;
 use serde::{Deserialize, Serialize};
 
 /// The workload.
@@ -23,6 +24,19 @@ pub struct Workload {
     pub producers: Vec<ClientGroup<ProducerConfig>>,
     /// Consumers. The members of a group share the partitions; every group reads all of them.
     pub consumers: Vec<ClientGroup<ConsumerConfig>>,
+    /// Applications with a ZooKeeper session each, in which they own an ephemeral node and write one new node after another.
+    pub sessions: Vec<ClientGroup<SessionConfig>>,
+}
+
+/// What an application with a ZooKeeper session is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionConfig {
+    /// The servers of its connect string, in the order written.
+    pub servers: Vec<Sid>,
+    /// The session timeout that it asks for.
+    pub session_timeout: Span,
+    /// From the result of a write to the next write.
+    pub pause: Span,
 }
 
 /// Clients that stand on one host and have the same settings.

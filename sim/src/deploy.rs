@@ -12,6 +12,7 @@ use models::node::Node;
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
 use models::zk::server::{Server, ServerSpec};
+use models::zk::session_client::{SessionClient, SessionSpec};
 use scenarios::Scenario;
 use scenarios::deployment::{Deployment, Process, ProcessKind};
 use scenarios::scenario::Restart;
@@ -44,7 +45,8 @@ pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64
         process: node(scenario, deployment, &brokers, process),
         host: process.host,
         restart,
-        start_at: start_at(process, seed),
+        start_at: start_at(scenario, process, seed),
+        start_up: scenario.start_up,
     });
     SimulationSpec {
         seed,
@@ -57,14 +59,22 @@ pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64
 }
 
 /// When a process starts first: servers, then brokers, then clients, each a little apart.
-fn start_at(process: &Process, seed: u64) -> Instant {
+fn start_at(scenario: &Scenario, process: &Process, seed: u64) -> Instant {
     let mut random = Random::new(seed, Purpose::Startup, u64::from(process.id.0));
-    let base = match process.kind {
-        ProcessKind::ZooKeeper { .. } => Span::ZERO,
+    let base = match &process.kind {
+        ProcessKind::ZooKeeper { sid } => {
+            let server = scenario.cluster.zookeeper.servers.iter().find(|server| server.sid == *sid);
+            server.map_or(Span::ZERO, |server| server.start)
+        }
         ProcessKind::Broker { .. } => BROKERS_AFTER,
-        ProcessKind::Admin | ProcessKind::Producer { .. } | ProcessKind::Consumer { .. } => CLIENTS_AFTER,
+        ProcessKind::Admin
+        | ProcessKind::Producer { .. }
+        | ProcessKind::Consumer { .. }
+        | ProcessKind::Session { .. } => CLIENTS_AFTER,
     };
-    Instant::ZERO + base + random.span(Span::ZERO, START_SPREAD)
+    let at = Instant::ZERO + base + random.span(Span::ZERO, START_SPREAD);
+    let (low, high) = scenario.start_up;
+    if high > Span::ZERO { at + random.span(low, high) } else { at }
 }
 
 fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, process: &Process) -> Node {
@@ -95,6 +105,12 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
             partitions: partitions.iter().copied().collect(),
             start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
         })),
+        ProcessKind::Session { config } => Node::Session(SessionClient::new(SessionSpec {
+            name: process.name.as_str().into(),
+            servers: deployment.zookeeper_connect(&config.servers).into(),
+            session_timeout: config.session_timeout,
+            pause: config.pause,
+        })),
     }
 }
 
@@ -119,7 +135,7 @@ fn broker(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, id:
     let broker = kafka.brokers.iter().find(|b| b.id == id).expect("the deployment lists the scenario's own brokers");
     Broker::new(BrokerSpec {
         config: Arc::new(broker.config.clone()),
-        zookeeper: deployment.zookeeper_connect(broker).into(),
+        zookeeper: deployment.zookeeper_connect(&broker.zookeeper_connect).into(),
         addresses: brokers.clone(),
         defects: defects(scenario),
     })

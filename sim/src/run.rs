@@ -2,7 +2,7 @@
 //!
 //! The fault phase lets nothing heal but by itself. Then all faults are off and every liveness law has to hold for a while,
 //! by a deadline that follows from the settings. At the end producers stop and consumers catch up, so that what was
-//! acknowledged can be compared with what can be read.
+//! acknowledged can be compared with what can be read. Clients of ZooKeeper stop writing then too.
 
 use std::ops::ControlFlow;
 
@@ -19,6 +19,7 @@ use crate::deploy;
 use crate::inject::{Injector, Roles};
 use crate::judge::{Judgement, Jury};
 use crate::kernel::{Observer, Simulation};
+use crate::monitor::Monitors;
 
 /// Checkpoints, and looks at the liveness laws, come this often.
 const BEAT: Span = Span::from_secs(1);
@@ -32,9 +33,11 @@ pub struct Run<'a> {
     deployment: Deployment,
     sim: Simulation<Node>,
     injector: Injector,
+    monitors: Monitors,
     roles: Roles,
     jury: Jury,
     faults_end: Instant,
+    beyond_violations: bool,
 }
 
 /// What came of a run.
@@ -73,6 +76,7 @@ impl<'a> Run<'a> {
         let deployment = scenario.deployment();
         let start = Instant::ZERO + scenario.phases.warm_up;
         let injector = Injector::new(schedule, start);
+        let monitors = Monitors::new(scenario, &deployment, seed);
         let faults_end = injector.end().max(start + scenario.phases.faults);
         Self {
             scenario,
@@ -80,9 +84,18 @@ impl<'a> Run<'a> {
             jury: Jury::new(scenario, &deployment, start),
             deployment,
             injector,
+            monitors,
             roles: Roles::default(),
             faults_end,
+            beyond_violations: false,
         }
+    }
+
+    /// Goes on after a broken safety law, where the consequences are the question.
+    #[must_use]
+    pub fn beyond_violations(mut self) -> Self {
+        self.beyond_violations = true;
+        self
     }
 
     /// The names and ids of its processes.
@@ -90,8 +103,8 @@ impl<'a> Run<'a> {
         &self.deployment
     }
 
-    /// Runs to the end, or until `on_checkpoint` breaks off. The first broken safety law ends the run: what follows would
-    /// only be consequences.
+    /// Runs to the end, or until `on_checkpoint` breaks off. Unless asked to go on, the first broken safety law ends the run:
+    /// what follows would only be consequences.
     pub fn finish(
         mut self,
         watcher: &mut impl Observer,
@@ -162,21 +175,24 @@ impl<'a> Run<'a> {
     ) -> ControlFlow<()> {
         let ids: Vec<_> = self.deployment.processes.iter().map(|p| p.id).collect();
         for id in &ids {
-            if let Node::Producer(producer) = self.sim.process_mut(*id) {
-                producer.stop_sending();
+            match self.sim.process_mut(*id) {
+                Node::Producer(producer) => producer.stop_sending(),
+                Node::Session(session) => session.stop_writing(),
+                _ => {}
             }
         }
         let deadline = self.sim.now() + LAST_READ;
-        while self.sim.now() < deadline && !(self.producers_drained() && self.consumers_caught_up()) {
+        while self.sim.now() < deadline && !(self.writers_drained() && self.consumers_caught_up()) {
             let next = self.sim.now() + BEAT;
             self.advance(next, watcher, on_checkpoint)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn producers_drained(&self) -> bool {
+    fn writers_drained(&self) -> bool {
         self.deployment.processes.iter().all(|p| match self.sim.process(p.id) {
             Node::Producer(producer) => producer.is_drained(),
+            Node::Session(session) => session.is_idle(),
             _ => true,
         })
     }
@@ -203,19 +219,21 @@ impl<'a> Run<'a> {
     ) -> ControlFlow<()> {
         while self.sim.now() < end {
             let beat = Instant::from_ns((self.sim.now().as_ns() / BEAT.as_ns() + 1) * BEAT.as_ns());
-            let next = [Some(end), Some(beat), self.injector.next()].into_iter().flatten().min().unwrap_or(end);
-            let Self { sim, injector, roles, jury, scenario, deployment, .. } = self;
+            let next = [Some(end), Some(beat), self.injector.next(), self.monitors.next()];
+            let next = next.into_iter().flatten().min().unwrap_or(end);
+            let Self { sim, injector, monitors, roles, jury, scenario, deployment, .. } = self;
             let mut watching = Watching { jury, roles, watcher };
             sim.run_until(next, &mut watching);
             if injector.next().is_some_and(|due| due <= next) {
                 let roles = watching.roles.clone();
                 injector.act(sim, scenario, deployment, &roles);
             }
+            monitors.act(sim);
             if next == beat {
                 let checkpoint =
                     Checkpoint { at: next, events: self.sim.events().queued, fingerprint: self.sim.fingerprint() };
                 on_checkpoint(checkpoint)?;
-                if self.jury.is_broken() {
+                if self.jury.is_broken() && !self.beyond_violations {
                     return ControlFlow::Break(());
                 }
             }

@@ -1,5 +1,7 @@
 //! `server.properties`, producer and consumer properties: the options that the model knows.
 
+use super::inter_broker_protocol::ProtocolVersion;
+use crate::defect::Defects;
 use crate::options::{OptionValue, options};
 use crate::time::Span;
 use crate::zk::client::ClientCnxnSocket;
@@ -81,8 +83,8 @@ options! {
         controlled_shutdown_max_retries: u32 = 3, "controlled.shutdown.max.retries" in 0..=1_000;
         /// Pause between attempts.
         controlled_shutdown_retry_backoff_ms: u32 = 5_000, "controlled.shutdown.retry.backoff.ms" in 0..=3_600_000;
-        /// Selects the rules of its time; the model holds 3.6 rules (AlterPartition, truncation on fetch).
-        inter_broker_protocol_version: Text = Text("3.6".to_owned()), "inter.broker.protocol.version";
+        /// Selects the rules of its time; unset means the newest that the defects switched on leave possible, else 3.6.
+        inter_broker_protocol_version: Option<ProtocolVersion> = None, "inter.broker.protocol.version";
     }
 }
 
@@ -233,6 +235,13 @@ impl OptionValue for Text {
 }
 
 impl BrokerConfig {
+    /// The rules that a broker with these defects follows towards other brokers, and its defects with those that such rules
+    /// bring along.
+    pub fn rules(&self, defects: Defects) -> (ProtocolVersion, Defects) {
+        let version = self.inter_broker_protocol_version.unwrap_or_else(|| defects.newest_protocol());
+        (version, defects.union(version.brings()))
+    }
+
     /// The ZooKeeper session timeout that the broker asks for.
     pub fn zookeeper_session_timeout(&self) -> Span {
         Span::from_ms(self.zookeeper_session_timeout_ms.into())

@@ -288,10 +288,13 @@ pub struct FetchedPartition {
     pub records: Vec<Arc<RecordBatch>>,
 }
 
+/// `RecordBatch.NO_PARTITION_LEADER_EPOCH`: an answer to OffsetsForLeaderEpoch before KIP-279 names no epoch.
+pub const UNDEFINED_EPOCH: i32 = -1;
+
 /// The end of an epoch in a leader's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EpochEnd {
-    /// The epoch; -1 if undefined.
+    /// The epoch, or [`UNDEFINED_EPOCH`].
     pub epoch: i32,
     /// The offset after its last record.
     pub end_offset: u64,

@@ -6,7 +6,8 @@ use super::facts::Roster;
 use crate::id::{BrokerId, SessionId, Zxid};
 use crate::kafka::protocol::LeaderAndIsr;
 use crate::kafka::znode::{self, ControllerZnode, PartitionStateZnode};
-use crate::zk::protocol::{Txn, TxnBody};
+use crate::zk::protocol::{Path, Txn, TxnBody};
+use crate::zk::session_client;
 
 /// Something that Kafka's part of the store says now and did not say before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct StoreSummary {
     pub offline: u64,
     /// Registrations so far, renewed ones included.
     pub registrations: u64,
-    /// Sessions of registered brokers that have ended so far.
+    /// Sessions of registered brokers, and of applications with a session of their own, that have ended so far.
     pub sessions_expired: u64,
     /// Elections so far that gave a partition another leader.
     pub leader_changes: u64,
@@ -159,7 +160,9 @@ impl StoreView {
                 if let Err(index) = self.ended.binary_search(&txn.session) {
                     self.ended.insert(index, txn.session);
                 }
-                if ephemerals.iter().any(|path| znode::parse_broker_path(path).is_some()) {
+                let counts =
+                    |path: &Path| znode::parse_broker_path(path).is_some() || session_client::is_ephemeral(path);
+                if ephemerals.iter().any(counts) {
                     self.summary.sessions_expired += 1;
                     out.push(StoreEvent::BrokerSessionExpired);
                 }

@@ -7,6 +7,7 @@ use super::ImportedCluster;
 use super::place::unused;
 use crate::chaos::{ChaosKind, ChaosProfile};
 use crate::expect::{Bound, Expect, Gauge};
+use crate::monitoring::Monitoring;
 use crate::scenario::{Phases, Restart, Rollback, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Host};
 use crate::workload::{ClientGroup, Workload};
@@ -34,6 +35,7 @@ impl ImportedCluster {
             admin: hosts.first().copied().unwrap_or_default(),
             producers: hosts.iter().map(|host| group(*host, ProducerConfig::default())).collect(),
             consumers: hosts.iter().map(|host| group(*host, earliest.clone())).collect(),
+            sessions: Vec::new(),
         };
         let healthy = vec![
             (Gauge::Controllers, Bound::exactly(1)),
@@ -47,7 +49,9 @@ impl ImportedCluster {
             cluster: self.cluster.clone(),
             workload,
             supervisor: Restart::default(),
+            start_up: Default::default(),
             tcp: Tcp::default(),
+            monitoring: Monitoring::default(),
             phases: Phases::default(),
             faults: Vec::new(),
             chaos: Some(self.chaos()),

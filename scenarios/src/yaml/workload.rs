@@ -1,43 +1,56 @@
 //! `workload:`.
 
-use models::id::HostId;
+use models::id::{HostId, Sid};
 use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
 
-use super::cluster::{apply, host_of};
+use super::cluster::{apply, host_of, read_connect};
 use super::fields::{Fields, Item};
 use super::node::Value;
 use crate::cluster::Cluster;
 use crate::topology::Topology;
 use crate::units;
-use crate::workload::{ClientGroup, Workload};
+use crate::workload::{ClientGroup, SessionConfig, Workload};
 
 /// Most partitions of a scenario: more than the article's thousand, less than what a run could hold.
 const MAX_PARTITIONS: u32 = 20_000;
 
 pub(super) fn no_workload() -> Workload {
     Workload {
-        topics: 1,
-        partitions: 1,
-        replication_factor: 1,
+        topics: 0,
+        partitions: 0,
+        replication_factor: 0,
         records_per_second: 0,
         record_size: 1,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),
+        sessions: Vec::new(),
     }
 }
 
 pub(super) fn read(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Workload {
     let mut fields = item.fields();
+    let mut workload =
+        if cluster.has_kafka() { read_kafka(item, &mut fields, topology, cluster) } else { no_workload() };
+    let sessions = if cluster.has_kafka() { fields.optional("sessions") } else { fields.required("sessions") };
+    for group in sessions.iter().flat_map(Item::list) {
+        workload.sessions.extend(read_sessions(&group, topology, cluster));
+    }
+    fields.finish();
+    workload
+}
+
+/// What Kafka's clients do.
+fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, cluster: &Cluster) -> Workload {
     let mut workload = Workload {
-        topics: count(&mut fields, "topics", 10_000),
-        partitions: count(&mut fields, "partitions", 10_000),
-        replication_factor: read_replication(&mut fields, cluster),
+        topics: count(fields, "topics", 10_000),
+        partitions: count(fields, "partitions", 10_000),
+        replication_factor: read_replication(fields, cluster),
         records_per_second: fields
             .required("records_per_second")
             .and_then(|rate| rate.integer(0..=1_000_000))
             .unwrap_or(0),
-        record_size: read_size(&mut fields, cluster),
+        record_size: read_size(fields, cluster),
         ..no_workload()
     };
     if u32::from(workload.topics) * u32::from(workload.partitions) > MAX_PARTITIONS {
@@ -61,7 +74,6 @@ pub(super) fn read(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> W
     if workload.producers.is_empty() && workload.records_per_second > 0 && item.report.is_clean() {
         item.error(format!("{} records a second need at least one producer", workload.records_per_second));
     }
-    fields.finish();
     workload
 }
 
@@ -105,6 +117,39 @@ fn read_group<C: Default>(
     let config = fields.optional("options").map_or_else(C::default, |options| read_options(&options));
     fields.finish();
     Some(ClientGroup { host: host?, count: count?, config })
+}
+
+/// Applications with a ZooKeeper session. `servers` is `all`, `local` (those of the host's site) or a list of sids.
+fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Option<ClientGroup<SessionConfig>> {
+    let mut fields = item.fields();
+    let host = fields.required("host").and_then(|host| host_of(&host, topology));
+    let count = fields.optional("count").map_or(Some(1), |count| count.integer(1..=1_000));
+    let servers = &cluster.zookeeper.servers;
+    let servers = match fields.optional("servers") {
+        None => servers.iter().map(|server| server.sid).collect(),
+        Some(list) => match &list.node.value {
+            Value::Scalar(word) if word == "all" => servers.iter().map(|server| server.sid).collect(),
+            Value::Scalar(word) if word == "local" => {
+                let site = host.map(|host| topology.hosts[usize::from(host.0)].site);
+                let is_near = |host: HostId| Some(topology.hosts[usize::from(host.0)].site) == site;
+                let near: Vec<Sid> =
+                    servers.iter().filter(|server| is_near(server.host)).map(|server| server.sid).collect();
+                if near.is_empty() && item.report.is_clean() {
+                    list.error("there is no ZooKeeper server at the host's site");
+                }
+                near
+            }
+            _ => read_connect(&list, &cluster.zookeeper),
+        },
+    };
+    let timeout = fields.required("session_timeout").and_then(|timeout| timeout.positive_span());
+    let pause = fields.required("pause").and_then(|pause| pause.positive_span());
+    fields.finish();
+    Some(ClientGroup {
+        host: host?,
+        count: count?,
+        config: SessionConfig { servers, session_timeout: timeout?, pause: pause? },
+    })
 }
 
 fn read_consumer(item: &Item<'_>) -> ConsumerConfig {

@@ -12,11 +12,12 @@ use crate::chaos::{ChaosKind, ChaosProfile};
 use crate::cluster::{Cluster, version_defects};
 use crate::expect::{Bound, Expect, Gauge};
 use crate::fault::{Fault, Names, Place, Route};
+use crate::monitoring::Monitoring;
 use crate::netem::{Correlated, Distribution, Loss, Netem};
 use crate::scenario::{Demonstration, Phases, Restart, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Topology};
 use crate::units::{Share, show_rate, show_signed_span, show_size, show_span};
-use crate::workload::{ClientGroup, Workload};
+use crate::workload::{ClientGroup, SessionConfig, Workload};
 
 /// Prints `scenario`.
 pub(crate) fn write(scenario: &Scenario) -> String {
@@ -27,18 +28,28 @@ pub(crate) fn write(scenario: &Scenario) -> String {
     }
     out.map("topology", |out| topology(out, &scenario.topology));
     out.map("cluster", |out| cluster(out, &scenario.cluster, &scenario.topology));
-    out.map("workload", |out| workload(out, &scenario.workload, &scenario.topology));
-    if scenario.supervisor != Restart::default() {
-        let restart = match scenario.supervisor {
-            Restart::After(span) => show_span(span),
-            Restart::Never => "never".to_owned(),
-        };
-        out.field("supervisor", format!("{{restart: {restart}}}"));
+    out.map("workload", |out| {
+        if scenario.cluster.has_kafka() {
+            workload(out, &scenario.workload, &scenario.topology);
+        }
+        sessions(out, &scenario.workload.sessions, &scenario.topology);
+    });
+    let restart = match scenario.supervisor {
+        Restart::After(span) => show_span(span),
+        Restart::Never => "never".to_owned(),
+    };
+    let mut supervisor = Vec::new();
+    supervisor.extend((scenario.supervisor != Restart::default()).then_some(("restart", restart)));
+    let (low, high) = scenario.start_up;
+    supervisor.extend((high > Span::ZERO).then(|| ("start_up", format!("{}..{}", show_span(low), show_span(high)))));
+    if !supervisor.is_empty() {
+        out.field("supervisor", inline(&supervisor));
     }
     tcp(&mut out, &scenario.tcp);
+    monitoring(&mut out, &scenario.monitoring, &scenario.topology);
     phases(&mut out, &scenario.phases);
     out.map("schedule", |out| schedule(out, scenario));
-    out.map("expect", |out| expect(out, &scenario.expect));
+    out.map("expect", |out| expect(out, &scenario.expect, &scenario.topology));
     if !scenario.rollback.restart.is_empty() {
         let deployment = scenario.deployment();
         let names = Names { scenario, deployment: &deployment };
@@ -202,10 +213,15 @@ fn cluster(out: &mut Text, cluster: &Cluster, topology: &Topology) {
         options(out, changed(&zookeeper.config.values(), &ZooKeeperConfig::table()));
         out.map("servers", |out| {
             for server in &zookeeper.servers {
-                out.field(server.sid, inline(&[("host", host(server.host))]));
+                let mut fields = vec![("host", host(server.host))];
+                fields.extend((server.start > Span::ZERO).then(|| ("start", show_span(server.start))));
+                out.field(server.sid, inline(&fields));
             }
         });
     });
+    if !cluster.has_kafka() {
+        return;
+    }
     out.map("kafka", |out| {
         let kafka = &cluster.kafka;
         version(out, KAFKA_VERSIONS, &kafka.version, kafka.defects);
@@ -282,6 +298,22 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
     clients(out, "consumers", &workload.consumers, topology, |config| changed(&config.values(), &table));
 }
 
+fn sessions(out: &mut Text, groups: &[ClientGroup<SessionConfig>], topology: &Topology) {
+    out.map("sessions", |out| {
+        for ClientGroup { host, count, config } in groups {
+            let sids: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
+            let fields = [
+                ("host", scalar(topology.host_name(*host))),
+                ("count", count.to_string()),
+                ("servers", format!("[{}]", sids.join(", "))),
+                ("session_timeout", show_span(config.session_timeout)),
+                ("pause", show_span(config.pause)),
+            ];
+            out.line(format_args!("- {}", inline(&fields)));
+        }
+    });
+}
+
 fn clients<C>(
     out: &mut Text,
     name: &str,
@@ -312,6 +344,19 @@ fn tcp(out: &mut Text, tcp: &Tcp) {
             out.field("rto_initial", show_span(tcp.rto_initial));
             out.field("retries2", tcp.retries2);
             out.field("syn_retries", tcp.syn_retries);
+        });
+    }
+}
+
+fn monitoring(out: &mut Text, monitoring: &Monitoring, topology: &Topology) {
+    if *monitoring != Monitoring::default() {
+        out.map("monitoring", |out| {
+            out.field("interval", show_span(monitoring.interval));
+            out.field("timeout", show_span(monitoring.timeout));
+            if let Some(hosts) = &monitoring.hosts {
+                let hosts: Vec<_> = hosts.iter().map(|host| scalar(topology.host_name(*host))).collect();
+                out.field("hosts", format!("[{}]", hosts.join(", ")));
+            }
         });
     }
 }
@@ -359,6 +404,10 @@ fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
         Fault::Flap { route, down, up } => {
             with_route("flap", route, vec![("down", show_span(*down)), ("up", show_span(*up))])
         }
+        Fault::Reconfigure { servers } => {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            vec![word("reconfigure"), ("zookeeper", format!("[{}]", servers.join(", ")))]
+        }
         Fault::Kill { process: p } => vec![word("kill"), process(*p)],
         Fault::Pause { process: p } => vec![word("pause"), process(*p)],
         Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],
@@ -402,7 +451,7 @@ fn chaos(out: &mut Text, profile: &ChaosProfile) {
     out.field("weights", inline(&weights));
 }
 
-fn expect(out: &mut Text, expect: &Expect) {
+fn expect(out: &mut Text, expect: &Expect, topology: &Topology) {
     if let Some(losses) = expect.permitted_losses {
         out.field("permitted_losses", losses);
     }
@@ -412,8 +461,21 @@ fn expect(out: &mut Text, expect: &Expect) {
     };
     let gauges = |out: &mut Text, name: &str, gauges: &[(Gauge, Bound)]| {
         out.map(name, |out| {
+            let (mut sites, mut metrics) = (Vec::new(), Vec::new());
             for (gauge, value) in gauges {
-                out.field(gauge, bound(*value, gauge.unit()));
+                let bound = bound(*value, gauge.unit());
+                match gauge {
+                    Gauge::ControllersSeenFrom(site) => {
+                        sites.push(format!("{}: {bound}", scalar(topology.site_name(*site))));
+                    }
+                    Gauge::Metric(metric) => metrics.push(format!("{}: {bound}", metric.word())),
+                    _ => out.field(gauge, bound),
+                }
+            }
+            for (word, fields) in [("controllers_seen_from", sites), ("metrics", metrics)] {
+                if !fields.is_empty() {
+                    out.field(word, format!("{{{}}}", fields.join(", ")));
+                }
             }
         });
     };

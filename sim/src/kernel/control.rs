@@ -3,6 +3,7 @@
 use models::id::{HostId, ProcessId};
 use models::observation::{DownCause, Observation};
 use models::process::{CloseReason, Input, Loss, Process};
+use models::time::Span;
 
 use crate::disk::DiskFault;
 use crate::net::connection::EndState;
@@ -21,6 +22,16 @@ impl<P: Process> Simulation<P> {
         }
     }
 
+    /// Edits what a process reads when it starts, such as its configuration file.
+    ///
+    /// # Panics
+    /// If the process is not down.
+    pub fn edit(&mut self, id: ProcessId, change: impl FnOnce(&mut P)) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        assert!(slot.run == RunState::Down, "{id} reads its configuration only when it starts");
+        change(&mut slot.process);
+    }
+
     /// Tells the supervisor to leave the process down, once it is, until [`Simulation::start`].
     pub fn hold_down(&mut self, id: ProcessId) {
         self.slots[usize::from(id.0)].held_down = true;
@@ -31,6 +42,18 @@ impl<P: Process> Simulation<P> {
         let slot = &mut self.slots[usize::from(id.0)];
         slot.held_down = false;
         slot.starts_at_boot = true;
+        let start = Event::Start { process: id, incarnation: slot.incarnation };
+        match slot.draw_start_up() {
+            Span::ZERO => self.launch(id),
+            after => {
+                self.queue.push(self.now + after, start);
+            }
+        }
+    }
+
+    /// A process has been loaded and begins.
+    fn launch(&mut self, id: ProcessId) {
+        let slot = &mut self.slots[usize::from(id.0)];
         if slot.run != RunState::Down || !self.hosts[usize::from(slot.host.0)].up {
             return;
         }
@@ -135,6 +158,11 @@ impl<P: Process> Simulation<P> {
         self.network.add_rule(rule)
     }
 
+    /// Whether packets from one host get to another as far as cuts are concerned.
+    pub fn is_open(&self, from: HostId, to: HostId) -> bool {
+        self.network.is_open(from, to)
+    }
+
     /// Takes a rule out of force. Returns whether it was in force.
     pub fn remove_rule(&mut self, id: RuleId) -> bool {
         self.network.remove_rule(id)
@@ -202,7 +230,7 @@ impl<P: Process> Simulation<P> {
         let slot = &mut self.slots[usize::from(id.0)];
         slot.starts_at_boot = true;
         if slot.incarnation == incarnation && !slot.held_down {
-            self.start(id);
+            self.launch(id);
         }
     }
 
@@ -232,13 +260,14 @@ impl<P: Process> Simulation<P> {
         if was_up || lossy {
             self.record(id, Observation::Down { lossy, cause });
         }
-        let slot = self.slot(id);
+        let slot = &mut self.slots[usize::from(id.0)];
         if !self.hosts[usize::from(slot.host.0)].up {
             return;
         }
         if let RestartPolicy::After(delay) = slot.restart
             && !slot.held_down
         {
+            let delay = delay + slot.draw_start_up();
             let start = Event::Start { process: id, incarnation: slot.incarnation };
             self.queue.push(self.now + delay, start);
         }

@@ -5,12 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use models::id::{BrokerId, ProcessId, SessionId, TopicPartition};
 use models::observation::{DownCause, Observation, Observed, TruncateReason, ZkClientState, ZkRole};
 use models::time::{Instant, Span};
+use models::zk::protocol::ZkError;
 
 use super::names::Names;
+use super::sessions::SessionFigures;
 
 /// Lines of the same kind and place that are closer than this become one.
 const WINDOW: Span = Span::from_ms(1_500);
@@ -40,8 +43,10 @@ pub struct Timeline {
     leaders: BTreeMap<TopicPartition, (ProcessId, i32)>,
     isr: BTreeMap<TopicPartition, usize>,
     active: BTreeSet<ProcessId>,
+    seen: BTreeMap<Arc<str>, u32>,
     acknowledged: BTreeMap<TopicPartition, Instant>,
     outage: Option<Outage>,
+    sessions: SessionFigures,
     looked_at: Instant,
 }
 
@@ -93,8 +98,10 @@ impl Timeline {
             leaders: BTreeMap::new(),
             isr: BTreeMap::new(),
             active: BTreeSet::new(),
+            seen: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             outage: None,
+            sessions: SessionFigures::new(Instant::ZERO),
             looked_at: Instant::ZERO,
         }
     }
@@ -122,6 +129,7 @@ impl Timeline {
                 self.group(at, Kind::Expiring, u64::from(who.0), session.0, String::new());
             }
             Observation::ActiveController { active } => self.on_active(at, who, *active),
+            Observation::ControllersSeen { site, sum, reached } => self.on_seen(at, site, *sum, *reached),
             Observation::ControllerBegin { epoch } => {
                 self.line(at, "controller", format!("{} is elected, epoch {epoch}", self.names.process(who)));
             }
@@ -135,7 +143,15 @@ impl Timeline {
             Observation::RegistrationFailed { broker, reason } => {
                 self.line(at, "registered", format!("broker {broker} FAILED for good: {reason}"));
             }
+            Observation::ZkWrite { error, .. } => self.on_zk_write(seen, *error),
             _ => self.observe_data(seen),
+        }
+    }
+
+    fn on_zk_write(&mut self, seen: &Observed, error: Option<ZkError>) {
+        if let Some(gap) = self.sessions.ended(seen, error).filter(|gap| *gap >= OUTAGE) {
+            let text = format!("{} writes to ZooKeeper again, after {gap}", self.names.process(seen.process));
+            self.line(seen.at, "clients", text);
         }
     }
 
@@ -244,6 +260,14 @@ impl Timeline {
             let list: Vec<_> = self.active.iter().map(|p| self.names.process(*p)).collect();
             let who = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
             self.line(at, "controller", format!("ActiveControllerCount is {}{who}", list.len()));
+        }
+    }
+
+    /// How many brokers a monitor reaches is part of the line, but no reason for one.
+    fn on_seen(&mut self, at: Instant, site: &Arc<str>, sum: u32, reached: u32) {
+        if self.seen.insert(Arc::clone(site), sum) != Some(sum) {
+            let text = format!("ActiveControllerCount seen from {site} is {sum} ({reached} brokers answer)");
+            self.line(at, "monitor", text);
         }
     }
 

@@ -7,6 +7,8 @@
 mod assignment;
 mod connections;
 mod control;
+mod isr_writes;
+mod metrics;
 mod producer_ids;
 mod requests;
 mod startup;
@@ -19,6 +21,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use self::connections::Connections;
+use self::isr_writes::{IsrWrites, Outcome, PROPAGATION_CHECK};
 use self::producer_ids::ProducerIdManager;
 use self::startup::{Meta, Phase};
 use self::to_controller::ToController;
@@ -27,7 +30,8 @@ use super::channel::{ChannelId, ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
 use super::controller::KafkaController;
 use super::metadata_cache::MetadataCache;
-use super::protocol::{AlterPartitionRequest, Body, Frame, Origin, Request, Response};
+use super::metrics::Metrics;
+use super::protocol::{AlterPartitionItem, AlterPartitionRequest, Body, Frame, Origin, Request, Response};
 use super::replica::ReplicaManager;
 use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
 use super::{Addresses, Timer as KafkaTimer};
@@ -51,6 +55,8 @@ pub enum BrokerTimer {
     ControllerLookup(u8),
     /// The pause after a refused AlterPartition is over.
     IsrRetry,
+    /// `isr-change-propagation`, before protocol 2.7: are ISR changes to be told to the controller?
+    IsrChangePropagation,
     /// A created topic has no leader yet and its client waits no longer; the number of the request.
     CreateTopicsTimeout(u32),
 }
@@ -100,14 +106,20 @@ pub struct Broker {
     alter_partition: ToController,
     allocate_ids: ToController,
     isr_changes: IsrChanges,
+    /// In use instead of `alter_partition` before protocol 2.7.
+    isr_writes: Option<IsrWrites>,
     producer_ids: ProducerIdManager,
     topics: TopicCreations,
+    metrics: Metrics,
+    /// BrokerState and SessionState as last reported.
+    states: [u64; 2],
 }
 
 impl Broker {
     /// A broker that has never run.
     pub fn new(spec: BrokerSpec) -> Self {
         let BrokerSpec { config, zookeeper, addresses, defects } = spec.clone();
+        let (protocol, defects) = config.rules(defects);
         let id = spec.id();
         Self {
             meta: Meta::default(),
@@ -126,8 +138,11 @@ impl Broker {
                 Some(Span::from_ms(config.request_timeout_ms.into())),
             ),
             isr_changes: IsrChanges::Idle,
+            isr_writes: (!protocol.has_alter_partition()).then(IsrWrites::default),
             producer_ids: ProducerIdManager::default(),
             topics: TopicCreations::default(),
+            metrics: Metrics::default(),
+            states: [0; 2],
             spec,
         }
     }
@@ -188,7 +203,7 @@ impl Broker {
             Timer::Kafka(KafkaTimer::Channel(timer)) => self.on_channel_timer(ctx, timer),
             Timer::Kafka(KafkaTimer::Broker(timer)) => self.on_broker_timer(ctx, timer),
             // Other processes' timers never reach a broker.
-            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) => {}
+            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) | Timer::SessionClient => {}
         }
     }
 
@@ -221,6 +236,12 @@ impl Broker {
                 self.after_allocate_ids(ctx, None);
             }
             BrokerTimer::IsrRetry => self.isr_changes = IsrChanges::Idle,
+            BrokerTimer::IsrChangePropagation => {
+                if let Some(writes) = &mut self.isr_writes {
+                    writes.propagate(ctx, &mut self.zk);
+                    self.schedule_isr_propagation(ctx);
+                }
+            }
             BrokerTimer::CreateTopicsTimeout(request) => self.topics.on_timeout(ctx, &self.cache, request),
         }
     }
@@ -230,6 +251,7 @@ impl Broker {
         let mut any = false;
         while let Some(notice) = self.zk.next_notice() {
             any = true;
+            self.meter(ctx, &notice);
             match notice {
                 ZkNotice::Connected => self.on_zk_connected(ctx),
                 ZkNotice::Disconnected => {}
@@ -245,6 +267,13 @@ impl Broker {
 
     fn on_own_answer(&mut self, ctx: &mut Ctx<'_>, answer: ZkAnswer) {
         if self.phase.is_running() {
+            let writes = self.isr_writes.as_mut();
+            let defects = self.spec.defects;
+            if let Some(Outcome { items, answer }) =
+                writes.and_then(|writes| writes.on_answer(ctx, &mut self.zk, defects, &answer))
+            {
+                self.replicas.on_isr_answer(ctx, &self.cache, items, answer);
+            }
             self.topics.on_answer(ctx, &mut self.zk, &self.cache, answer);
         } else {
             self.on_startup_answer(ctx, answer);
@@ -272,14 +301,30 @@ impl Broker {
         }
     }
 
+    /// Looks for ISR changes to be told, before protocol 2.7, from the start on.
+    fn schedule_isr_propagation(&self, ctx: &mut Ctx<'_>) {
+        if self.isr_writes.is_some() {
+            ctx.set_timer(PROPAGATION_CHECK, Timer::Kafka(KafkaTimer::Broker(BrokerTimer::IsrChangePropagation)));
+        }
+    }
+
     /// `maybePropagateIsrChanges`.
     fn propagate_isr_changes(&mut self, ctx: &mut Ctx<'_>) {
-        if !matches!(self.isr_changes, IsrChanges::Idle) || !self.phase.is_running() {
+        let idle = self.isr_writes.as_ref().map_or(matches!(self.isr_changes, IsrChanges::Idle), IsrWrites::is_idle);
+        if !idle || !self.phase.is_running() {
             return;
         }
         let partitions = self.replicas.take_isr_changes();
         if partitions.is_empty() {
             return;
+        }
+        if let Some(writes) = &mut self.isr_writes {
+            let epoch = |item: AlterPartitionItem| {
+                let epoch = self.replicas.controller_epoch_of(item.partition);
+                (item, epoch)
+            };
+            let changes = partitions.into_iter().map(epoch).collect();
+            return writes.write(ctx, &mut self.zk, self.spec.id(), changes);
         }
         let broker_epoch = self.controller.broker_epoch();
         let request = Arc::new(AlterPartitionRequest { broker: self.spec.id(), broker_epoch, partitions });
@@ -349,9 +394,10 @@ impl Process for Broker {
             self.propagate_isr_changes(ctx);
             more |= self.serve_waiting(ctx, &mut seen);
             if !more {
-                return;
+                break;
             }
         }
+        self.report_metrics(ctx);
     }
 
     fn crash(&mut self, loss: Loss, random: &mut Random) -> bool {

@@ -164,7 +164,10 @@ impl Judge {
             Observation::Pause
             | Observation::Resume
             | Observation::ZkClient { .. }
+            | Observation::ZkWrite { .. }
             | Observation::ControllerEnd { .. }
+            | Observation::Metric { .. }
+            | Observation::ControllersSeen { .. }
             | Observation::RegistrationFailed { .. }
             | Observation::LeaderEnd { .. }
             | Observation::IsrLocal { .. }
@@ -238,7 +241,7 @@ impl Judge {
             lost_write::judge(partition, records, views, &mut ledger);
             read_to_end |= unseen::judge(partition, records, views, &mut ledger);
         }
-        if !read_to_end {
+        if !read_to_end && !self.records.is_empty() {
             ledger.not_judged(Law::Unseen, "no consumer read a partition to its end");
         }
         self.finish_liveness(now, &mut ledger);
@@ -246,16 +249,16 @@ impl Judge {
     }
 
     fn finish_liveness(&self, now: Instant, ledger: &mut Ledger) {
-        let laws = [Law::OneController, Law::AllRegistered, Law::IsrFull, Law::Produce, Law::ZkQuorum];
+        let laws = self.liveness_laws();
         let Some(quiet) = self.deadline.quiet() else {
             laws.iter().for_each(|law| ledger.not_judged(*law, "the run had no quiet phase"));
             return;
         };
         for law in laws {
-            ledger.judged(law, 1);
-            ledger.waited(law, Span::ZERO);
+            ledger.judged(*law, 1);
+            ledger.waited(*law, Span::ZERO);
         }
-        if self.roster.facts.acks == Acks::None {
+        if self.has_kafka() && self.roster.facts.acks == Acks::None {
             ledger.not_judged(Law::Produce, "nobody answers writes with acks=0");
         }
         for Unmet { law, what, since } in self.waits(now) {
@@ -264,11 +267,22 @@ impl Judge {
         }
     }
 
+    /// Whether there are brokers; an ensemble alone owes nobody a controller.
+    fn has_kafka(&self) -> bool {
+        !self.roster.brokers.is_empty()
+    }
+
+    fn liveness_laws(&self) -> &'static [Law] {
+        let all = &[Law::ZkQuorum, Law::OneController, Law::AllRegistered, Law::IsrFull, Law::Produce];
+        if self.has_kafka() { all } else { &all[..1] }
+    }
+
     fn waits(&self, now: Instant) -> Vec<Unmet> {
         let views = views!(self, now, OBSERVER);
         let produce = (self.roster.facts.acks != Acks::None).then(|| self.produce.oldest(views)).flatten();
+        let controller = self.has_kafka().then(|| self.one_controller.oldest(views)).flatten();
         let oldest = [
-            (Law::OneController, self.one_controller.oldest(views)),
+            (Law::OneController, controller),
             (Law::AllRegistered, self.all_registered.oldest(views)),
             (Law::IsrFull, self.isr_full.oldest(views)),
             (Law::Produce, produce),

@@ -36,6 +36,7 @@ pub(crate) fn facts() -> Facts {
         idempotence: true,
         produce_interval: Span::from_secs(5),
         controller_probe: true,
+        zookeeper_probe: true,
         start: Instant::ZERO,
     }
 }

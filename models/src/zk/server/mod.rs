@@ -62,12 +62,15 @@ pub struct ServerSpec {
     /// `myid`.
     pub sid: Sid,
     /// The `server.N` lines. With one entry, the server is standalone.
-    pub ensemble: Arc<BTreeMap<Sid, ProcessId>>,
+    pub ensemble: Ensemble,
     /// `zoo.cfg`.
     pub config: Arc<ZooKeeperConfig>,
     /// Defects that are switched on.
     pub defects: Defects,
 }
+
+/// The voting servers and where they run: the `server.N` lines of `zoo.cfg`.
+pub type Ensemble = Arc<BTreeMap<Sid, ProcessId>>;
 
 /// What a server's timers carry. Numbers are the server's generation: a timer of an earlier role does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,6 +156,15 @@ impl Server {
         Self::with_storage(spec, Storage::default(), Position::default(), false)
     }
 
+    /// Replaces the `server.N` lines. The server has to be down, as it reads them when it starts.
+    ///
+    /// # Panics
+    /// If the server is not among them.
+    pub fn set_ensemble(&mut self, ensemble: Ensemble) {
+        assert!(ensemble.contains_key(&self.spec.sid), "server {} is not in its ensemble", self.spec.sid);
+        self.spec.ensemble = ensemble;
+    }
+
     fn with_storage(spec: ServerSpec, storage: Storage, reported: Position, rebuilt: bool) -> Self {
         Self {
             spec,
@@ -175,6 +187,9 @@ impl Server {
     }
 
     fn start(&mut self, ctx: &mut Ctx<'_>) {
+        if self.refuses_to_start() {
+            return ctx.exit("the current epoch is older than the last zxid: unable to run quorum server");
+        }
         ctx.listen(ZK_CLIENT_PORT);
         self.tree = self.storage.load();
         self.refill_committed_log();

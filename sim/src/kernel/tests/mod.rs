@@ -115,7 +115,13 @@ impl World {
             tcp: Default::default(),
             hosts: (0..processes).map(|site| HostSpec { site, ..HostSpec::default() }).collect(),
             processes: (0..processes)
-                .map(|n| ProcessSpec { process: Node::default(), host: HostId(n), restart, start_at: Instant::ZERO })
+                .map(|n| ProcessSpec {
+                    process: Node::default(),
+                    host: HostId(n),
+                    restart,
+                    start_at: Instant::ZERO,
+                    start_up: Default::default(),
+                })
                 .collect(),
         };
         let mut world = Self { sim: Simulation::new(spec), seen: Vec::new() };
