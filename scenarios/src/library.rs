@@ -59,6 +59,13 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "stale-hw-after-full-truncation",
     "reorder-with-one-in-flight",
     "consumer-blind-to-truncation",
+    "new-leader-ack-before-sync",
+    "last-zxid-from-diff-header",
+    "retained-database",
+    "epoch-file-mismatch-refuses-start",
+    "sync-thread-survives-shutdown",
+    "ack-overtakes-new-leader",
+    "commit-before-up-to-date",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.

@@ -187,6 +187,9 @@ impl Server {
     }
 
     fn start(&mut self, ctx: &mut Ctx<'_>) {
+        if self.refuses_to_start() {
+            return ctx.exit("the current epoch is older than the last zxid: unable to run quorum server");
+        }
         ctx.listen(ZK_CLIENT_PORT);
         self.tree = self.storage.load();
         self.refill_committed_log();
