@@ -25,6 +25,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("flap", Kind::Flap),
     ("kill", Kind::Kill),
     ("pause", Kind::Pause),
+    ("auth-failed", Kind::AuthFailed),
+    ("delete-controller", Kind::DeleteController),
     ("host-crash", Kind::HostCrash),
     ("slow-disk", Kind::SlowDisk),
     ("stall-disk", Kind::StallDisk),
@@ -42,6 +44,8 @@ enum Kind {
     Flap,
     Kill,
     Pause,
+    AuthFailed,
+    DeleteController,
     HostCrash,
     SlowDisk,
     StallDisk,
@@ -112,6 +116,8 @@ impl<'a> Targets<'a> {
             }
             Kind::Kill => Fault::Kill { process: self.process_field(fields)? },
             Kind::Pause => Fault::Pause { process: self.process_field(fields)? },
+            Kind::AuthFailed => Fault::AuthFailed { process: self.process_field(fields)? },
+            Kind::DeleteController => Fault::DeleteController,
             Kind::HostCrash => Fault::HostCrash { host: self.host_field(fields)? },
             Kind::SlowDisk => {
                 let host = self.host_field(fields);

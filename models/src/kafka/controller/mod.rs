@@ -39,7 +39,7 @@ use super::metrics::Metrics;
 use super::protocol::{AlterPartitionRequest, Origin, Response};
 use super::zk_client::{ZkAnswer, ZkRequests};
 use super::znode;
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, ConnId, TimerId};
 use crate::world::Ctx;
 use crate::zk::protocol::WatchKind;
@@ -68,6 +68,10 @@ pub struct KafkaController {
     broker_epoch: i64,
     context: ControllerContext,
     thread: EventThread,
+    /// What the last term knew, for events that outlived it; only with `Defect::ResignedControllerStillListens`. While such
+    /// an event is in progress it changes places with `context`.
+    former: Option<ControllerContext>,
+    in_former_term: bool,
     /// Of the partition state machine.
     partition_batch: RequestBatch,
     /// Of the replica state machine.
@@ -94,6 +98,8 @@ impl KafkaController {
             broker_epoch: -1,
             context: ControllerContext::default(),
             thread: EventThread::default(),
+            former: None,
+            in_former_term: false,
             partition_batch: RequestBatch::default(),
             replica_batch: RequestBatch::default(),
             handlers_registered: false,
@@ -113,7 +119,11 @@ impl KafkaController {
     /// The session expired: whatever is queued is dropped, and the controller resigns as soon as its thread is free.
     pub fn expire(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
         self.thread.expire_pending = true;
-        self.thread.clear_and_put(Event::Expire, ctx.now);
+        if self.defects.has(Defect::ResignedControllerStillListens) {
+            self.thread.keep_and_put(Event::Expire, ctx.now);
+        } else {
+            self.thread.clear_and_put(Event::Expire, ctx.now);
+        }
         self.pump(&mut Io { ctx, zk });
     }
 
@@ -124,6 +134,7 @@ impl KafkaController {
 
     /// The new session handle exists: register again, then stand for election.
     pub fn session_renewed(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
+        self.thread.kept_may_run = true;
         self.put(&mut Io { ctx, zk }, Event::RegisterBrokerAndReelect);
     }
 
@@ -145,6 +156,9 @@ impl KafkaController {
             ZkAnswer::Watch(path, kind) => {
                 if let Some(event) = self.watch_event(&path, kind) {
                     self.put(io, event);
+                } else if &*path == znode::CONTROLLER_EPOCH {
+                    self.thread.put_first(Event::ControllerEpochChange, io.ctx.now);
+                    self.pump(io);
                 }
             }
             ZkAnswer::Replies(..) | ZkAnswer::SessionExpired(_) | ZkAnswer::Registered(..) => {}
@@ -226,6 +240,27 @@ impl KafkaController {
     /// Whether it is the active controller in deed.
     fn acts(&self) -> bool {
         self.is_active() && self.runs()
+    }
+
+    /// What every handler asks first. `Defect::ResignedControllerStillListens`: listeners of an earlier term do not ask
+    /// (KAFKA-4447).
+    fn takes_itself_for_active(&self) -> bool {
+        self.is_active() || self.in_former_term
+    }
+
+    fn enter_former_term(&mut self) {
+        if let Some(former) = &mut self.former {
+            std::mem::swap(former, &mut self.context);
+            self.in_former_term = true;
+        }
+    }
+
+    fn leave_former_term(&mut self) {
+        if std::mem::take(&mut self.in_former_term)
+            && let Some(former) = &mut self.former
+        {
+            std::mem::swap(former, &mut self.context);
+        }
     }
 
     fn put(&mut self, io: &mut Io<'_, '_>, event: Event) {

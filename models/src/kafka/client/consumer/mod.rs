@@ -313,7 +313,7 @@ impl Consumer {
                     self.place(ctx, index);
                 }
             }
-            ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}
+            ClientTimer::DeleteController | ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}
         }
     }
 }
