@@ -50,6 +50,13 @@ pub enum Fault {
         /// Who.
         process: ProcessSelector,
     },
+    /// A broker's ZooKeeper client reports AuthFailed although its session is alive, once, at the beginning: SASL fails late.
+    AuthFailed {
+        /// Whose.
+        process: ProcessSelector,
+    },
+    /// An operator deletes `/controller` by hand, to have a controller elected, once, at the beginning.
+    DeleteController,
     /// The host loses power, with what its page cache holds; it is back at the end.
     HostCrash {
         /// Which.
@@ -253,6 +260,8 @@ impl Fault {
             Self::Kill { .. } => "kill",
             Self::Stop { .. } => "stop",
             Self::Pause { .. } => "pause",
+            Self::AuthFailed { .. } => "auth-failed",
+            Self::DeleteController => "delete-controller",
             Self::HostCrash { .. } => "host-crash",
             Self::SlowDisk { .. } => "slow-disk",
             Self::StallDisk { .. } => "stall-disk",
@@ -280,6 +289,8 @@ impl Fault {
                 format!("stop {} (SIGTERM, SIGKILL after {})", names.process(*process), show_span(*grace))
             }
             Self::Pause { process } => format!("pause {}", names.process(*process)),
+            Self::AuthFailed { process } => format!("late AuthFailed at {}", names.process(*process)),
+            Self::DeleteController => "an operator deletes /controller".to_owned(),
             Self::HostCrash { host } => format!("host crash of {}", names.host_text(*host)),
             Self::SlowDisk { host, latency } => {
                 format!("slow disk of {}: +{}", names.host_text(*host), show_span(*latency))

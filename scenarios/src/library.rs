@@ -66,6 +66,20 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "sync-thread-survives-shutdown",
     "ack-overtakes-new-leader",
     "commit-before-up-to-date",
+    "unfenced-controller-writes",
+    "soft-failure-late-isr-write",
+    "zombie-adopts-new-epoch",
+    "resigned-controller-still-listens",
+    "resign-then-see-own-node",
+    "resign-on-auth-event",
+    "session-callback-blocks-session",
+    "hung-event-thread",
+    "wait-for-own-ephemeral",
+    "registration-gives-up",
+    "lost-registration",
+    "registration-null-pointer",
+    "no-broker-generation",
+    "poisoned-request-batch",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.

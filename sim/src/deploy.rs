@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use models::defect::Defects;
-use models::id::{BrokerId, ProcessId, Sid, Topic};
+use models::id::{Address, BrokerId, ProcessId, Sid, Topic};
 use models::kafka::broker::{Broker, BrokerSpec};
 use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscribed};
 use models::kafka::{Addresses, Racks};
 use models::node::Node;
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
+use models::world::ZK_CLIENT_PORT;
 use models::zk::server::{Server, ServerSpec};
 use models::zk::session_client::{SessionClient, SessionSpec};
 use scenarios::Scenario;
@@ -81,7 +82,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
     match &process.kind {
         ProcessKind::ZooKeeper { sid } => Node::ZooKeeper(server(scenario, deployment, *sid)),
         ProcessKind::Broker { broker } => Node::Broker(self::broker(scenario, deployment, brokers, *broker)),
-        ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, brokers))),
+        ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, deployment, brokers))),
         ProcessKind::Producer { ordinal, of, config } => {
             let workload = &scenario.workload;
             let interval = interval(workload.records_per_second, *of);
@@ -157,11 +158,12 @@ fn defects(scenario: &Scenario) -> Defects {
     scenario.cluster.kafka.defects
 }
 
-fn admin_spec(scenario: &Scenario, brokers: &Addresses) -> AdminSpec {
+fn admin_spec(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses) -> AdminSpec {
     let workload = &scenario.workload;
     let topics = if workload.auto_create_topics { 0 } else { workload.topics };
     AdminSpec {
         bootstrap: brokers.clone(),
+        zookeeper: deployment.zookeepers().map(|(_, process)| Address { process, port: ZK_CLIENT_PORT }).collect(),
         brokers_expected: scenario.cluster.kafka.brokers.len(),
         topics: (0..topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
         start_after: Span::ZERO,

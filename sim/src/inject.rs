@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use models::id::{HostId, ProcessId, TopicPartition};
+use models::kafka;
+use models::kafka::broker::BrokerTimer;
+use models::kafka::client::ClientTimer;
 use models::node::Node;
 use models::observation::{FaultScope, Observation, Observed, ZkRole};
 use models::time::{Instant, Span};
+use models::world::Timer;
 use models::zk::server::Ensemble;
 use scenarios::Scenario;
 use scenarios::deployment::Deployment;
@@ -195,10 +199,12 @@ impl Injector {
             Fault::Impair { route, .. } | Fault::ResetConnections(route) => scope.links = pairs(route),
             Fault::Kill { process: selector }
             | Fault::Stop { process: selector, .. }
-            | Fault::Pause { process: selector } => {
+            | Fault::Pause { process: selector }
+            | Fault::AuthFailed { process: selector } => {
                 whom = process(*selector);
                 scope.processes.extend(whom);
             }
+            Fault::DeleteController => scope.processes.extend(deployment.named("admin")),
             Fault::HostCrash { host: selector }
             | Fault::SlowDisk { host: selector, .. }
             | Fault::StallDisk { host: selector }
@@ -288,6 +294,14 @@ impl Injector {
                     sim.pause(*process);
                     undo.push(Undo::Resume(*process));
                 }
+            }
+            Fault::AuthFailed { .. } => {
+                let timer = Timer::Kafka(kafka::Timer::Broker(BrokerTimer::ZkAuthFailed));
+                scope.processes.iter().for_each(|process| sim.signal(*process, timer));
+            }
+            Fault::DeleteController => {
+                let timer = Timer::Kafka(kafka::Timer::Client(ClientTimer::DeleteController));
+                scope.processes.iter().for_each(|process| sim.signal(*process, timer));
             }
             Fault::HostCrash { .. } => {
                 for host in &scope.hosts {

@@ -126,8 +126,7 @@ defects! {
     }
     /// KAFKA-3083: a controller goes on with the batch at hand after its session has ended.
     SoftFailureLateIsrWrite = "C03", "soft-failure-late-isr-write", Kafka {
-        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
-        protocol: "2.6",
+        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "1.1.0",
         implies: [UnfencedControllerWrites],
     }
     /// KAFKA-6082: a controller's writes do not check the version of `/controller_epoch`.
@@ -136,7 +135,7 @@ defects! {
     }
     /// KAFKA-1096: a broker that was controller takes over every epoch that its watch of `/controller_epoch` shows.
     ZombieAdoptsNewEpoch = "C05", "zombie-adopts-new-epoch", Kafka {
-        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH", "C-ZOMBIE-NO-EFFECT"], fixed_in: "0.8.2.0",
+        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-4447: events that a controller had queued before it resigned are handled as if it were still controller.
     ResignedControllerStillListens = "C07", "resigned-controller-still-listens", Kafka {
@@ -192,7 +191,7 @@ defects! {
     }
     /// KAFKA-7235, KIP-380: control requests carry no broker epoch, so that one for an earlier life is obeyed.
     NoBrokerGeneration = "C15", "no-broker-generation", Kafka {
-        ticket: "KAFKA-7235, KIP-380", laws: ["C-BROKER-EPOCH", "L-ISR-FULL"], fixed_in: "2.2.0",
+        ticket: "KAFKA-7235, KIP-380", laws: ["C-STALE-REQUEST-REJECTED", "L-ISR-FULL"], fixed_in: "2.2.0",
     }
     /// KAFKA-12315: `ControllerMovedException` leaves the replica state machine's request batch non-empty for ever.
     PoisonedRequestBatch = "C26", "poisoned-request-batch", Kafka {

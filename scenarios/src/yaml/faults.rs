@@ -29,6 +29,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("kill", Kind::Kill),
     ("stop", Kind::Stop),
     ("pause", Kind::Pause),
+    ("auth-failed", Kind::AuthFailed),
+    ("delete-controller", Kind::DeleteController),
     ("host-crash", Kind::HostCrash),
     ("slow-disk", Kind::SlowDisk),
     ("stall-disk", Kind::StallDisk),
@@ -53,6 +55,8 @@ enum Kind {
     Kill,
     Stop,
     Pause,
+    AuthFailed,
+    DeleteController,
     HostCrash,
     SlowDisk,
     StallDisk,
@@ -149,6 +153,8 @@ impl<'a> Targets<'a> {
             }
             // The caller has read these.
             Kind::Kill | Kind::Stop | Kind::Pause | Kind::HostCrash => return None,
+            Kind::AuthFailed => Fault::AuthFailed { process: self.process(&fields.required("process")?)? },
+            Kind::DeleteController => Fault::DeleteController,
             Kind::SlowDisk => {
                 let host = self.host_field(fields);
                 let latency = fields.required("latency").and_then(|item| item.positive_span());

@@ -53,6 +53,8 @@ schedule:
     - {at: 1m, for: 10s, fault: flap, from: london, to: frankfurt, down: 500ms, up: 1.5s}
     - {at: 1m, for: 10s, fault: pause, process: leader-of topic-1-2}
     - {at: 1m, for: 10s, fault: pause, process: consumer-frankfurt-2}
+    - {at: 1m, for: 0s, fault: auth-failed, process: controller}
+    - {at: 1m, for: 0s, fault: delete-controller}
     - {at: 1m, for: 10s, fault: host-crash, host: host-of zk-leader}
     - {at: 1m, for: 10s, fault: slow-disk, host: zk1, latency: 50ms}
     - {at: 1m, for: 10s, fault: stall-disk, host: zk1}

@@ -423,6 +423,8 @@ fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
         Fault::Kill { process: p } => vec![word("kill"), process(*p)],
         Fault::Stop { process: p, grace } => vec![word("stop"), process(*p), ("grace", show_span(*grace))],
         Fault::Pause { process: p } => vec![word("pause"), process(*p)],
+        Fault::AuthFailed { process: p } => vec![word("auth-failed"), process(*p)],
+        Fault::DeleteController => vec![word("delete-controller")],
         Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],
         Fault::SlowDisk { host: h, latency } => vec![word("slow-disk"), host(*h), ("latency", show_span(*latency))],
         Fault::StallDisk { host: h } => vec![word("stall-disk"), host(*h)],

@@ -1,6 +1,6 @@
 //! What can be done to a deployment from outside, between two events. All of it takes effect at once.
 
-use models::id::{HostId, ProcessId};
+use models::id::{HostId, ProcessId, TimerId};
 use models::observation::{DownCause, Observation};
 use models::process::{CloseReason, Input, Loss, Process};
 use models::time::Span;
@@ -66,6 +66,14 @@ impl<P: Process> Simulation<P> {
         slot.incarnation += 1;
         self.record(id, Observation::Up);
         self.handle(id, Input::Start);
+    }
+
+    /// Hands a process what one of its timers would carry, now. Nothing happens if it is down or stands still.
+    pub fn signal(&mut self, id: ProcessId, timer: P::Timer) {
+        if self.slots[usize::from(id.0)].run == RunState::Up {
+            // No timer has this id.
+            self.handle(id, Input::Timer { id: TimerId(0), timer });
+        }
     }
 
     /// Stops a process in its tracks (SIGSTOP, a long garbage collection). Its kernel goes on.

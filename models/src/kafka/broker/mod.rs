@@ -38,7 +38,7 @@ use super::protocol::{AlterPartitionItem, AlterPartitionRequest, Body, Frame, Or
 use super::replica::ReplicaManager;
 use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkRequests, ZkUser};
 use super::{Addresses, Racks, Timer as KafkaTimer};
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId};
 use crate::process::{Effect, Input, Loss, Process};
@@ -52,6 +52,10 @@ use crate::zk::protocol::Data;
 pub enum BrokerTimer {
     /// Of [`crate::kafka::zk_client::KafkaZkClient`]: a registration looks again.
     RetryRegistration,
+    /// The ZooKeeper client reports AuthFailed although its session is alive (SASL fails late).
+    ZkAuthFailed,
+    /// `scheduleReinitialize`.
+    ZkReinitialize,
     /// Start-up waited `zookeeper.connection.timeout.ms` for a session.
     ZkConnectDeadline,
     /// A broker-to-controller channel looks again for a controller.
@@ -249,6 +253,8 @@ impl Broker {
     fn on_broker_timer(&mut self, ctx: &mut Ctx<'_>, timer: BrokerTimer) {
         match timer {
             BrokerTimer::RetryRegistration => self.zk.on_retry_registration(ctx),
+            BrokerTimer::ZkAuthFailed => self.on_zk_auth_failed(ctx),
+            BrokerTimer::ZkReinitialize => self.on_zk_expired(ctx),
             BrokerTimer::ZkConnectDeadline => self.on_zk_deadline(ctx),
             BrokerTimer::ControllerLookup(ALTER_PARTITION) => {
                 self.alter_partition.on_lookup_timer();
@@ -315,16 +321,28 @@ impl Broker {
 
     /// `ZooKeeperClient.reinitialize`, first half: the controller's handler clears its queue for the expiry.
     fn on_zk_expired(&mut self, ctx: &mut Ctx<'_>) {
-        if self.phase.is_running() {
+        // Before KAFKA-4229 nothing happened until there was a new session.
+        if self.phase.is_running() && !self.spec.defects.has(Defect::ResignThenSeeOwnNode) {
             self.controller.expire(ctx, &mut self.zk);
         }
         self.expiring = true;
     }
 
+    /// `ZooKeeperClientWatcher`, AuthFailed: a dead handle is replaced a second later. KAFKA-13461: a live one, too, and since
+    /// that keeps its session, the broker resigns, and then finds its own id in `/controller`.
+    fn on_zk_auth_failed(&mut self, ctx: &mut Ctx<'_>) {
+        let scheduled = !self.zk.is_alive() || self.spec.defects.has(Defect::ResignOnAuthEvent);
+        if self.phase.is_running() && !self.expiring && scheduled {
+            ctx.set_timer(ZK_RETRY_BACKOFF, Timer::Kafka(KafkaTimer::Broker(BrokerTimer::ZkReinitialize)));
+        }
+    }
+
     /// Second half: once the controller's event thread has begun with it, which it may never do, a new handle is made.
     fn reinitialize(&mut self, ctx: &mut Ctx<'_>) {
         let running = self.phase.is_running();
-        if !self.expiring || self.phase == Phase::Stopping || running && !self.controller.expire_started() {
+        // With `zkclient` the new session came by itself, whatever the controller was busy with.
+        let waits = running && !self.spec.defects.has(Defect::SoftFailureLateIsrWrite);
+        if !self.expiring || self.phase == Phase::Stopping || waits && !self.controller.expire_started() {
             return;
         }
         self.expiring = false;
@@ -462,6 +480,8 @@ impl Process for Broker {
     }
 }
 
+/// `ZooKeeperClient.RetryBackoffMs`.
+const ZK_RETRY_BACKOFF: Span = Span::from_ms(1_000);
 /// Number of the channel for AlterPartition.
 const ALTER_PARTITION: u8 = 0;
 /// Number of the channel for AllocateProducerIds.

@@ -263,7 +263,7 @@ impl Broker {
                 self.zk.close(ctx);
                 true
             }
-            Step::ClosingSession if self.zk.is_closed() => {
+            Step::ClosingSession if !self.zk.is_alive() => {
                 ctx.exit(reason);
                 false
             }

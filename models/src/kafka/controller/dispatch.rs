@@ -18,6 +18,11 @@ impl KafkaController {
             Event::ControllerChange => self.thread.call(Call::MaybeResign),
             Event::Reelect => self.thread.push([Frame::Call(Call::MaybeResign), Frame::Call(Call::Elect)]),
             Event::RegisterBrokerAndReelect => self.register(io),
+            Event::ControllerEpochChange => {
+                if self.acts() {
+                    self.read_new_epoch(io);
+                }
+            }
             Event::Expire => {
                 self.thread.expire_pending = false;
                 self.set_active_controller(io, None);
@@ -31,7 +36,7 @@ impl KafkaController {
                 self.controlled_shutdown(io, origin, broker, broker_epoch);
             }
             // Everything below is for the active controller only.
-            _ if !self.is_active() => {}
+            _ if !self.takes_itself_for_active() => {}
             Event::BrokerChange => self.read_brokers(io, BrokersFor::Change),
             Event::TopicChange => {
                 let list = Op::GetChildren { path: znode::TOPICS.into(), watch: true };
@@ -53,6 +58,7 @@ impl KafkaController {
         match call {
             Call::MaybeResign => self.maybe_resign(io),
             Call::Elect => self.elect(io),
+            Call::FollowEpoch => self.read_new_epoch(io),
             Call::RemoveInertController => self.remove_inert_controller(io),
             Call::TriggerControllerMove => self.trigger_controller_move(io),
             Call::Failover(step) => self.failover_ask(io, step),
@@ -97,13 +103,14 @@ impl KafkaController {
             }
             Then::Registered => {
                 outcome?;
-                self.thread.push([Frame::Call(Call::MaybeResign), Frame::Call(Call::Elect)]);
+                self.reelect_in_new_session(io);
                 Ok(())
             }
             Then::Ignore => outcome.map(drop),
             Then::ResignWatchArmed { was_active } => self.on_resign_watch_armed(io, was_active, &outcome?),
             Then::ResignRead { was_active } => self.on_resign_read(io, was_active, &outcome?),
             Then::ElectRead => self.on_elect_read(io, &outcome?),
+            Then::EpochAdopted => self.on_new_epoch_read(&outcome?),
             Then::EpochRead => self.on_epoch_read(io, &outcome?),
             Then::EpochCreated => self.on_epoch_created(io, &outcome?),
             Then::ElectionDone { epoch } => self.on_election_done(io, epoch, &outcome?),

@@ -42,7 +42,7 @@ use super::metrics::Metrics;
 use super::protocol::{AlterPartitionRequest, ErrorCode, Origin, Response};
 use super::zk_client::{ZkAnswer, ZkRequests};
 use super::znode;
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, ConnId, TimerId};
 use crate::world::Ctx;
 use crate::zk::protocol::WatchKind;
@@ -71,6 +71,10 @@ pub struct KafkaController {
     broker_epoch: i64,
     context: ControllerContext,
     thread: EventThread,
+    /// What the last term knew, for events that outlived it; only with `Defect::ResignedControllerStillListens`. While such
+    /// an event is in progress it changes places with `context`.
+    former: Option<ControllerContext>,
+    in_former_term: bool,
     /// Of the partition state machine.
     partition_batch: RequestBatch,
     /// Of the replica state machine.
@@ -97,6 +101,8 @@ impl KafkaController {
             broker_epoch: -1,
             context: ControllerContext::default(),
             thread: EventThread::default(),
+            former: None,
+            in_former_term: false,
             partition_batch: RequestBatch::default(),
             replica_batch: RequestBatch::default(),
             handlers_registered: false,
@@ -117,7 +123,11 @@ impl KafkaController {
     pub fn expire(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
         self.thread.expire_pending = true;
         let io = &mut Io { ctx, zk };
-        self.preempt(io);
+        if self.defects.has(Defect::ResignedControllerStillListens) {
+            self.thread.keep();
+        } else {
+            self.preempt(io);
+        }
         self.put(io, Event::Expire);
     }
 
@@ -128,6 +138,7 @@ impl KafkaController {
 
     /// The new session handle exists: register again, then stand for election.
     pub fn session_renewed(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
+        self.thread.kept_may_run = true;
         self.put(&mut Io { ctx, zk }, Event::RegisterBrokerAndReelect);
     }
 
@@ -174,6 +185,9 @@ impl KafkaController {
             ZkAnswer::Watch(path, kind) => {
                 if let Some(event) = self.watch_event(&path, kind) {
                     self.put(io, event);
+                } else if &*path == znode::CONTROLLER_EPOCH {
+                    self.thread.put_first(Event::ControllerEpochChange, io.ctx.now);
+                    self.pump(io);
                 }
             }
             ZkAnswer::Replies(..) | ZkAnswer::SessionExpired(_) | ZkAnswer::Registered(..) => {}
@@ -267,6 +281,27 @@ impl KafkaController {
     /// Whether it is the active controller in deed.
     fn acts(&self) -> bool {
         self.is_active() && self.runs()
+    }
+
+    /// What every handler asks first. `Defect::ResignedControllerStillListens`: listeners of an earlier term do not ask
+    /// (KAFKA-4447).
+    fn takes_itself_for_active(&self) -> bool {
+        self.is_active() || self.in_former_term
+    }
+
+    fn enter_former_term(&mut self) {
+        if let Some(former) = &mut self.former {
+            std::mem::swap(former, &mut self.context);
+            self.in_former_term = true;
+        }
+    }
+
+    fn leave_former_term(&mut self) {
+        if std::mem::take(&mut self.in_former_term)
+            && let Some(former) = &mut self.former
+        {
+            std::mem::swap(former, &mut self.context);
+        }
     }
 
     fn put(&mut self, io: &mut Io<'_, '_>, event: Event) {

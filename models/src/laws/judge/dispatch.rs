@@ -401,9 +401,13 @@ impl Judge {
                 self.one_controller.on_active(process, *active, views);
             }
             Observation::ControllerBegin { epoch } => {
-                self.one_per_epoch.on_begin(*epoch, observed.incarnation, views, &mut self.ledger);
+                self.one_per_epoch.on_claim(*epoch, observed.incarnation, views, &mut self.ledger);
+                self.one_controller.on_elected(process, views);
             }
             Observation::ControllerReady { .. } | Observation::ControllerActed { .. } => {
+                if let Observation::ControllerActed { epoch } = &observed.what {
+                    self.one_per_epoch.on_claim(*epoch, observed.incarnation, views, &mut self.ledger);
+                }
                 self.one_controller.on_acted(process, views);
             }
             Observation::Registered { broker_epoch, .. } => {

@@ -23,6 +23,15 @@ const STORIES: &[(Law, Story, &str)] = &[
     (
         Law::OneController,
         |h| {
+            // It resigned, and took its own id in `/controller` for an election.
+            h.broker(1, Observation::ActiveController { active: false });
+            h.broker(1, Observation::ActiveController { active: true });
+        },
+        "was not elected",
+    ),
+    (
+        Law::OneController,
+        |h| {
             // Another one than the one that has acted.
             h.broker(1, Observation::ActiveController { active: false });
             h.elect_controller(2, 2);

@@ -258,6 +258,7 @@ impl Producer {
     fn on_timer(&mut self, ctx: &mut Ctx<'_>, timer: ClientTimer) {
         match timer {
             ClientTimer::Application => self.on_application(ctx),
+            ClientTimer::DeleteController => {}
             ClientTimer::Metadata => self.network.on_metadata_timer(ctx),
             ClientTimer::Ready => {
                 self.ready_alarm.fired();

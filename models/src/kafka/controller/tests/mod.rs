@@ -2,6 +2,7 @@
 
 mod cluster;
 mod life_cycle;
+mod metrics;
 mod partitions;
 mod stopping;
 mod store;
