@@ -356,6 +356,8 @@ pub enum Observation {
     },
     /// A coordinator changed a group.
     GroupState {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
         /// The group.
         group: Group,
         /// The new state.
@@ -383,8 +385,8 @@ pub enum Observation {
         /// Why.
         reason: RemovalReason,
     },
-    /// A coordinator took a heartbeat for good.
-    HeartbeatAccepted {
+    /// A coordinator took a heartbeat or a commit for one of a present member.
+    MemberHeard {
         /// The group.
         group: Group,
         /// Whose.
@@ -558,7 +560,7 @@ pub enum Observation {
     PositionReset {
         /// The partition.
         partition: TopicPartition,
-        /// Where it was.
+        /// Where it was; 0 if it is a member of a group that had committed none.
         from: u64,
         /// Where it goes on.
         to: u64,

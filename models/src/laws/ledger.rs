@@ -6,11 +6,11 @@ use crate::id::ProcessId;
 use crate::time::{Instant, Span};
 
 macro_rules! laws {
-    ($($law:ident, $name:literal, $file:ident;)*) => {
+    ($($law:ident, $name:literal, $($file:ident)::+;)*) => {
         /// A law, by the name that the catalogue of invariants gives it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Law {
-            $( #[doc = concat!("`", $name, "`, judged in `", stringify!($file), "`.")] $law, )*
+            $( #[doc = concat!("`", $name, "`, judged in `", stringify!($($file)::+), "`.")] $law, )*
         }
 
         impl Law {
@@ -24,7 +24,7 @@ macro_rules! laws {
 
             /// Where the rule comes from.
             pub fn source(self) -> &'static str {
-                match self { $(Self::$law => super::$file::SOURCE,)* }
+                match self { $(Self::$law => super::$($file)::+::SOURCE,)* }
             }
         }
 
@@ -51,10 +51,20 @@ laws! {
     Prefix, "Z-PREFIX", prefix;
     LeaderCompleteness, "Z-LEADER-COMPLETENESS", leader_completeness;
     EphemeralGone, "Z-EPHEMERAL-GONE", ephemeral_gone;
+    CommitDurable, "G-COMMIT-DURABLE", groups::commit_durable;
+    GenerationFence, "G-GENERATION-FENCE", groups::generation_fence;
+    Exclusive, "G-EXCLUSIVE", groups::exclusive;
+    OverlapBound, "G-OVERLAP-BOUND", groups::overlap_bound;
+    NoSilentSkip, "G-NO-SILENT-SKIP", groups::no_silent_skip;
+    CoordinatorUnique, "G-COORDINATOR-UNIQUE", groups::coordinator_unique;
+    MemberFencing, "G-MEMBER-FENCING-CORRECT", groups::member_fencing;
+    GroupNoLoss, "G-NO-LOSS", groups::group_no_loss;
     OneController, "L-ONE-CONTROLLER", one_controller;
     AllRegistered, "L-ALL-REGISTERED", all_registered;
     IsrFull, "L-ISR-FULL", isr_full;
     Produce, "L-PRODUCE", produce;
+    GroupStable, "L-GROUP-STABLE", groups::group_stable;
+    Consume, "L-CONSUME", groups::consume;
     ZkQuorum, "L-ZK-QUORUM", zk_quorum;
 }
 
@@ -81,9 +91,11 @@ pub enum Permit {
     LossyRestarts,
     /// The producer does not number its batches.
     NotIdempotent,
+    /// Consumers of a group process at least once, two of them perhaps at a time.
+    AtLeastOnce,
 }
 
-const PERMITS: usize = 7;
+const PERMITS: usize = 8;
 
 impl Permit {
     const ALL: [Self; PERMITS] = [
@@ -94,6 +106,7 @@ impl Permit {
         Self::IsrChangeAcrossRestart,
         Self::LossyRestarts,
         Self::NotIdempotent,
+        Self::AtLeastOnce,
     ];
 
     /// The reason in words, with its KIP.
@@ -112,6 +125,10 @@ impl Permit {
                 "known hazard: an ISR change crossed a restart that lost unflushed records (KIP-903)"
             }
             Self::LossyRestarts => "as many overlapping lossy restarts as min.insync.replicas: beyond what is promised",
+            Self::AtLeastOnce => {
+                "known hazard: a member cut off from its coordinator went on with a partition that another had been given, for \
+                 longer than session.timeout.ms"
+            }
             Self::NotIdempotent => "enable.idempotence=false: a retry may append twice (KIP-98)",
         }
     }

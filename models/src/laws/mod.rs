@@ -21,10 +21,20 @@
 //! | Z-PREFIX | ZooKeeper servers apply one history | `prefix` |
 //! | Z-LEADER-COMPLETENESS | a ZooKeeper leader holds every committed transaction | `leader_completeness` |
 //! | Z-EPHEMERAL-GONE | the nodes of an ended session are gone | `ephemeral_gone` |
+//! | G-COMMIT-DURABLE | a group finds the positions whose commit was acknowledged | `groups::commit_durable` |
+//! | G-GENERATION-FENCE | nothing of an older generation is taken for good | `groups::generation_fence` |
+//! | G-EXCLUSIVE | a partition has one owner in a generation | `groups::exclusive` |
+//! | G-OVERLAP-BOUND | how long two members process a partition; reported | `groups::overlap_bound` |
+//! | G-NO-SILENT-SKIP | no consumer passes a record by without being told | `groups::no_silent_skip` |
+//! | G-COORDINATOR-UNIQUE | one coordinator acknowledges commits in a leader epoch | `groups::coordinator_unique` |
+//! | G-MEMBER-FENCING-CORRECT | nobody is removed as silent who was not | `groups::member_fencing` |
+//! | G-NO-LOSS | what is committed was read | `groups::group_no_loss` |
 //! | L-ONE-CONTROLLER | one active controller, the stored one, acts | `one_controller` |
 //! | L-ALL-REGISTERED | every broker is registered | `all_registered` |
 //! | L-ISR-FULL | every replica is in the ISR | `isr_full` |
 //! | L-PRODUCE | every partition acknowledges writes | `produce` |
+//! | L-GROUP-STABLE | groups are stable and every partition is somebody's | `groups::group_stable` |
+//! | L-CONSUME | groups read what was written | `groups::consume` |
 //! | L-ZK-QUORUM | ZooKeeper serves at every server | `zk_quorum` |
 //!
 //! Sources stand in the files, as `SOURCE`. What several laws look at is kept once, in views: `zk_history` says which
@@ -45,6 +55,7 @@ mod ephemeral_gone;
 mod facts;
 mod figures;
 mod gate;
+mod groups;
 mod inconsistent_offsets;
 mod isr_full;
 mod judge;
@@ -77,7 +88,7 @@ mod zk_quorum;
 mod zombie_no_effect;
 
 pub use controller_count::{ControllerCount, ControllerTime};
-pub use facts::{Facts, PartitionFacts, ProcessFacts, ProcessKind};
+pub use facts::{Facts, GroupFacts, PartitionFacts, ProcessFacts, ProcessKind};
 pub use figures::Coverage;
 pub use judge::Judge;
 pub use ledger::{Law, LawReport, Outcome, Permit, Unmet, Violation};

@@ -176,6 +176,7 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
     Some(ClientGroup {
         host: host?,
         count: count?,
+        group: None,
         config: SessionConfig { servers, session_timeout: timeout?, pause: pause? },
     })
 }

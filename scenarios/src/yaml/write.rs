@@ -300,7 +300,7 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
 
 fn sessions(out: &mut Text, groups: &[ClientGroup<SessionConfig>], topology: &Topology) {
     out.map("sessions", |out| {
-        for ClientGroup { host, count, config } in groups {
+        for ClientGroup { host, count, config, .. } in groups {
             let sids: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
             let fields = [
                 ("host", scalar(topology.host_name(*host))),

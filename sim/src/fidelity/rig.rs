@@ -152,7 +152,7 @@ fn workload(run: &LabRun) -> Workload {
                 session_timeout: Span::from_ms(run.conf.session_ms),
                 pause: Span::from_ms(run.conf.pause_ms),
             };
-            sessions.push(ClientGroup { host, count: 1, config });
+            sessions.push(ClientGroup { host, count: 1, group: None, config });
         }
     }
     Workload {

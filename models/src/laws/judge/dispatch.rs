@@ -112,6 +112,7 @@ impl Judge {
             Observation::SendOk { partition, value, offset, acks, .. } => {
                 if let Some(partition) = self.roster.partition(*partition) {
                     self.produce.on_ack(partition, at);
+                    self.groups.on_ack(partition, offset.map_or(0, |offset| offset + 1));
                     self.records[partition].on_ack(*value, Ack { at, by: process, offset: *offset, acks: *acks });
                     let by = if *acks == Acks::All { Witness::Isr } else { Witness::Leader };
                     if let Some(offset) = offset.filter(|_| *acks != Acks::None) {
@@ -128,15 +129,18 @@ impl Judge {
                 }
             }
             Observation::Assign { partitions } => {
+                self.groups.observe(&observed.what, views!(self, at, process), &mut self.ledger);
                 for partition in partitions.iter().filter_map(|partition| self.roster.partition(*partition)) {
                     self.records[partition].move_to(process, 0);
                 }
             }
-            Observation::PositionReset { partition, to, .. } => {
+            Observation::PositionReset { partition, from, to } => {
                 if let Some(partition) = self.roster.partition(*partition) {
+                    self.groups.on_reset(partition, *from, *to, process);
                     self.records[partition].move_to(process, *to);
                 }
             }
+            Observation::EndOffset { .. } if self.groups.group_of(process).is_some() => {}
             Observation::EndOffset { partition, offset } => {
                 if let Some(partition) = self.roster.partition(*partition) {
                     self.records[partition].end = Some((*offset, at));
@@ -158,6 +162,11 @@ impl Judge {
             self.place(at, process, partition, (*value, offset), Witness::Poll);
         }
         self.ledger.judged(Law::Phantom, values.len() as u64);
+        self.groups.on_poll(partition, base_offset, values, views!(self, at, process), &mut self.ledger);
+        // A member of a group reads only its share, and again after a rebalance: no read to the end is to be expected of it.
+        if self.groups.group_of(process).is_some() {
+            return;
+        }
         let end = base_offset + values.len() as u64;
         let records = &mut self.records[partition];
         records.read_to = records.read_to.max(end);
@@ -328,6 +337,7 @@ impl Judge {
                 }
                 let broker = self.roster.broker(process);
                 self.processes.on_down(process, broker);
+                self.groups.on_down(process, at);
                 self.count.on_active(process, false, at);
                 self.one_controller.on_active(process, false, views!(self, at, process));
                 if let Some(broker) = broker.filter(|_| *lossy) {

@@ -6,6 +6,7 @@ use super::deadline::Deadline;
 use super::facts::{Facts, Roster};
 use super::figures::Coverage;
 use super::gate::Gate;
+use super::groups::GroupLaws;
 use super::isr_full::IsrFull;
 use super::ledger::{Law, LawReport, Ledger, Unmet, Violation};
 use super::log_view::LogView;
@@ -50,6 +51,7 @@ pub struct Judge {
     isr_full: IsrFull,
     produce: Produce,
     zk_quorum: ZkQuorum,
+    groups: GroupLaws,
     /// Taken and given back at each use, to save allocations.
     events: Vec<StoreEvent>,
 }
@@ -96,6 +98,7 @@ impl Judge {
             isr_full: IsrFull::new(partitions),
             produce: Produce::new(partitions),
             zk_quorum: ZkQuorum::new(servers),
+            groups: GroupLaws::new(&roster),
             events: Vec::new(),
             roster,
         }
@@ -153,7 +156,7 @@ impl Judge {
             | Observation::GroupState { .. }
             | Observation::GroupAssigned { .. }
             | Observation::MemberRemoved { .. }
-            | Observation::HeartbeatAccepted { .. }
+            | Observation::MemberHeard { .. }
             | Observation::CommitAccepted { .. }
             | Observation::OffsetsServed { .. }
             | Observation::Subscribe { .. }
@@ -162,7 +165,9 @@ impl Judge {
             | Observation::Commit { .. }
             | Observation::CommitOk { .. }
             | Observation::CommitFailed { .. }
-            | Observation::FetchCommitted { .. } => {}
+            | Observation::FetchCommitted { .. } => {
+                self.groups.observe(&observed.what, views!(self, at, process), &mut self.ledger);
+            }
             // For people and reports: no law is judged by them.
             Observation::Pause
             | Observation::Resume
@@ -184,6 +189,7 @@ impl Judge {
         self.deadline.quiet_begins(now);
         self.count.quiet_begins(now);
         self.produce.quiet_begins(now);
+        self.groups.quiet_begins(now);
         let views = views!(self, now, OBSERVER);
         self.zk_quorum.quiet_begins(views);
         self.one_controller.quiet_begins(views);
@@ -277,8 +283,20 @@ impl Judge {
     }
 
     fn liveness_laws(&self) -> &'static [Law] {
-        let all = &[Law::ZkQuorum, Law::OneController, Law::AllRegistered, Law::IsrFull, Law::Produce];
-        if self.has_kafka() { all } else { &all[..1] }
+        let all = &[
+            Law::ZkQuorum,
+            Law::OneController,
+            Law::AllRegistered,
+            Law::IsrFull,
+            Law::Produce,
+            Law::GroupStable,
+            Law::Consume,
+        ];
+        match (self.has_kafka(), self.roster.facts.groups.is_empty()) {
+            (false, _) => &all[..1],
+            (true, true) => &all[..5],
+            (true, false) => all,
+        }
     }
 
     fn waits(&self, now: Instant) -> Vec<Unmet> {
@@ -292,7 +310,8 @@ impl Judge {
             (Law::Produce, produce),
             (Law::ZkQuorum, self.zk_quorum.oldest(views)),
         ];
-        let unmet = oldest.into_iter().filter_map(|(law, wait)| wait.map(|(since, what)| Unmet { law, what, since }));
+        let oldest = oldest.into_iter().chain(self.groups.oldest(views));
+        let unmet = oldest.filter_map(|(law, wait)| wait.map(|(since, what)| Unmet { law, what, since }));
         unmet.collect()
     }
 }

@@ -286,7 +286,8 @@ impl Consumer {
     }
 
     fn report_reset(&self, ctx: &mut Ctx<'_>, index: u32, from: Option<u64>, to: u64) {
-        if let Some(from) = from {
+        // A group that begins somewhere is told so, too.
+        if let Some(from) = from.or(self.member.as_ref().map(|_| 0)) {
             let partition = self.network.metadata.partition(index);
             ctx.observe(Observation::PositionReset { partition, from, to });
         }
