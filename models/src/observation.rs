@@ -78,6 +78,48 @@ pub enum Observation {
         /// Its last logged zxid.
         last_zxid: Zxid,
     },
+    /// A server has started and read its disk.
+    ZkLoaded {
+        /// The last transaction of its log.
+        zxid: Zxid,
+        /// The last one that an fsync is known to have covered, or that came back after a power loss.
+        durable: Zxid,
+    },
+    /// A server enters an election.
+    ZkElection {
+        /// The zxid that it votes with.
+        vote: Zxid,
+        /// The last transaction applied to its tree.
+        applied: Zxid,
+        /// The last transaction of its log.
+        logged: Zxid,
+    },
+    /// A learner has stored `currentEpoch`.
+    ZkEpochEntered {
+        /// The epoch.
+        epoch: u32,
+        /// The last committed transaction of the history that the epoch's leader gave it.
+        history: Zxid,
+    },
+    /// A leader proposes a transaction.
+    ZkPropose {
+        /// The transaction.
+        zxid: Zxid,
+        /// Digest of the transaction alone.
+        content: u64,
+    },
+    /// A server acknowledges transactions to its leader, or to itself if it leads.
+    ZkAck {
+        /// The newest proposal acknowledged, or NEWLEADER's zxid.
+        zxid: Zxid,
+        /// The last transaction that it thereby vouches for, with all before.
+        history: Zxid,
+    },
+    /// A server got a message that its phase declares impossible, and gave up.
+    ZkIllegalMessage {
+        /// The message and the phase.
+        what: Arc<str>,
+    },
     /// A server's log holds these transactions durably now: all up to `zxid`, with a running digest of them.
     ZkLog {
         /// The last transaction.
@@ -98,6 +140,8 @@ pub enum Observation {
         txn: Arc<Txn>,
         /// Digest of all transactions applied, in order, this one included.
         digest: u64,
+        /// Digest of the znodes afterwards (path, data, version, owner), if the tree stands there now.
+        tree: Option<u64>,
     },
     /// A server replaced its tree by a snapshot, or cut its log, during synchronisation.
     ZkReset {
@@ -108,6 +152,8 @@ pub enum Observation {
     },
     /// A server's log was cut after `zxid`.
     ZkTruncate {
+        /// The last transaction before the cut.
+        from: Zxid,
         /// The last transaction that stays.
         zxid: Zxid,
     },
@@ -124,9 +170,20 @@ pub enum Observation {
     ZkSessionExpiring {
         /// The session.
         session: SessionId,
+        /// Its timeout.
+        timeout: Span,
+        /// How long ago, by the leader's clock, the leader last learned of a contact with its client, or was established.
+        silent: Span,
     },
 
     // --- ZooKeeper clients ---------------------------------------------------------------------------------------
+    /// A client's handle got an answer.
+    ZkReply {
+        /// The session.
+        session: SessionId,
+        /// The zxid of the write, or the server's last processed one for a read.
+        zxid: Zxid,
+    },
     /// A client's session handle changed its state.
     ZkClient {
         /// The new state.
@@ -217,6 +274,12 @@ pub enum Observation {
         known_broker_epoch: i64,
         /// Whether it was applied.
         applied: bool,
+    },
+    /// A broker took an UpdateMetadata request: it serves these states to clients from now on, and those of other
+    /// partitions as before.
+    MetadataServed {
+        /// The states that the request named.
+        states: Arc<[ServedState]>,
     },
     /// A broker is registered in ZooKeeper with this epoch, as it knows itself.
     Registered {
@@ -316,6 +379,26 @@ pub enum Observation {
         maximal_isr: Arc<[BrokerId]>,
         /// The partition epoch.
         partition_epoch: i32,
+    },
+    /// A leader asks for a follower to be taken into the ISR, because of the fetch at hand.
+    IsrJoin {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// Who is to join.
+        follower: BrokerId,
+        /// Where it fetches from: its LEO.
+        fetch_offset: u64,
+    },
+    /// A leader answered a client's question for the end of its log (ListOffsets, latest).
+    EndOffsetAnswer {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// The end that it named.
+        offset: u64,
     },
     /// A leader acknowledged a batch (or is about to, when the response travels).
     Acknowledge {
@@ -567,6 +650,21 @@ pub enum Observation {
     },
 }
 
+/// A partition's state as a broker serves it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ServedState {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The leader.
+    pub leader: Option<BrokerId>,
+    /// Its epoch.
+    pub leader_epoch: i32,
+    /// The ISR.
+    pub isr: Arc<[BrokerId]>,
+    /// The version of the state znode that said so.
+    pub partition_epoch: i32,
+}
+
 /// Why a process is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -598,8 +696,10 @@ pub struct FaultScope {
 pub enum ZkRole {
     /// Electing.
     Looking,
-    /// Elected itself, or leads while it synchronises; not yet established.
+    /// Elected itself; no quorum has promised it an epoch.
     Electing,
+    /// Leads and synchronises its learners: a quorum has promised its epoch, none has acknowledged its history.
+    Synchronizing,
     /// Leads and serves.
     Leading,
     /// Follows and serves.

@@ -208,6 +208,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         tick: zookeeper.tick(),
         init_limit: zookeeper.init_limit,
         sync_limit: zookeeper.sync_limit,
+        force_sync: zookeeper.force_sync.0,
         acks: acks(scenario),
         idempotence: workload.producers.iter().all(|group| group.config.enable_idempotence),
         produce_interval: deploy::interval(workload.records_per_second, producers) * partition_count,

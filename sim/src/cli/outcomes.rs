@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use models::observation::Observed;
-use models::time::Span;
+use models::observation::{Observation, Observed};
+use models::time::{Instant, Span};
 use scenarios::schedule::Schedule;
 use scenarios::units::{parse_span, show_span};
 use scenarios::wan_cut::{LENGTHS, Variant};
@@ -64,6 +65,8 @@ struct Ended {
     outcome: Outcome,
     /// Time with a sum of none, one, and several in the cluster.
     controllers: [Span; 3],
+    /// The same as each site's monitor shows it.
+    shown: BTreeMap<Arc<str>, [Span; 3]>,
     recovery: Option<Span>,
     /// Laws that were broken, with what happened.
     broken: Vec<(&'static str, String)>,
@@ -76,6 +79,8 @@ struct Cell {
     /// Runs in which the sum was ever 0, and ever 2 or more, and the longest time of each.
     none: (u64, Span),
     several: (u64, Span),
+    /// The same for each site's monitor.
+    shown: BTreeMap<Arc<str>, [(u64, Span); 2]>,
     slowest: Span,
     /// Broken laws with the number of seeds and the first of them.
     broken: BTreeMap<&'static str, (u64, u64, String)>,
@@ -84,10 +89,17 @@ struct Cell {
 impl Cell {
     fn add(&mut self, seed: u64, ended: Ended) {
         *self.outcomes.entry(ended.outcome).or_default() += 1;
-        let [none, _, several] = ended.controllers;
-        for (total, span) in [(&mut self.none, none), (&mut self.several, several)] {
+        let count = |total: &mut (u64, Span), span: Span| {
             total.0 += u64::from(span > Span::ZERO);
             total.1 = total.1.max(span);
+        };
+        let [none, _, several] = ended.controllers;
+        count(&mut self.none, none);
+        count(&mut self.several, several);
+        for (site, [none, _, several]) in ended.shown {
+            let shown = self.shown.entry(site).or_default();
+            count(&mut shown[0], none);
+            count(&mut shown[1], several);
         }
         self.slowest = self.slowest.max(ended.recovery.unwrap_or(Span::ZERO));
         for (law, what) in ended.broken {
@@ -102,14 +114,52 @@ impl Cell {
         }
     }
 
-    /// `sum 0: 21 runs, up to 3 s; sum 2: ...`.
     fn sums(&self) -> String {
-        let part = |what: &str, (runs, longest): (u64, Span)| match runs {
-            0 => None,
-            _ => Some(format!("{what} in {runs}, up to {}", whole(longest))),
-        };
-        let parts: Vec<String> = [part("0", self.none), part("2", self.several)].into_iter().flatten().collect();
-        if parts.is_empty() { "always 1".to_owned() } else { parts.join("; ") }
+        sums(self.none, self.several)
+    }
+
+    fn shown(&self) -> String {
+        let sites = self.shown.iter().map(|(site, [none, several])| format!("{site}: {}", sums(*none, *several)));
+        sites.collect::<Vec<_>>().join("<br>")
+    }
+}
+
+/// `0 in 21, up to 3s; 2 in 4, up to 6s`: in how many runs, and the longest in one.
+fn sums(none: (u64, Span), several: (u64, Span)) -> String {
+    let part = |what: &str, (runs, longest): (u64, Span)| match runs {
+        0 => None,
+        _ => Some(format!("{what} in {runs}, up to {}", whole(longest))),
+    };
+    let parts: Vec<String> = [part("0", none), part("2", several)].into_iter().flatten().collect();
+    if parts.is_empty() { "always 1".to_owned() } else { parts.join("; ") }
+}
+
+/// Adds up how long each site's monitor shows a sum of 0, 1, or more.
+#[derive(Default)]
+struct Shown {
+    /// Since when which sum.
+    now: BTreeMap<Arc<str>, (Instant, u32)>,
+    times: BTreeMap<Arc<str>, [Span; 3]>,
+}
+
+impl Shown {
+    fn observe(&mut self, seen: &Observed, start: Instant) {
+        if let Observation::ControllersSeen { site, sum, .. } = &seen.what {
+            self.count(site, seen.at, start);
+            self.now.insert(site.clone(), (seen.at, *sum));
+        }
+    }
+
+    fn count(&mut self, site: &Arc<str>, until: Instant, start: Instant) {
+        let Some((since, sum)) = self.now.get(site) else { return };
+        let times = self.times.entry(site.clone()).or_default();
+        times[(*sum).min(2) as usize] += until - (*since).max(start);
+    }
+
+    fn finish(mut self, end: Instant, start: Instant) -> BTreeMap<Arc<str>, [Span; 3]> {
+        let sites: Vec<Arc<str>> = self.now.keys().cloned().collect();
+        sites.iter().for_each(|site| self.count(site, end, start));
+        self.times
     }
 }
 
@@ -152,10 +202,14 @@ fn run_cell(variant: Variant, cut: Span, args: &OutcomesArgs) -> Cell {
     let runs = campaign::map(0..args.seeds, campaign::threads(args.jobs), |seed| {
         let schedule = Schedule::draw(&scenario, seed);
         let run = Run::new(&scenario, seed, &schedule).beyond_violations();
-        let finished = run.finish(&mut |_: &Observed| {}, &mut |_| ControlFlow::Continue(()));
+        let start = Instant::ZERO + scenario.phases.warm_up;
+        let mut shown = Shown::default();
+        let finished =
+            run.finish(&mut |seen: &Observed| shown.observe(seen, start), &mut |_| ControlFlow::Continue(()));
         Ended {
             outcome: Outcome::of(&finished),
             controllers: finished.judgement.controllers,
+            shown: shown.finish(finished.outcome.ended, start),
             recovery: finished.judgement.recovery,
             broken: campaign::broken(&finished).map(|(law, what)| (law, what.to_owned())).collect(),
         }
@@ -171,6 +225,11 @@ fn print(out: &mut impl Write, lengths: &[Span], table: &[(Variant, Vec<Cell>)],
     rows(out, &head, table, Cell::outcomes)?;
     writeln!(out, "\nSum of ActiveControllerCount over the brokers that run, at every instant\n")?;
     rows(out, &head, table, Cell::sums)?;
+    writeln!(
+        out,
+        "\nThe sum that each site's monitor shows: scrapes every 15 s, and what it cannot reach it does not add\n"
+    )?;
+    rows(out, &head, table, Cell::shown)?;
     writeln!(out, "\nLongest time from the heal until every liveness law holds\n")?;
     rows(out, &head, table, |cell| whole(cell.slowest))?;
     writeln!(out, "\nVariants\n")?;

@@ -127,7 +127,7 @@ impl Timeline {
             Observation::Resume => self.line(at, "process", format!("{} goes on", self.names.process(who))),
             Observation::ZkRole { role, epoch, .. } => self.on_zk_role(at, who, *role, *epoch),
             Observation::ZkClient { state, session } => self.on_zk_client(at, who, *state, *session),
-            Observation::ZkSessionExpiring { session } => {
+            Observation::ZkSessionExpiring { session, .. } => {
                 self.group(at, Kind::Expiring, u64::from(who.0), session.0, String::new());
             }
             Observation::ActiveController { active } => self.on_active(at, who, *active),
@@ -263,7 +263,7 @@ impl Timeline {
         }
         match role {
             ZkRole::Looking => self.group(at, Kind::Looking, 0, u64::from(who.0), String::new()),
-            ZkRole::Electing => {}
+            ZkRole::Electing | ZkRole::Synchronizing => {}
             ZkRole::Following => self.group(at, Kind::Following, 0, u64::from(who.0), String::new()),
             ZkRole::Leading => {
                 self.zk_leader = Some(who);

@@ -5,7 +5,10 @@ use crate::id::{Group, Topic};
 use crate::kafka::config::Acks;
 use crate::kafka::group::Host;
 use crate::kafka::group::messages::{GroupRequest, GroupResponse};
-use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, Request, Response};
+use crate::kafka::protocol::{
+    Body, ErrorCode, Frame, OffsetAnswer, OffsetQuery, OffsetSpec, Origin, Request, Response,
+};
+use crate::observation::Observation;
 use crate::time::Span;
 use crate::world::{Ctx, Message};
 
@@ -30,7 +33,11 @@ impl Broker {
             Request::OffsetsForLeaderEpoch(queries) => {
                 respond(ctx, origin, self.replicas.offsets_for_leader_epoch(&queries));
             }
-            Request::ListOffsets(queries) => respond(ctx, origin, self.replicas.list_offsets(&queries)),
+            Request::ListOffsets(queries) => {
+                let response = self.replicas.list_offsets(&queries);
+                observe_ends(ctx, &queries, &response);
+                respond(ctx, origin, response);
+            }
             Request::Metadata { topics } => {
                 respond(ctx, origin, Response::Metadata(self.cache.respond(topics.as_deref())));
             }
@@ -80,6 +87,17 @@ impl Broker {
             let (broker, broker_epoch) = (self.spec.id(), self.controller.broker_epoch());
             self.allocate_ids.ask(ctx, Request::AllocateProducerIds { broker, broker_epoch });
             self.after_allocate_ids(ctx, None);
+        }
+    }
+}
+
+/// Reports the ends of logs that clients are told.
+fn observe_ends(ctx: &mut Ctx<'_>, queries: &[OffsetQuery], response: &Response) {
+    let Response::ListOffsets(answers) = response else { return };
+    for (query, answer) in queries.iter().zip(answers) {
+        if query.replica.is_none() && query.at == OffsetSpec::Latest && answer.error == ErrorCode::None {
+            let OffsetAnswer { partition, offset, leader_epoch, .. } = *answer;
+            ctx.observe(Observation::EndOffsetAnswer { partition, leader_epoch, offset });
         }
     }
 }

@@ -243,7 +243,10 @@ impl Partition {
         }
         let proposed: Arc<[BrokerId]> = isr.iter().copied().chain([follower]).collect();
         let committed = Arc::clone(isr);
-        self.propose(ctx, shared, IsrState::PendingExpand { committed, proposed });
+        if self.propose(ctx, shared, IsrState::PendingExpand { committed, proposed }) {
+            let (partition, leader_epoch) = (self.id, self.leader_epoch);
+            ctx.observe(Observation::IsrJoin { partition, leader_epoch, follower, fetch_offset: offset });
+        }
     }
 
     /// `Partition.maybeShrinkIsr`: members that are behind and were not caught up for `replica.lag.time.max.ms` leave, all at
@@ -265,14 +268,15 @@ impl Partition {
         }
     }
 
-    fn propose(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, pending: IsrState) {
-        // While an earlier change of this partition is under way the answer is OPERATION_NOT_ATTEMPTED at once.
-        if let Some(proposed) = pending.proposed()
-            && shared.isr_changes.submit(self.change(proposed))
-        {
+    /// Asks for an ISR. Returns false if an earlier change of this partition is under way: the answer is
+    /// OPERATION_NOT_ATTEMPTED at once then.
+    fn propose(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, pending: IsrState) -> bool {
+        let submitted = pending.proposed().is_some_and(|proposed| shared.isr_changes.submit(self.change(proposed)));
+        if submitted {
             self.isr = pending;
             self.observe_isr(ctx);
         }
+        submitted
     }
 
     fn change(&self, proposed: &Arc<[BrokerId]>) -> AlterPartitionItem {

@@ -61,7 +61,7 @@ impl History {
         );
     }
 
-    fn serve(&mut self, broker: u16, leader_epoch: i32, offset: Option<u64>) {
+    fn serve_offsets(&mut self, broker: u16, leader_epoch: i32, offset: Option<u64>) {
         let offsets = [(P, offset)].into();
         self.broker(broker, Observation::OffsetsServed { partition: HOME, leader_epoch, group: group(), offsets });
     }
@@ -78,12 +78,8 @@ impl History {
         self.broker(broker, Observation::CoordinatorLoaded { partition: HOME, leader_epoch, groups: 1, offsets: 1 });
     }
 
-    fn reset(&mut self, from: u64, to: u64) {
+    fn told(&mut self, from: u64, to: u64) {
         self.see(7, Observation::PositionReset { partition: P, from, to });
-    }
-
-    fn sent(&mut self, values: &[u64]) {
-        values.iter().for_each(|value| self.send(*value));
     }
 }
 
@@ -92,39 +88,39 @@ pub(super) const STORIES: &[(Law, Story, Story)] = &[
     (
         Law::CommitDurable,
         |h| {
-            h.reset(0, 9);
+            h.told(0, 9);
             h.subscribe();
-            h.reset(0, 9);
+            h.told(0, 9);
             h.ask_commit(3);
             h.accept(1, (1, 0), 3);
             h.ask_commit(5);
             h.accept(1, (1, 1), 5);
-            h.serve(2, 2, Some(3));
+            h.serve_offsets(2, 2, Some(3));
         },
         // A commit that nobody was told of may have been written, and a deposed coordinator remembers what it remembers.
         |h| {
             h.subscribe();
-            h.reset(0, 9);
+            h.told(0, 9);
             h.ask_commit(3);
             h.accept(1, (1, 0), 3);
             h.ask_commit(5);
             h.accept(2, (2, 1), 5);
             h.ask_commit(7);
-            h.serve(2, 2, Some(7));
-            h.serve(1, 1, Some(3));
-            h.serve(2, 2, Some(5));
+            h.serve_offsets(2, 2, Some(7));
+            h.serve_offsets(1, 1, Some(3));
+            h.serve_offsets(2, 2, Some(5));
         },
     ),
     (
         Law::CommitDurable,
         |h| {
             h.subscribe();
-            h.reset(0, 9);
+            h.told(0, 9);
             h.ask_commit(3);
             h.accept(1, (1, 0), 3);
-            h.serve(1, 1, None);
+            h.serve_offsets(1, 1, None);
         },
-        |h| h.serve(1, 1, None),
+        |h| h.serve_offsets(1, 1, None),
     ),
     (
         Law::GenerationFence,
@@ -183,14 +179,16 @@ pub(super) const STORIES: &[(Law, Story, Story)] = &[
     (
         Law::NoSilentSkip,
         |h| {
-            h.sent(&[1, 2, 3]);
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.subscribe();
             h.poll(0, &[1]);
             h.poll(2, &[3]);
         },
         |h| {
-            h.sent(&[1, 2, 3]);
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.subscribe();
             h.poll(0, &[1]);
-            h.reset(1, 2);
+            h.told(1, 2);
             h.poll(2, &[3]);
             h.poll(0, &[1]);
         },
@@ -199,14 +197,14 @@ pub(super) const STORIES: &[(Law, Story, Story)] = &[
         // It comes back to a group that has gone on: nothing that it was told explains where it begins.
         Law::NoSilentSkip,
         |h| {
-            h.sent(&[1, 2, 3]);
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
             h.subscribe();
             h.assigned(7, MEMBER, 1);
             h.see(7, Observation::FetchCommitted { group: group(), generation: 1, offsets: [(P, Some(1))].into() });
             h.poll(2, &[3]);
         },
         |h| {
-            h.sent(&[1, 2, 3]);
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
             h.subscribe();
             h.poll(0, &[1]);
             h.assigned(7, MEMBER, 1);
@@ -245,20 +243,20 @@ pub(super) const STORIES: &[(Law, Story, Story)] = &[
     (
         Law::GroupNoLoss,
         |h| {
-            h.sent(&[1, 2]);
+            h.write(&[1, 2, 3], 0, 0, &[1, 2]);
             h.subscribe();
-            h.reset(0, 0);
+            h.told(0, 0);
             h.poll(0, &[1, 2]);
             h.ask_commit(3);
             h.accept(1, (1, 0), 3);
         },
         |h| {
-            h.sent(&[1, 2]);
+            h.write(&[1, 2, 3], 0, 0, &[1, 2]);
             h.subscribe();
-            h.reset(0, 0);
+            h.told(0, 0);
             h.poll(0, &[1, 2]);
             h.accept(1, (1, 0), 2);
-            h.reset(2, 9);
+            h.told(2, 9);
             h.accept(1, (1, 1), 9);
         },
     ),
@@ -274,7 +272,7 @@ fn each_law_of_groups_fires_on_its_breach_and_only_there() {
 
 /// Process 7 loses its partition to process 6 and reads on, as long as said.
 fn overlap(h: &mut History, seconds: u64) {
-    h.sent(&[1, 2, 3]);
+    h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
     h.subscribe();
     h.assigned(7, MEMBER, 1);
     h.poll(0, &[1]);
@@ -296,7 +294,7 @@ fn healed() -> History {
     history.subscribe();
     history.group_state(1, GroupState::Stable, 1);
     history.assigned(7, MEMBER, 1);
-    history.reset(0, 0);
+    history.told(0, 0);
     history.quiet();
     history.poll(0, &[1]);
     history.state(Some(1), 0, &[1, 2, 3]);

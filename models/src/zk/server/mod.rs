@@ -190,6 +190,7 @@ impl Server {
         ctx.listen(ZK_CLIENT_PORT);
         self.tree = self.storage.load();
         self.refill_committed_log();
+        ctx.observe(Observation::ZkLoaded { zxid: self.storage.last_zxid(), durable: self.storage.durable().zxid });
         self.next_session = sessions::first_session_id(self.spec.sid, ctx.wall);
         if !self.alone() {
             ctx.listen(ZK_ELECTION_PORT);
@@ -227,7 +228,8 @@ impl Server {
         let result = self.tree.apply(proposal, &mut changes);
         let txn = proposal.txn();
         self.reported = self.tree.applied();
-        ctx.observe(Observation::ZkApply { txn: txn.clone(), digest: self.reported.digest });
+        let (digest, tree) = (self.reported.digest, Some(self.tree.digest()));
+        ctx.observe(Observation::ZkApply { txn: txn.clone(), digest, tree });
         self.remember(proposal.clone());
         let closes = matches!(txn.body, TxnBody::CloseSession { .. });
         if let Role::Leading(leader) = &mut self.role {
@@ -290,6 +292,10 @@ impl Server {
 
     /// A batch of the sync thread is done: `AckRequestProcessor` at the leader, `SendAckRequestProcessor` at a follower.
     fn logged(&mut self, ctx: &mut Ctx<'_>, requests: Vec<SyncRequest>) {
+        if let Some(last) = requests.iter().rfind(|request| request.generation == self.generation) {
+            let zxid = last.proposal.zxid();
+            ctx.observe(Observation::ZkAck { zxid, history: zxid });
+        }
         for SyncRequest { proposal, generation } in requests {
             if generation != self.generation {
                 continue;
@@ -327,7 +333,7 @@ impl Server {
             }
             DiskOp::CurrentEpoch(epoch) => {
                 self.storage.current_epoch = epoch;
-                if leading { self.ack_new_leader(ctx, self.spec.sid) } else { self.epoch_entered(ctx) }
+                if leading { self.leader_epoch_entered(ctx) } else { self.epoch_entered(ctx) }
             }
             DiskOp::Synchronised => self.synchronised(ctx),
         }
