@@ -29,6 +29,7 @@ const ENTRIES: &[Entry] = library![in "":
     "three-zookeepers-2-1",
     "acks-1-loss",
     "unclean-election-loss",
+    "consumer-group-wan-cut",
     "zookeeper-2-2-cut",
     "full-load",
 ];
@@ -36,6 +37,7 @@ const ENTRIES: &[Entry] = library![in "":
 /// One or more for each defect; each says what it `demonstrates`.
 const DEFECTS: &[Entry] = library![in "defects/":
     "unnoticed-restart",
+    "unordered-coordinator-load",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.
