@@ -340,6 +340,13 @@ pub enum Observation {
         /// The high watermark it starts with.
         high_watermark: u64,
     },
+    /// A replica's log begins later: retention deleted what lay before.
+    LogStart {
+        /// The partition.
+        partition: TopicPartition,
+        /// Its first offset now.
+        log_start: u64,
+    },
     /// A replica's high watermark changed.
     HighWatermark {
         /// The partition.
@@ -551,7 +558,7 @@ pub enum Observation {
         /// The error.
         error: ErrorCode,
     },
-    /// A consumer was told to read these partitions from the earliest offset.
+    /// A consumer was told to read these partitions. Where it begins is told by [`Observation::FirstPosition`].
     Assign {
         /// The partitions.
         partitions: Arc<[TopicPartition]>,
@@ -639,11 +646,18 @@ pub enum Observation {
         /// The end: a consumer can read below it.
         offset: u64,
     },
+    /// A consumer without a position got one by `auto.offset.reset`: what lies before is not for it.
+    FirstPosition {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it begins.
+        offset: u64,
+    },
     /// A consumer's position became invalid and was reset.
     PositionReset {
         /// The partition.
         partition: TopicPartition,
-        /// Where it was; 0 if it is a member of a group that had committed none.
+        /// Where it was.
         from: u64,
         /// Where it goes on.
         to: u64,

@@ -38,6 +38,14 @@ const ENTRIES: &[Entry] = library![in "":
 const DEFECTS: &[Entry] = library![in "defects/":
     "unnoticed-restart",
     "unordered-coordinator-load",
+    "hw-truncation",
+    "epoch-query-too-coarse",
+    "epoch-not-stored-on-election",
+    "isr-join-at-lagging-hw",
+    "skip-truncation-same-leader",
+    "fetch-without-epoch",
+    "reset-to-start-on-out-of-range",
+    "isr-write-reply-lost",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.

@@ -20,6 +20,8 @@ pub struct Workload {
     pub records_per_second: u32,
     /// Bytes of a record's value.
     pub record_size: u32,
+    /// How often every consumer asks for the ends of its partitions, as lag monitors do; never if unset.
+    pub end_offsets_every: Option<Span>,
     /// Where the admin client runs.
     pub admin: HostId,
     /// Producers. Every one of them writes to all partitions, each the same share of `records_per_second`.

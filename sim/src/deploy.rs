@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use models::defect::Defects;
 use models::id::{BrokerId, ProcessId, Sid, Topic};
-use models::kafka::Addresses;
 use models::kafka::broker::{Broker, BrokerSpec};
 use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscribed};
+use models::kafka::{Addresses, Racks};
 use models::node::Node;
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
@@ -97,6 +97,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 record_size: workload.record_size,
                 start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER) + lag,
                 client: u64::from(*ordinal),
+                defects: defects(scenario),
             }))
         }
         ProcessKind::Consumer { partitions, config, group, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
@@ -105,6 +106,8 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
             partitions: partitions.iter().copied().collect(),
             subscribed: group.clone().map_or(Subscribed::Manually, Subscribed::In),
             start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
+            end_offsets_every: scenario.workload.end_offsets_every,
+            defects: defects(scenario),
         })),
         ProcessKind::Session { config } => Node::Session(SessionClient::new(SessionSpec {
             name: process.name.as_str().into(),
@@ -138,8 +141,14 @@ fn broker(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, id:
         config: Arc::new(broker.config.clone()),
         zookeeper: deployment.zookeeper_connect(&broker.zookeeper_connect).into(),
         addresses: brokers.clone(),
+        racks: racks(scenario),
         defects: defects(scenario),
     })
+}
+
+fn racks(scenario: &Scenario) -> Racks {
+    let brokers = scenario.cluster.kafka.brokers.iter();
+    Arc::new(brokers.filter_map(|broker| Some((broker.id, broker.config.rack.clone()?))).collect())
 }
 
 fn defects(scenario: &Scenario) -> Defects {

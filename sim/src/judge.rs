@@ -102,6 +102,11 @@ impl Jury {
         self.judge.quiet_begins(now);
     }
 
+    /// The producers send no more.
+    pub fn producers_stop(&mut self, now: Instant) {
+        self.judge.producers_stop(now);
+    }
+
     /// Looks at the liveness laws. True if all have held for long enough, or the deadline has passed.
     pub fn is_settled(&mut self, now: Instant) -> bool {
         let Some(quiet) = self.quiet else { return false };

@@ -42,20 +42,20 @@ macro_rules! defects {
 defects! {
     /// KAFKA-1211, KIP-101: a replica that becomes follower, or starts, truncates to its own high watermark.
     HwTruncation = "R01", "hw-truncation", Kafka {
-        ticket: "KAFKA-1211, KIP-101", laws: ["R-LEADER-COMPLETE", "J-LOST-WRITE", "R-TRUNC-BELOW-HW"], fixed_in: "0.11.0.0",
-        protocol: "0.10.2",
+        ticket: "KAFKA-1211, KIP-101", laws: ["R-TRUNC-BELOW-HW", "R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE"], fixed_in: "0.11.0.0",
+        protocol: "2.6",
     }
     /// KAFKA-6361, KIP-279: a leader asked for the end of an epoch that it does not know answers with the start of the next
     /// larger one, and the
     /// follower asks once.
     EpochQueryTooCoarse = "R03", "epoch-query-too-coarse", Kafka {
-        ticket: "KAFKA-6361, KIP-279", laws: ["R-LOG-MATCH"], fixed_in: "2.0.0",
-        protocol: "1.1",
+        ticket: "KAFKA-6361, KIP-279", laws: ["R-LOG-MATCH", "R-CANDIDATE-COMPLETE"], fixed_in: "2.0.0",
+        protocol: "2.6",
     }
     /// KAFKA-7415: a new leader's epoch enters its epoch cache with its first append, not with its election.
     EpochNotStoredOnElection = "R04", "epoch-not-stored-on-election", Kafka {
-        ticket: "KAFKA-7415", laws: ["R-LOG-MATCH", "R-EPOCH-CACHE-MONOTONIC"], fixed_in: "2.0.1, 2.1.0",
-        protocol: "2.0",
+        ticket: "KAFKA-7415", laws: ["R-TRUNC-BELOW-HW", "R-LOG-MATCH", "R-EPOCH-CACHE-MONOTONIC"], fixed_in: "2.0.1, 2.1.0",
+        protocol: "2.6",
     }
     /// KAFKA-7128: a follower joins the ISR at the leader's high watermark, though it has not reached the start of the
     /// leader's epoch.
@@ -66,12 +66,13 @@ defects! {
     /// truncate.
     SkipTruncationSameLeader = "R06", "skip-truncation-same-leader", Kafka {
         ticket: "KAFKA-7164", laws: ["R-LOG-MATCH"], fixed_in: "2.0.1, 2.1.0",
-        protocol: "2.0",
+        protocol: "2.6",
+        implies: [FetchWithoutEpoch],
     }
     /// KAFKA-7395, KIP-320: replica fetches and epoch queries carry no leader epoch, and nobody is fenced by it.
     FetchWithoutEpoch = "R07", "fetch-without-epoch", Kafka {
         ticket: "KAFKA-6880, KAFKA-7395, KIP-320", laws: ["R-LOG-MATCH", "R-STRONG-ISR"], fixed_in: "2.1.0",
-        protocol: "2.0",
+        protocol: "2.6",
     }
     /// KAFKA-13141: a leader that answers a fetch with a diverging epoch stores the fetch offset as the follower's position
     /// all the same.
@@ -95,7 +96,8 @@ defects! {
     /// whole log.
     ResetToStartOnOutOfRange = "R14", "reset-to-start-on-out-of-range", Kafka {
         ticket: "KAFKA-2143", laws: ["R-NO-FULL-TRUNCATION"], fixed_in: "0.9.0.1, 0.10.0.0",
-        protocol: "2.0",
+        protocol: "2.6",
+        implies: [HwTruncation],
     }
     /// KAFKA-9491: a follower that restarts its log at the leader's log start keeps its old high watermark.
     StaleHwAfterFullTruncation = "R16", "stale-hw-after-full-truncation", Kafka {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::Acks;
+use super::config::{Acks, Text};
 use super::group::messages::{CoordinatorRecord, GroupRequest, GroupResponse};
 use crate::id::{BrokerId, ConnId, ProducerId, Topic, TopicPartition, ValueId};
 use crate::time::{Instant, Span};
@@ -242,6 +242,8 @@ pub struct FetchRequest {
     pub max_bytes: u32,
     /// The incremental session (KIP-227).
     pub session: FetchSession,
+    /// Where a consumer stands (`client.rack`, KIP-392).
+    pub rack: Option<Text>,
     /// Partitions that are new to the session or whose position changed.
     pub partitions: Vec<FetchPartition>,
     /// Partitions that leave the session.
@@ -299,6 +301,8 @@ pub struct FetchedPartition {
     pub log_start_offset: u64,
     /// Set if the follower's log parts from the leader's: the leader's largest epoch not above the follower's, and its end.
     pub diverging_epoch: Option<EpochEnd>,
+    /// The follower that a consumer is to read from instead; there are no records then.
+    pub preferred_read_replica: Option<BrokerId>,
     /// The records.
     pub records: Vec<Arc<RecordBatch>>,
 }

@@ -31,6 +31,7 @@ impl ImportedCluster {
             partitions: first.map_or(1, |config| config.num_partitions.min(1_000) as u16),
             replication_factor: self.replication_factor(),
             records_per_second: 200,
+            end_offsets_every: None,
             record_size: first.map_or(1_000, |config| config.message_max_bytes.clamp(1, 1_000)),
             admin: hosts.first().copied().unwrap_or_default(),
             producers: hosts.iter().map(|host| group(*host, ProducerConfig::default())).collect(),

@@ -21,6 +21,7 @@ pub(super) fn no_workload() -> Workload {
         replication_factor: 0,
         records_per_second: 0,
         record_size: 1,
+        end_offsets_every: None,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),
@@ -51,6 +52,7 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
             .and_then(|rate| rate.integer(0..=1_000_000))
             .unwrap_or(0),
         record_size: read_size(fields, cluster),
+        end_offsets_every: fields.optional("end_offsets_every").and_then(|item| item.positive_span()),
         ..no_workload()
     };
     if u32::from(workload.topics) * u32::from(workload.partitions) > MAX_PARTITIONS {

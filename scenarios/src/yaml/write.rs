@@ -284,6 +284,9 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
     out.field("replication_factor", workload.replication_factor);
     out.field("records_per_second", workload.records_per_second);
     out.field("record_size", show_size(workload.record_size.into()));
+    if let Some(interval) = workload.end_offsets_every {
+        out.field("end_offsets_every", show_span(interval));
+    }
     out.field("admin", scalar(topology.host_name(workload.admin)));
     let table = ProducerConfig::table();
     clients(out, "producers", &workload.producers, topology, |config| {

@@ -161,6 +161,7 @@ fn workload(run: &LabRun) -> Workload {
         replication_factor: 0,
         records_per_second: 0,
         record_size: 1,
+        end_offsets_every: None,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),

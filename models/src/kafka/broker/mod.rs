@@ -35,7 +35,7 @@ use super::metrics::Metrics;
 use super::protocol::{AlterPartitionItem, AlterPartitionRequest, Body, Frame, Origin, Request, Response};
 use super::replica::ReplicaManager;
 use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
-use super::{Addresses, Timer as KafkaTimer};
+use super::{Addresses, Racks, Timer as KafkaTimer};
 use crate::defect::Defects;
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId};
@@ -73,6 +73,8 @@ pub struct BrokerSpec {
     pub zookeeper: Arc<[Address]>,
     /// Where each broker listens, this one included.
     pub addresses: Addresses,
+    /// Where each broker stands. Real brokers learn it from UpdateMetadata.
+    pub racks: Racks,
     /// Which defects it has.
     pub defects: Defects,
 }
@@ -122,8 +124,9 @@ pub struct Broker {
 impl Broker {
     /// A broker that has never run.
     pub fn new(spec: BrokerSpec) -> Self {
-        let BrokerSpec { config, zookeeper, addresses, defects } = spec.clone();
-        let (protocol, defects) = config.rules(defects);
+        let (protocol, defects) = spec.config.rules(spec.defects);
+        let spec = BrokerSpec { defects, ..spec };
+        let BrokerSpec { config, zookeeper, addresses, racks, defects } = spec.clone();
         let id = spec.id();
         Self {
             meta: Meta::default(),
@@ -132,7 +135,7 @@ impl Broker {
             zk: KafkaZkClient::new(KafkaZkSpec { broker: id, config: config.clone(), zookeeper, defects }),
             expiring: false,
             controller: KafkaController::new(id, config.clone(), defects, addresses.clone()),
-            replicas: ReplicaManager::new(id, config.clone(), defects, addresses),
+            replicas: ReplicaManager::new(id, config.clone(), defects, addresses, racks),
             groups: GroupCoordinator::new(config.clone(), defects),
             cache: MetadataCache::default(),
             connections: Connections::default(),
@@ -188,7 +191,7 @@ impl Broker {
     /// Something happened on a connection that this broker dialled.
     fn on_conn(&mut self, ctx: &mut Ctx<'_>, input: ConnInput) {
         let conn = input.conn();
-        let Some(input) = self.replicas.on_conn(ctx, input) else { return };
+        let Some(input) = self.replicas.on_conn(ctx, &self.cache, input) else { return };
         if self.controller.owns(conn) {
             self.controller.on_conn(ctx, &mut self.zk, input);
         } else if self.alter_partition.owns(conn) {

@@ -214,6 +214,7 @@ fn spec(id: i32) -> BrokerSpec {
         config: config.into(),
         zookeeper: [server_address(0)].into(),
         addresses: addresses(&[(id, 1)]),
+        racks: Racks::default(),
         defects: Defects::NONE,
     }
 }

@@ -31,6 +31,8 @@ pub enum ClientTimer {
     Delivery,
     /// `max.block.ms` of the blocked `send()` is over.
     MaxBlock,
+    /// A consumer asks for the ends of its partitions.
+    EndOffsets,
     /// A member of a group has a heartbeat or a commit to send, or may try again.
     Group,
     /// InitProducerId may be asked again; for the admin client, its next attempt.

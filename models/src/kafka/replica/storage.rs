@@ -165,7 +165,8 @@ impl ReplicaManager {
         }
         let storage = std::mem::take(&mut self.shared.storage);
         let (shared, addresses) = (&self.shared, Arc::clone(&self.addresses));
-        *self = Self::new(shared.broker, Arc::clone(&shared.config), shared.defects, addresses);
+        let racks = Arc::clone(&shared.racks);
+        *self = Self::new(shared.broker, Arc::clone(&shared.config), shared.defects, addresses, racks);
         self.partitions = survivors;
         self.shared.storage = storage;
         lost
@@ -199,6 +200,7 @@ impl ReplicaManager {
         }
         self.schedule(ctx, Span::ZERO, ReplicaTimer::IsrExpiration);
         self.schedule(ctx, INITIAL_TASK_DELAY, ReplicaTimer::RecoveryPointCheckpoint);
+        self.schedule(ctx, INITIAL_TASK_DELAY, ReplicaTimer::LogRetention);
         if let Some(interval) = self.shared.config.log_flush_interval_ms {
             self.schedule(ctx, Span::from_ms(interval.max(1)), ReplicaTimer::LogFlush);
         }

@@ -104,6 +104,7 @@ impl Judge {
                 let views = views!(self, at, process);
                 self.hw_in_log.on_report(partition, broker, *high_watermark, views, &mut self.ledger);
             }
+            Observation::LogStart { log_start, .. } => self.logs.log_start(partition, *log_start),
             Observation::LeaderBegin { leader_epoch, leo, .. } => {
                 self.on_leader_begin(broker, partition, (*leader_epoch, *leo), at);
             }
@@ -139,11 +140,11 @@ impl Judge {
                 self.logs.truncate(broker, partition, to);
             }
             TruncateReason::Full => {
-                self.hw_in_log.on_truncate(partition, broker, (to, high_watermark), views);
+                self.hw_in_log.on_truncate(partition, broker, (to, to), high_watermark, views);
                 self.logs.restart(broker, partition, to);
             }
             _ => {
-                self.hw_in_log.on_truncate(partition, broker, (to, high_watermark), views);
+                self.hw_in_log.on_truncate(partition, broker, (0, to), high_watermark, views);
                 self.logs.truncate(broker, partition, to);
             }
         }
@@ -202,13 +203,23 @@ impl Judge {
             Observation::Assign { partitions } => {
                 self.groups.observe(&observed.what, views!(self, at, process), &mut self.ledger);
                 for partition in partitions.iter().filter_map(|partition| self.roster.partition(*partition)) {
-                    self.records[partition].move_to(process, 0, false);
+                    self.records[partition].assign(process);
+                }
+            }
+            Observation::FirstPosition { partition, offset } => {
+                if let Some(partition) = self.roster.partition(*partition) {
+                    self.groups.on_reset(partition, 0, *offset, process);
+                    if self.groups.group_of(process).is_none() {
+                        self.records[partition].reset(process, 0, *offset);
+                    }
                 }
             }
             Observation::PositionReset { partition, from, to } => {
                 if let Some(partition) = self.roster.partition(*partition) {
                     self.groups.on_reset(partition, *from, *to, process);
-                    self.records[partition].move_to(process, *to, false);
+                    if self.groups.group_of(process).is_none() {
+                        self.records[partition].reset(process, *from, *to);
+                    }
                 }
             }
             Observation::EndOffset { .. } if self.groups.group_of(process).is_some() => {}

@@ -157,6 +157,7 @@ impl Judge {
             }
             Observation::Truncate { partition, .. }
             | Observation::LogLoaded { partition, .. }
+            | Observation::LogStart { partition, .. }
             | Observation::LeaderBegin { partition, .. }
             | Observation::LeaderEnd { partition, .. }
             | Observation::IsrLocal { partition, .. }
@@ -175,6 +176,7 @@ impl Judge {
             | Observation::Assign { .. }
             | Observation::Poll { .. }
             | Observation::EndOffset { .. }
+            | Observation::FirstPosition { .. }
             | Observation::PositionReset { .. } => self.on_client(observed),
             Observation::ZkRole { .. }
             | Observation::ZkCommit { .. }
@@ -233,6 +235,11 @@ impl Judge {
             | Observation::RegistrationFailed { .. }
             | Observation::SendFail { .. } => {}
         }
+    }
+
+    /// The producers send no more: the last read begins.
+    pub fn producers_stop(&mut self, now: Instant) {
+        self.produce.producers_stop(now);
     }
 
     /// The last fault is over.

@@ -63,6 +63,18 @@ fn healed() -> History {
 }
 
 #[test]
+fn the_silence_of_producers_that_have_stopped_is_no_waiting() {
+    for stopped in [false, true] {
+        let mut history = healed();
+        if stopped {
+            history.judge.producers_stop(history.now());
+        }
+        history.pass(16);
+        assert_eq!(history.judge.unmet(history.now()).is_empty(), stopped);
+    }
+}
+
+#[test]
 fn each_liveness_law_waits_for_its_own_condition() {
     let mut history = healed();
     assert_eq!(history.judge.unmet(history.now()), []);

@@ -20,6 +20,7 @@ use super::ClientTimer;
 use super::alarm::Alarm;
 use super::metadata::Metadata;
 use super::network::{Network, NetworkEvent};
+use crate::defect::Defects;
 use crate::fingerprint::Fingerprint;
 use crate::id::{BrokerId, TopicPartition, ValueId};
 use crate::kafka::channel::ChannelLimits;
@@ -60,6 +61,8 @@ pub struct ProducerSpec {
     pub start_after: Span,
     /// Makes the values of this producer its own: below 2^24, and no two producers of a run share it.
     pub client: u64,
+    /// Which defects it has.
+    pub defects: Defects,
 }
 
 /// A `send()` that has not returned: it waits for metadata or memory.
@@ -266,6 +269,7 @@ impl Producer {
                 self.retry_alarm.fired();
                 self.transactions.init = transactions::InitProducerId::Needed;
             }
+            ClientTimer::EndOffsets => {}
         }
     }
 }

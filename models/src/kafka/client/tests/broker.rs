@@ -217,6 +217,7 @@ impl FakeBroker {
             high_watermark: end,
             log_start_offset: 0,
             diverging_epoch: None,
+            preferred_read_replica: None,
             records: records.cloned().collect(),
         }
     }

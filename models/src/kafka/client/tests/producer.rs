@@ -27,6 +27,7 @@ fn producer(n: u16, interval: Span, options: &[(&str, &str)]) -> Harness<Node> {
         interval,
         jitter: Span::ZERO,
         record_size: 100,
+        defects: crate::defect::Defects::NONE,
         start_after: SECOND,
         client: 3,
     };

@@ -3,6 +3,7 @@
 mod durability;
 mod idempotence;
 mod in_sync;
+mod old_rules;
 mod replication;
 mod sessions;
 
@@ -14,11 +15,11 @@ use super::ReplicaManager;
 use crate::defect::Defects;
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId, ProcessId, Topic, TopicPartition, ValueId};
-use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::channel::ConnInput;
-use crate::kafka::config::{Acks, BrokerConfig};
+use crate::kafka::config::{Acks, BrokerConfig, Text};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::*;
+use crate::kafka::{Racks, Timer as KafkaTimer};
 use crate::observation::Observation;
 use crate::process::{Effect, Input, Loss, Process};
 use crate::random::Random;
@@ -53,9 +54,9 @@ impl Process for Broker {
                 ctx.listen(KAFKA_PORT);
                 self.manager.load_logs(ctx);
             }
-            Input::Opened { conn } => drop(self.manager.on_conn(ctx, ConnInput::Opened(conn))),
+            Input::Opened { conn } => drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Opened(conn))),
             Input::Closed { conn, reason } => {
-                let not_a_fetchers = self.manager.on_conn(ctx, ConnInput::Closed(conn, reason));
+                let not_a_fetchers = self.manager.on_conn(ctx, &self.cache, ConnInput::Closed(conn, reason));
                 if not_a_fetchers.is_some() {
                     self.manager.on_client_closed(ctx, conn);
                 }
@@ -100,10 +101,11 @@ impl Broker {
                 let items = std::mem::take(&mut self.asked);
                 return self.manager.on_isr_answer(ctx, &self.cache, items, answer);
             }
-            Body::Response(_) => return drop(self.manager.on_conn(ctx, ConnInput::Frame(conn, frame))),
+            Body::Response(_) => return drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Frame(conn, frame))),
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, &self.cache, origin, request),
             Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, &self.cache, origin, request),
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),
+            Body::Request(Request::OffsetsForLeaderEpoch(queries)) => self.manager.offsets_for_leader_epoch(&queries),
             Body::Request(Request::LeaderAndIsr(request)) => self.manager.leader_and_isr(ctx, &self.cache, &request),
             Body::Request(Request::StopReplica(request)) => self.manager.stop_replica(ctx, &self.cache, &request),
             Body::Request(Request::UpdateMetadata(request)) => {
@@ -132,8 +134,15 @@ impl Cluster {
         set(&mut config);
         let address = |id: i32| Address { process: ProcessId(id as u16), port: KAFKA_PORT };
         let addresses = Arc::new(ALL.iter().map(|id| (BrokerId(*id), address(*id))).collect());
+        let racks: Racks = Arc::new(ALL.iter().map(|id| (BrokerId(*id), Text(format!("rack-{id}")))).collect());
         let broker = |id: &i32| Broker {
-            manager: ReplicaManager::new(BrokerId(*id), Arc::new(config.clone()), defects, Arc::clone(&addresses)),
+            manager: ReplicaManager::new(
+                BrokerId(*id),
+                Arc::new(config.clone()),
+                defects,
+                Arc::clone(&addresses),
+                racks.clone(),
+            ),
             cache: MetadataCache::default(),
             answers: Vec::new(),
             asked: Vec::new(),
