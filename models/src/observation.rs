@@ -492,6 +492,8 @@ pub enum Observation {
     },
     /// A coordinator changed a group.
     GroupState {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
         /// The group.
         group: Group,
         /// The new state.
@@ -519,8 +521,8 @@ pub enum Observation {
         /// Why.
         reason: RemovalReason,
     },
-    /// A coordinator took a heartbeat for good.
-    HeartbeatAccepted {
+    /// A coordinator took a heartbeat or a commit for one of a present member.
+    MemberHeard {
         /// The group.
         group: Group,
         /// Whose.

@@ -30,6 +30,7 @@ const ENTRIES: &[Entry] = library![in "":
     "acks-1-loss",
     "unclean-election-loss",
     "last-replica-standing",
+    "consumer-group-wan-cut",
     "zookeeper-2-2-cut",
     "full-load",
     "rolling-restart",
@@ -42,6 +43,7 @@ const ENTRIES: &[Entry] = library![in "":
 const DEFECTS: &[Entry] = library![in "defects/":
     "unnoticed-restart",
     "power-loss-stuck",
+    "unordered-coordinator-load",
     "hw-truncation",
     "epoch-query-too-coarse",
     "epoch-not-stored-on-election",

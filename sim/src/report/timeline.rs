@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use models::id::{BrokerId, ProcessId, SessionId, TopicPartition};
-use models::observation::{DownCause, Observation, Observed, TruncateReason, ZkClientState, ZkRole};
+use models::observation::{
+    DownCause, GroupState, Observation, Observed, RemovalReason, TruncateReason, ZkClientState, ZkRole,
+};
 use models::process::DiskError;
 use models::time::{Instant, Span};
 use models::zk::protocol::ZkError;
@@ -138,6 +140,10 @@ impl Timeline {
                 let text = format!("{} has taken over, epoch {epoch}", self.names.process(who));
                 self.line(at, "controller", text);
             }
+            Observation::CoordinatorLoaded { .. }
+            | Observation::GroupState { .. }
+            | Observation::GroupAssigned { .. }
+            | Observation::MemberRemoved { .. } => self.on_group(seen),
             Observation::Registered { broker, broker_epoch } => {
                 self.line(at, "registered", format!("broker {broker} with epoch {broker_epoch}"));
             }
@@ -209,6 +215,33 @@ impl Timeline {
             }
             _ => {}
         }
+    }
+
+    fn on_group(&mut self, seen: &Observed) {
+        let (at, who) = (seen.at, self.names.process(seen.process).to_owned());
+        let text = match &seen.what {
+            Observation::CoordinatorLoaded { partition, leader_epoch, groups, offsets } if *groups > 0 => {
+                let of = format!("{groups} groups, {offsets} offsets");
+                format!("{who} coordinates {partition}, epoch {leader_epoch}: {of}")
+            }
+            Observation::GroupState { group, state: GroupState::PreparingRebalance, generation, members, .. } => {
+                format!("{group} rebalances at {who}: generation {generation}, {members} members")
+            }
+            Observation::GroupAssigned { group, generation, assignment } => {
+                format!("{group} is stable at {who}: generation {generation}, {} members", assignment.len())
+            }
+            Observation::MemberRemoved { group, member, reason } => {
+                let why = match reason {
+                    RemovalReason::SessionTimeout => "was silent",
+                    RemovalReason::NotRejoined => "did not join in time",
+                    RemovalReason::NotSynced => "did not ask for its share",
+                    RemovalReason::Left => "left",
+                };
+                format!("{group} loses {member} at {who}: it {why}")
+            }
+            _ => return,
+        };
+        self.line(at, "group", text);
     }
 
     fn on_down(&mut self, at: Instant, who: ProcessId, lossy: bool, cause: &DownCause) {
