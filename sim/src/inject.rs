@@ -310,27 +310,8 @@ impl Injector {
                     undo.push(Undo::Boot(*host));
                 }
             }
-            Fault::SlowDisk { latency, .. } => {
-                let slow = DiskFault::Slow { percent: 100, extra: *latency };
-                undo.extend(scope.hosts.iter().map(|host| Undo::Disk(*host, slow)));
-            }
-            Fault::StallDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),
-            Fault::FailDisk { dir: None, .. } => {
-                undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error)));
-            }
-            Fault::FailDisk { dir: Some(path), .. } => {
-                for broker in scenario.cluster.kafka.brokers.iter().filter(|b| scope.hosts.contains(&b.host)) {
-                    let found = deployment.broker(broker.id).zip(broker.config.log_dirs.position(path));
-                    let Some((process, dir)) = found else { continue };
-                    sim.set_dir_failing(process, dir, true);
-                    undo.push(Undo::Dir(process, dir));
-                }
-            }
-            Fault::FillDisk { leave, .. } => {
-                for host in &scope.hosts {
-                    let used = sim.disk(*host).used;
-                    undo.push(Undo::Capacity(*host, sim.set_disk_capacity(*host, used.saturating_add(*leave))));
-                }
+            Fault::SlowDisk { .. } | Fault::StallDisk { .. } | Fault::FailDisk { .. } | Fault::FillDisk { .. } => {
+                undo = strike_disks(fault, &scope.hosts, scenario, deployment, sim);
             }
             Fault::ClockJump { by_ns, .. } => {
                 for host in &scope.hosts {
@@ -343,11 +324,6 @@ impl Injector {
                     let before = sim.set_clock_drift(*host, ppm.saturating_mul(1_000));
                     undo.push(Undo::Drift(*host, before));
                 }
-            }
-        }
-        for undo in &undo {
-            if let Undo::Disk(host, fault) = undo {
-                sim.set_disk_fault(*host, *fault);
             }
         }
         undo
@@ -436,6 +412,48 @@ impl Injector {
         }
         false
     }
+}
+
+/// Disk faults: what they do to each of `hosts`, and what undoes them.
+fn strike_disks(
+    fault: &Fault,
+    hosts: &[HostId],
+    scenario: &Scenario,
+    deployment: &Deployment,
+    sim: &mut Simulation<Node>,
+) -> Vec<Undo> {
+    let mut undo = Vec::new();
+    match fault {
+        Fault::SlowDisk { latency, .. } => {
+            let slow = DiskFault::Slow { percent: 100, extra: *latency };
+            undo.extend(hosts.iter().map(|host| Undo::Disk(*host, slow)));
+        }
+        Fault::StallDisk { .. } => undo.extend(hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),
+        Fault::FailDisk { dir: None, .. } => {
+            undo.extend(hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error)));
+        }
+        Fault::FailDisk { dir: Some(path), .. } => {
+            for broker in scenario.cluster.kafka.brokers.iter().filter(|b| hosts.contains(&b.host)) {
+                let found = deployment.broker(broker.id).zip(broker.config.log_dirs.position(path));
+                let Some((process, dir)) = found else { continue };
+                sim.set_dir_failing(process, dir, true);
+                undo.push(Undo::Dir(process, dir));
+            }
+        }
+        Fault::FillDisk { leave, .. } => {
+            for host in hosts {
+                let used = sim.disk(*host).used;
+                undo.push(Undo::Capacity(*host, sim.set_disk_capacity(*host, used.saturating_add(*leave))));
+            }
+        }
+        _ => {}
+    }
+    for undo in &undo {
+        if let Undo::Disk(host, fault) = undo {
+            sim.set_disk_fault(*host, *fault);
+        }
+    }
+    undo
 }
 
 /// One rule per sender, so that a route's pairs are covered and nothing else.

@@ -36,15 +36,18 @@ const KINDS: &[(&str, Kind)] = &[
     ("stall-disk", Kind::StallDisk),
     ("fail-disk", Kind::FailDisk),
     ("fill-disk", Kind::FillDisk),
-    // As other tools call them.
-    ("disk-slow", Kind::SlowDisk),
-    ("disk-stall", Kind::StallDisk),
-    ("disk-error", Kind::FailDisk),
-    ("disk-full", Kind::FillDisk),
     ("clock-jump", Kind::ClockJump),
     ("clock-drift", Kind::ClockDrift),
     ("reset-connections", Kind::ResetConnections),
     ("reconfigure", Kind::Reconfigure),
+];
+
+/// What other tools call them.
+const ALIASES: &[(&str, Kind)] = &[
+    ("disk-slow", Kind::SlowDisk),
+    ("disk-stall", Kind::StallDisk),
+    ("disk-error", Kind::FailDisk),
+    ("disk-full", Kind::FillDisk),
 ];
 
 #[derive(Clone, Copy)]
@@ -97,7 +100,7 @@ impl<'a> Targets<'a> {
         let at = fields.required_span("at");
         let duration = fields.required_span("for");
         // Without a kind nobody knows which other fields are valid.
-        let Some(kind) = fields.required("fault").and_then(|kind| kind.choice(KINDS)) else { return Vec::new() };
+        let Some(kind) = fields.required("fault").and_then(|kind| read_kind(&kind)) else { return Vec::new() };
         let (faults, every) = match kind {
             Kind::Kill | Kind::Stop | Kind::Pause => {
                 let grace = if let Kind::Stop = kind { read_grace(&mut fields, duration) } else { Span::ZERO };
@@ -376,6 +379,14 @@ impl<'a> Targets<'a> {
         let restart = restart.iter().flat_map(Item::list).filter_map(|process| self.process(&process)).collect();
         fields.finish();
         Rollback { restart }
+    }
+}
+
+fn read_kind(item: &Item<'_>) -> Option<Kind> {
+    let alias = |text: &String| ALIASES.iter().find(|(word, _)| word == text).map(|(_, kind)| *kind);
+    match &item.node.value {
+        Value::Scalar(text) => alias(text).or_else(|| item.choice(KINDS)),
+        _ => item.choice(KINDS),
     }
 }
 

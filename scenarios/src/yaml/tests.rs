@@ -222,7 +222,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "fault: cut",
         "fault: cutt",
-        "37:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, stop, pause, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, disk-slow, disk-stall, disk-error, disk-full, clock-jump, clock-drift, reset-connections",
+        "37:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, stop, pause, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections",
     ),
     (
         "process: broker1}",

@@ -219,9 +219,12 @@ impl Judge {
                     self.groups.on_reset(partition, *from, *to, process);
                     // Who is overtaken by retention goes on where `auto.offset.reset` says.
                     let overtaken = self.logs.committed(partition).is_below_start(*from);
+                    let records = &mut self.records[partition];
                     match self.groups.group_of(process) {
-                        None if overtaken => self.records[partition].reset(process, *from, *to),
-                        None => self.records[partition].move_to(process, *to, false),
+                        None if overtaken => records.reset(process, *from, *to),
+                        None => {
+                            records.move_to(process, *to, false);
+                        }
                         Some(_) => {}
                     }
                 }

@@ -70,7 +70,7 @@ fn a_partition_that_nobody_else_can_lead_is_counted() {
     }
     let epoch = cluster.broker_epoch(2);
     assert_eq!(shut_down(&mut cluster, 1, 2, epoch), Ok(3));
-    assert_eq!(cluster.state(0), (2, 1, vec![2], 2), "the last one leads until the end");
+    assert_eq!(cluster.state(0), (2, 2, vec![2], 2), "the last one leads until the end");
 }
 
 #[test]
