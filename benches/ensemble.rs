@@ -132,7 +132,13 @@ pub fn simulation(seed: u64) -> Simulation<Member> {
     let addresses = ensemble.values().map(|process| Address { process: *process, port: ZK_CLIENT_PORT }).collect();
     let server = |sid: &Sid| {
         let (ensemble, config) = (ensemble.clone(), config.clone());
-        Member::Server(Server::new(ServerSpec { sid: *sid, ensemble, config, defects: Defects::NONE }))
+        Member::Server(Server::new(ServerSpec {
+            sid: *sid,
+            ensemble,
+            config,
+            defects: Defects::NONE,
+            thread_delay: Span::ZERO,
+        }))
     };
     let members = ensemble.keys().map(server).chain([Member::Writer(Writer::new(addresses))]);
     let inside = LinkProfile { delay: Span::from_us(250), jitter: Span::from_us(50), ..LinkProfile::default() };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use models::defect::Defects;
-use models::id::{BrokerId, ProcessId, Sid, Topic};
+use models::id::{BrokerId, HostId, ProcessId, Sid, Topic};
 use models::kafka::Addresses;
 use models::kafka::broker::{Broker, BrokerSpec};
 use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec};
@@ -79,7 +79,7 @@ fn start_at(scenario: &Scenario, process: &Process, seed: u64) -> Instant {
 
 fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, process: &Process) -> Node {
     match &process.kind {
-        ProcessKind::ZooKeeper { sid } => Node::ZooKeeper(server(scenario, deployment, *sid)),
+        ProcessKind::ZooKeeper { sid } => Node::ZooKeeper(server(scenario, deployment, process.host, *sid)),
         ProcessKind::Broker { broker } => Node::Broker(self::broker(scenario, deployment, brokers, *broker)),
         ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, brokers))),
         ProcessKind::Producer { ordinal, of, config } => {
@@ -110,6 +110,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
             servers: deployment.zookeeper_connect(&config.servers).into(),
             session_timeout: config.session_timeout,
             pause: config.pause,
+            thread_delay: thread_delay(scenario, process.host),
         })),
     }
 }
@@ -119,7 +120,11 @@ pub(crate) fn interval(records_per_second: u32, producers: u32) -> Span {
     Span::from_secs(1).scaled(u64::from(producers), u64::from(records_per_second.max(1)))
 }
 
-fn server(scenario: &Scenario, deployment: &Deployment, sid: Sid) -> Server {
+fn thread_delay(scenario: &Scenario, host: HostId) -> Span {
+    scenario.topology.hosts[usize::from(host.0)].thread_delay
+}
+
+fn server(scenario: &Scenario, deployment: &Deployment, host: HostId, sid: Sid) -> Server {
     let zookeeper = &scenario.cluster.zookeeper;
     let ensemble: BTreeMap<Sid, ProcessId> = deployment.zookeepers().collect();
     Server::new(ServerSpec {
@@ -127,6 +132,7 @@ fn server(scenario: &Scenario, deployment: &Deployment, sid: Sid) -> Server {
         ensemble: Arc::new(ensemble),
         config: Arc::new(zookeeper.config.clone()),
         defects: zookeeper.defects,
+        thread_delay: thread_delay(scenario, host),
     })
 }
 

@@ -27,6 +27,8 @@ pub struct SessionSpec {
     pub session_timeout: Span,
     /// From the result of a write to the next write.
     pub pause: Span,
+    /// As in [`super::server::ServerSpec::thread_delay`].
+    pub thread_delay: Span,
 }
 
 /// What the application waits for.
@@ -195,7 +197,8 @@ impl SessionClient {
     fn ended(&mut self, ctx: &mut Ctx<'_>, zxid: Zxid, error: Option<ZkError>) {
         self.step = Step::Pause;
         ctx.observe(Observation::ZkWrite { number: self.number, began: self.began, zxid, error });
-        ctx.set_timer(self.spec.pause, Timer::SessionClient);
+        let pause = self.spec.pause + ctx.random.wait(self.spec.thread_delay);
+        ctx.set_timer(pause, Timer::SessionClient);
     }
 }
 

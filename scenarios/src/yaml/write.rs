@@ -14,7 +14,7 @@ use crate::expect::{Bound, Expect, Gauge};
 use crate::fault::{Fault, Names, Place, Route};
 use crate::netem::{Correlated, Distribution, Loss, Netem};
 use crate::scenario::{Phases, Restart, Scenario, Tcp};
-use crate::topology::{Clock, Disk, Topology};
+use crate::topology::{Clock, Disk, Host, Topology};
 use crate::units::{Share, show_rate, show_signed_span, show_size, show_span};
 use crate::workload::{ClientGroup, SessionConfig, Workload};
 
@@ -131,6 +131,9 @@ fn topology(out: &mut Text, topology: &Topology) {
                 let drift = format!("{}ppm", host.clock.drift_ppm);
                 ("clock", inline(&[("offset", show_signed_span(host.clock.offset_ns)), ("drift", drift)]))
             }));
+            if host.thread_delay != Host::THREAD_DELAY {
+                fields.push(("thread_delay", show_span(host.thread_delay)));
+            }
             out.field(scalar(&host.name), inline(&fields));
         }
     });

@@ -34,6 +34,8 @@ const RAM_DISK: Disk = Disk {
     bandwidth: 1_000_000_000,
     capacity: 100_000_000_000,
 };
+/// Several ensembles shared two cores.
+const THREAD_DELAY: Span = Span::from_ms(80);
 /// The sites' names in measured runs.
 const SITES: [&str; 2] = ["A", "B"];
 
@@ -114,7 +116,13 @@ fn site(name: &str) -> SiteId {
 }
 
 fn topology(run: &LabRun) -> Topology {
-    let host = |name: String, site: SiteId| Host { name, site, disk: RAM_DISK, clock: Clock::default() };
+    let host = |name: String, site: SiteId| Host {
+        name,
+        site,
+        disk: RAM_DISK,
+        clock: Clock::default(),
+        thread_delay: THREAD_DELAY,
+    };
     let mut hosts: Vec<Host> = run
         .servers()
         .iter()

@@ -146,7 +146,7 @@ impl<P: Process> Simulation<P> {
         half.rtt.sample(self.now, under_way, tcp.rto_min);
         half.retries = 0;
         half.deadline = Instant::MAX;
-        if let Some((_, ticket)) = half.timer.take() {
+        if let Some((.., ticket)) = half.timer.take() {
             self.queue.cancel(ticket);
         }
     }

@@ -130,8 +130,8 @@ enum State {
     Priming { conn: ConnId },
     /// A server has confirmed the session.
     Connected { conn: ConnId },
-    /// The socket is closed; the operations are told after the pause.
-    CleaningUp,
+    /// The socket is closed; the operations, and the loss of a confirmed connection, are told after the pause.
+    CleaningUp { was_connected: bool },
     /// The session has ended.
     Closed,
 }
@@ -346,7 +346,9 @@ impl ZooKeeper {
             return;
         }
         match (timer.kind, self.state) {
-            (ZkClientTimerKind::CleanedUp, State::CleaningUp) => self.cleaned_up(ctx, out),
+            (ZkClientTimerKind::CleanedUp, State::CleaningUp { was_connected }) => {
+                self.cleaned_up(ctx, was_connected, out);
+            }
             (ZkClientTimerKind::CleanedUp, State::Closed) => self.fail_outstanding(out),
             (ZkClientTimerKind::Dial, State::Waiting { to }) => self.dial(ctx, to),
             (ZkClientTimerKind::Wake, _) => {
@@ -360,7 +362,7 @@ impl ZooKeeper {
     fn conn(&self) -> Option<ConnId> {
         match self.state {
             State::Dialling { conn } | State::Priming { conn } | State::Connected { conn } => Some(conn),
-            State::Idle | State::Waiting { .. } | State::CleaningUp | State::Closed => None,
+            State::Idle | State::Waiting { .. } | State::CleaningUp { .. } | State::Closed => None,
         }
     }
 
@@ -430,7 +432,7 @@ impl ZooKeeper {
         let patience = match self.state {
             State::Connected { .. } => self.read_timeout,
             State::Dialling { .. } | State::Priming { .. } => self.connect_timeout,
-            State::Idle | State::Waiting { .. } | State::CleaningUp | State::Closed => return,
+            State::Idle | State::Waiting { .. } | State::CleaningUp { .. } | State::Closed => return,
         };
         if ctx.now - self.last_heard >= patience {
             self.lose(ctx, out);
@@ -454,7 +456,7 @@ impl ZooKeeper {
         let due = match self.state {
             State::Connected { .. } => self.ping_at.min(self.last_heard + self.read_timeout),
             State::Dialling { .. } | State::Priming { .. } => self.last_heard + self.connect_timeout,
-            State::Idle | State::Waiting { .. } | State::CleaningUp | State::Closed => return,
+            State::Idle | State::Waiting { .. } | State::CleaningUp { .. } | State::Closed => return,
         };
         if let Some((timer, at)) = self.wake {
             if at <= due {
@@ -504,11 +506,7 @@ impl ZooKeeper {
             self.fail_outstanding(out);
             return;
         }
-        if was_connected {
-            ctx.observe(Observation::ZkClient { state: ZkClientState::Disconnected, session: self.session });
-            out.push(ZkClientEvent::Disconnected);
-        }
-        self.state = State::CleaningUp;
+        self.state = State::CleaningUp { was_connected };
         self.pause_for_cleanup(ctx, out);
     }
 
@@ -518,13 +516,18 @@ impl ZooKeeper {
             (ClientCnxnSocket::Nio, _) => {
                 self.set_timer(ctx, CLEANUP_PAUSE, ZkClientTimerKind::CleanedUp);
             }
-            (ClientCnxnSocket::Netty, State::CleaningUp) => self.cleaned_up(ctx, out),
+            (ClientCnxnSocket::Netty, State::CleaningUp { was_connected }) => self.cleaned_up(ctx, was_connected, out),
             (ClientCnxnSocket::Netty, _) => self.fail_outstanding(out),
         }
     }
 
-    fn cleaned_up(&mut self, ctx: &mut Ctx<'_>, out: &mut Vec<ZkClientEvent>) {
+    /// `cleanAndNotifyState`, the rest.
+    fn cleaned_up(&mut self, ctx: &mut Ctx<'_>, was_connected: bool, out: &mut Vec<ZkClientEvent>) {
         self.fail_outstanding(out);
+        if was_connected {
+            ctx.observe(Observation::ZkClient { state: ZkClientState::Disconnected, session: self.session });
+            out.push(ZkClientEvent::Disconnected);
+        }
         self.prepare_dial(ctx);
     }
 

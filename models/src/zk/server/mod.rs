@@ -67,6 +67,9 @@ pub struct ServerSpec {
     pub config: Arc<ZooKeeperConfig>,
     /// Defects that are switched on.
     pub defects: Defects,
+    /// The longest that a thread which is ready to run waits for a core; most waits are far shorter ([`Random::wait`]). Zero
+    /// is a machine with a core for every thread.
+    pub thread_delay: Span,
 }
 
 /// What a server's timers carry. Numbers are the server's generation: a timer of an earlier role does nothing.
@@ -92,6 +95,16 @@ pub enum ZkServerTimer {
     ConnectLimit(u32),
     /// A learner's main thread goes on.
     MainThread(u32),
+    /// A sync thread that was just started runs.
+    SyncThread,
+    /// A role's threads have ended.
+    ShutDown(u32),
+    /// A new leader's threads run.
+    Lead(u32),
+    /// The main thread knows that `acceptedEpoch` is written.
+    EpochAccepted(u32),
+    /// The main thread knows that `currentEpoch` is written.
+    EpochEntered(u32),
     /// A client's connection may be dead.
     ClientIdle(ConnId),
 }
@@ -128,6 +141,13 @@ pub struct Server {
     /// Notifications to ourselves.
     loopback: VecDeque<Notification>,
     role: Role,
+    /// While [`Role::Joining`]: the role that is being shut down, which is what peers are still told.
+    leaving: PeerState,
+    /// [`Defect::SyncThreadSurvivesShutdown`] in the shutdown that is going on.
+    sync_thread_survives: bool,
+    /// Whether this process has led and followed before: its classes are loaded then.
+    has_led: bool,
+    has_followed: bool,
     /// Counts roles.
     generation: u32,
     tree: DataTree,
@@ -163,6 +183,10 @@ impl Server {
             vote_round: 0,
             loopback: VecDeque::new(),
             role: Role::Joining,
+            leaving: PeerState::Looking,
+            sync_thread_survives: false,
+            has_led: false,
+            has_followed: false,
             generation: 0,
             tree: DataTree::default(),
             committed_log: VecDeque::new(),
@@ -301,7 +325,6 @@ impl Server {
         }
         // What an earlier role had begun counts as not done: nobody was told.
         let current = done.generation == self.generation;
-        let leading = matches!(self.role, Role::Leading(_));
         match done.op {
             DiskOp::Flush(requests) => {
                 self.logged(ctx, requests);
@@ -311,14 +334,32 @@ impl Server {
             DiskOp::Join => self.joined(ctx),
             DiskOp::AcceptedEpoch(epoch) => {
                 self.storage.accepted_epoch = epoch;
-                if leading { self.epoch_accepted(ctx) } else { self.epoch_promised(ctx) }
+                self.after_steps(ctx, 1, ZkServerTimer::EpochAccepted(self.generation));
             }
             DiskOp::CurrentEpoch(epoch) => {
                 self.storage.current_epoch = epoch;
-                if leading { self.ack_new_leader(ctx, self.spec.sid) } else { self.epoch_entered(ctx) }
+                self.after_steps(ctx, 1, ZkServerTimer::EpochEntered(self.generation));
             }
             DiskOp::Synchronised => self.synchronised(ctx),
         }
+    }
+
+    // --- Threads --------------------------------------------------------------------------------------------------
+
+    /// Goes on with `timer` when its thread has been given a core so many times in a row. What a JVM does for the first time
+    /// it has to load first.
+    fn after_steps(&mut self, ctx: &mut Ctx<'_>, steps: u64, timer: ZkServerTimer) {
+        let first_time = match self.role {
+            Role::Leading(_) => !self.has_led,
+            Role::Following(_) => !self.has_followed,
+            Role::Joining | Role::Looking(_) => false,
+        };
+        let longest = if first_time { self.spec.thread_delay * FIRST_TIME } else { self.spec.thread_delay };
+        if longest == Span::ZERO {
+            return self.timer(ctx, timer);
+        }
+        let after = (0..steps).fold(Span::ZERO, |sum, _| sum + ctx.random.wait(longest));
+        ctx.set_timer(after, Timer::ZkServer(timer));
     }
 
     // --- Inputs --------------------------------------------------------------------------------------------------
@@ -396,12 +437,27 @@ impl Server {
             ZkServerTimer::ConnectAgain(generation) if mine(generation) => self.dial_leader(ctx),
             ZkServerTimer::ConnectLimit(generation) if mine(generation) => self.connect_limit(ctx),
             ZkServerTimer::MainThread(generation) if mine(generation) => self.main_thread(ctx),
+            ZkServerTimer::SyncThread => self.sync_thread(ctx),
+            ZkServerTimer::ShutDown(generation) if mine(generation) => self.shut_down(ctx),
+            ZkServerTimer::Lead(generation) if mine(generation) => self.begin_to_lead(ctx),
+            ZkServerTimer::EpochAccepted(generation) if mine(generation) => match self.role {
+                Role::Leading(_) => self.epoch_accepted(ctx),
+                _ => self.epoch_promised(ctx),
+            },
+            ZkServerTimer::EpochEntered(generation) if mine(generation) => match self.role {
+                Role::Leading(_) => self.ack_new_leader(ctx, self.spec.sid),
+                _ => self.epoch_entered(ctx),
+            },
             ZkServerTimer::ClientIdle(conn) => self.client_idle(ctx, conn),
             ZkServerTimer::LeaderLoop(_)
             | ZkServerTimer::LearnerRead(_)
             | ZkServerTimer::ConnectAgain(_)
             | ZkServerTimer::ConnectLimit(_)
-            | ZkServerTimer::MainThread(_) => {}
+            | ZkServerTimer::MainThread(_)
+            | ZkServerTimer::ShutDown(_)
+            | ZkServerTimer::Lead(_)
+            | ZkServerTimer::EpochAccepted(_)
+            | ZkServerTimer::EpochEntered(_) => {}
         }
     }
 }
@@ -440,5 +496,8 @@ impl Process for Server {
 
 /// `SyncRequestProcessor` and the epoch files end the process when the disk fails them.
 const DISK_FAILED: &str = "severe unrecoverable error: the disk is full or failing";
+/// How much longer a step takes that a process takes for the first time: classes are loaded and code is interpreted. Fitted
+/// to the first and to later activations of measured leaders (medians 190 and 48 ms).
+const FIRST_TIME: u64 = 4;
 /// A decimal number.
 const EPOCH_FILE_BYTES: u64 = 8;
