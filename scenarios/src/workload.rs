@@ -33,6 +33,8 @@ pub struct Workload {
 pub struct SessionConfig {
     /// The servers of its connect string, in the order written.
     pub servers: Vec<Sid>,
+    /// The one that it tries first; without it the client's own shuffle decides.
+    pub first: Option<Sid>,
     /// The session timeout that it asks for.
     pub session_timeout: Span,
     /// From the result of a write to the next write.

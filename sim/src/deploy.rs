@@ -108,6 +108,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
         ProcessKind::Session { config } => Node::Session(SessionClient::new(SessionSpec {
             name: process.name.as_str().into(),
             servers: deployment.zookeeper_connect(&config.servers).into(),
+            first: deployment.zookeeper_connect(config.first.as_slice()).first().copied(),
             session_timeout: config.session_timeout,
             pause: config.pause,
             thread_delay: thread_delay(scenario, process.host),
@@ -207,6 +208,7 @@ fn host(host: &scenarios::topology::Host) -> HostSpec {
             read: host.disk.read,
             bandwidth: host.disk.bandwidth,
         },
+        thread_delay: host.thread_delay,
         clock: ClockProfile { offset_ns: host.clock.offset_ns, drift_ppb: host.clock.drift_ppm.saturating_mul(1_000) },
         tcp: None,
     }

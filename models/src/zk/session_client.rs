@@ -23,6 +23,8 @@ pub struct SessionSpec {
     pub name: Arc<str>,
     /// The connect string. Never empty.
     pub servers: Arc<[Address]>,
+    /// The one that its first handle tries first; without it, as the shuffle has it.
+    pub first: Option<Address>,
     /// The session timeout to ask for.
     pub session_timeout: Span,
     /// From the result of a write to the next write.
@@ -36,6 +38,8 @@ pub struct SessionSpec {
 enum Step {
     /// The pause after a result.
     Pause,
+    /// The result is there; the application's thread does not run yet.
+    Woken,
     /// One of the persistent nodes above its own ones.
     Parent(usize),
     /// Its ephemeral node.
@@ -55,6 +59,8 @@ pub struct SessionClient {
     waits_for: Option<ZkRequestId>,
     /// When the operation that is waited for was issued.
     began: Instant,
+    /// What came of the pass that ends when the thread runs.
+    result: (Zxid, Option<ZkError>),
     /// The last new node. Goes on over expiries and restarts, so that no path is written twice.
     number: u64,
     has_parents: bool,
@@ -72,6 +78,7 @@ impl SessionClient {
             step: Step::Pause,
             waits_for: None,
             began: Instant::ZERO,
+            result: (Zxid::ZERO, None),
             number: 0,
             has_parents: false,
             has_ephemeral: false,
@@ -91,7 +98,7 @@ impl SessionClient {
     }
 
     fn start(&mut self, ctx: &mut Ctx<'_>) {
-        self.zk.start(ctx);
+        self.zk.start_with(ctx, self.spec.first);
         self.iterate(ctx);
     }
 
@@ -193,12 +200,27 @@ impl SessionClient {
         }
     }
 
-    /// The pass is over. What failed before the write counts as the failure of the last one.
+    /// The pass is over as soon as the application's thread runs.
     fn ended(&mut self, ctx: &mut Ctx<'_>, zxid: Zxid, error: Option<ZkError>) {
+        self.result = (zxid, error);
+        self.step = Step::Woken;
+        let wait = ctx.random.wait(self.spec.thread_delay);
+        if wait == Span::ZERO {
+            return self.woken(ctx);
+        }
+        ctx.set_timer(wait, Timer::SessionClient);
+    }
+
+    /// What failed before the write counts as the failure of the last one.
+    fn woken(&mut self, ctx: &mut Ctx<'_>) {
+        let (zxid, error) = self.result;
         self.step = Step::Pause;
         ctx.observe(Observation::ZkWrite { number: self.number, began: self.began, zxid, error });
-        let pause = self.spec.pause + ctx.random.wait(self.spec.thread_delay);
-        ctx.set_timer(pause, Timer::SessionClient);
+        ctx.set_timer(self.spec.pause, Timer::SessionClient);
+    }
+
+    fn on_timer(&mut self, ctx: &mut Ctx<'_>) {
+        if self.step == Step::Woken { self.woken(ctx) } else { self.iterate(ctx) }
     }
 }
 
@@ -210,7 +232,7 @@ impl Process for SessionClient {
         let mut events = Vec::new();
         match input {
             Input::Start => return self.start(ctx),
-            Input::Timer { timer: Timer::SessionClient, .. } => return self.iterate(ctx),
+            Input::Timer { timer: Timer::SessionClient, .. } => return self.on_timer(ctx),
             Input::Timer { timer: Timer::ZkClient(timer), .. } => self.zk.on_timer(ctx, timer, &mut events),
             Input::Opened { conn } => self.zk.on_opened(ctx, conn),
             Input::Message { conn, message: Message::Zk(message) } => {

@@ -125,7 +125,7 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
     let host = fields.required("host").and_then(|host| host_of(&host, topology));
     let count = fields.optional("count").map_or(Some(1), |count| count.integer(1..=1_000));
     let servers = &cluster.zookeeper.servers;
-    let servers = match fields.optional("servers") {
+    let servers: Vec<Sid> = match fields.optional("servers") {
         None => servers.iter().map(|server| server.sid).collect(),
         Some(list) => match &list.node.value {
             Value::Scalar(word) if word == "all" => servers.iter().map(|server| server.sid).collect(),
@@ -142,13 +142,20 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
             _ => read_connect(&list, &cluster.zookeeper),
         },
     };
+    let first = fields.optional("first").and_then(|first| {
+        let sid = first.integer(1..=255).map(Sid)?;
+        if !servers.contains(&sid) {
+            first.error(format!("server {sid} is not among its `servers`"));
+        }
+        Some(sid)
+    });
     let timeout = fields.required("session_timeout").and_then(|timeout| timeout.positive_span());
     let pause = fields.required("pause").and_then(|pause| pause.positive_span());
     fields.finish();
     Some(ClientGroup {
         host: host?,
         count: count?,
-        config: SessionConfig { servers, session_timeout: timeout?, pause: pause? },
+        config: SessionConfig { servers, first, session_timeout: timeout?, pause: pause? },
     })
 }
 

@@ -300,13 +300,14 @@ fn sessions(out: &mut Text, groups: &[ClientGroup<SessionConfig>], topology: &To
     out.map("sessions", |out| {
         for ClientGroup { host, count, config } in groups {
             let sids: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
-            let fields = [
+            let mut fields = vec![
                 ("host", scalar(topology.host_name(*host))),
                 ("count", count.to_string()),
                 ("servers", format!("[{}]", sids.join(", "))),
-                ("session_timeout", show_span(config.session_timeout)),
-                ("pause", show_span(config.pause)),
             ];
+            fields.extend(config.first.map(|first| ("first", first.to_string())));
+            fields.push(("session_timeout", show_span(config.session_timeout)));
+            fields.push(("pause", show_span(config.pause)));
             out.line(format_args!("- {}", inline(&fields)));
         }
     });

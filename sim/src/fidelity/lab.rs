@@ -135,6 +135,22 @@ impl LabRun {
         self.fault == "stop"
     }
 
+    /// When the leader had begun to serve, ms before the fault, if the run recorded it: its checks come a tick after the other
+    /// from then on.
+    pub fn led_since(&self) -> Option<f64> {
+        let begins = |event: &&Event| event.src == self.leader0 && role(&event.msg) == Some(Role::Leading);
+        self.events.iter().filter(|event| event.dt < 0.0).filter(begins).map(|event| -event.dt).reduce(f64::min)
+    }
+
+    /// The server that a client's session was connected to when the fault began, by sid, if the run recorded it.
+    pub fn connected_to(&self, client: &str) -> Option<u8> {
+        let of_client = |event: &&Event| event.dt < 0.0 && event.src.strip_prefix("client:") == Some(client);
+        let mut servers: Vec<(f64, u8)> =
+            self.events.iter().filter(of_client).filter_map(Event::connected_to).collect();
+        servers.sort_by(|a, b| a.0.total_cmp(&b.0));
+        servers.last().map(|(_, sid)| *sid)
+    }
+
     /// What happened.
     pub fn story(&self) -> Story {
         let servers = self.servers();
@@ -166,6 +182,14 @@ impl LabRun {
             story.sessions.insert(side, client.story());
         }
         story
+    }
+}
+
+impl Event {
+    /// The server that the client's log line names as the one that confirmed its session.
+    fn connected_to(&self) -> Option<(f64, u8)> {
+        let server = self.msg.strip_prefix("Session establishment complete on server ")?;
+        Some((self.dt, sid(server.split(['/', '.', ',']).next()?)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rig of a measured run as a scenario: an ensemble over two sites, one client host at each with two sessions.
 //!
-//! Every setting comes from what the run recorded. What the rig itself was, whatever the run, stands in the constants below.
+//! Every setting comes from what the run recorded, where it did the state at the beginning of the fault too: which server each
+//! session was connected to, and how far the leader was in its tick. What the rig itself was, whatever the run, stands in the constants below.
 
 use models::defect::{Defect, ZOOKEEPER_VERSIONS};
 use models::id::{HostId, Sid};
@@ -39,14 +40,12 @@ const THREAD_DELAY: Span = Span::from_ms(80);
 /// The sites' names in measured runs.
 const SITES: [&str; 2] = ["A", "B"];
 
-/// The rig of `run` as a scenario. Nothing but the moment of the fault depends on `variation`: measured faults began at an
-/// arbitrary point of the servers' ticks.
+/// The rig of `run` as a scenario in which the fault begins `at` after the warm-up.
 ///
 /// # Errors
 /// What the run did cannot be expressed.
-pub fn scenario(run: &LabRun, variation: u64) -> Result<Scenario, String> {
+pub fn scenario(run: &LabRun, at: Span) -> Result<Scenario, String> {
     let config = config(run)?;
-    let at = phase(config.tick(), variation);
     let duration = Span::from_us((run.duration_ms().max(0.0) * 1_000.0) as u64);
     let topology = topology(run);
     let (version, defects) = release(&run.conf.zk)?;
@@ -66,7 +65,7 @@ pub fn scenario(run: &LabRun, variation: u64) -> Result<Scenario, String> {
     };
     let kafka = Kafka { version: FIXED.to_owned(), defects: models::defect::Defects::NONE, brokers: Vec::new() };
     Ok(Scenario {
-        name: format!("rig-{variation}"),
+        name: "rig".to_owned(),
         description: format!("The rig of the measured case {}.", run.case),
         workload: workload(run),
         topology,
@@ -80,12 +79,6 @@ pub fn scenario(run: &LabRun, variation: u64) -> Result<Scenario, String> {
         expect: Expect::default(),
         rollback: Rollback::default(),
     })
-}
-
-/// Evenly over a tick, in an order without pattern (the golden ratio's multiples modulo one).
-fn phase(tick: Span, variation: u64) -> Span {
-    const GOLDEN: u64 = 618_034;
-    tick.scaled(variation * GOLDEN % 1_000_000, 1_000_000)
 }
 
 fn release(word: &str) -> Result<(String, &'static [Defect]), String> {
@@ -148,12 +141,13 @@ fn workload(run: &LabRun) -> Workload {
         let host = HostId((servers.len() + index) as u16);
         let is_near = |sid: &Sid| servers[usize::from(sid.0) - 1].1 == *name;
         let local: Vec<Sid> = all.iter().copied().filter(is_near).collect();
-        for servers in [all.clone(), local] {
+        for (servers, kind) in [(all.clone(), "all"), (local, "local")] {
             if servers.is_empty() {
                 continue;
             }
             let config = SessionConfig {
                 servers,
+                first: run.connected_to(&format!("{name}-{kind}")).map(Sid),
                 session_timeout: Span::from_ms(run.conf.session_ms),
                 pause: Span::from_ms(run.conf.pause_ms),
             };

@@ -291,9 +291,10 @@ impl<P: Process> Simulation<P> {
     /// The connection ends at one end, and its process is told.
     pub(super) fn end_connection(&mut self, conn: ConnRef, side: Side, reason: CloseReason) {
         let Some(known) = self.connection(conn) else { return };
-        let end = &known.ends[usize::from(side)];
-        let (process, id) = (end.process, end.id);
-        let tell = matches!(end.state, EndState::Established | EndState::SynSent);
+        let end = known.ends[usize::from(side)].clone();
+        let (process, id, incarnation) = (end.process, end.id, end.incarnation);
+        let tell = matches!(end.state, EndState::Established | EndState::SynSent)
+            && self.slot(process).incarnation == incarnation;
         self.forget_end(conn, side);
         if tell {
             self.deliver(process, Input::Closed { conn: id, reason });

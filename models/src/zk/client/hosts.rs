@@ -20,6 +20,13 @@ impl HostProvider {
         Self { servers, current: None, last: None }
     }
 
+    /// Puts a server of the list first; the others keep their order.
+    pub(super) fn begin_with(&mut self, first: Address) {
+        if let Some(place) = self.servers.iter().position(|server| *server == first) {
+            self.servers[..=place].rotate_right(1);
+        }
+    }
+
     /// The next server, and whether it is the one where the round began: then the caller sleeps first.
     pub(super) fn next(&mut self) -> (Address, bool) {
         let next = self.current.map_or(0, |current| (current + 1) % self.servers.len());

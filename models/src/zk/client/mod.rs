@@ -214,8 +214,19 @@ impl ZooKeeper {
     /// # Panics
     /// If the connect string is empty.
     pub fn start(&mut self, ctx: &mut Ctx<'_>) {
+        self.start_with(ctx, None);
+    }
+
+    /// The same where it is known which server the shuffle put first.
+    ///
+    /// # Panics
+    /// If the connect string is empty.
+    pub fn start_with(&mut self, ctx: &mut Ctx<'_>, first: Option<Address>) {
         assert!(self.state == State::Idle, "a handle starts once");
         self.hosts = HostProvider::shuffled(&self.spec.servers, ctx.random);
+        if let Some(first) = first {
+            self.hosts.begin_with(first);
+        }
         self.prepare_dial(ctx);
     }
 

@@ -136,7 +136,7 @@ impl Server {
         if again && reason != CloseReason::Eof {
             ctx.set_timer(delay, Timer::ZkServer(ZkServerTimer::ConnectAgain(self.generation)));
         } else {
-            self.look(ctx);
+            self.after_steps(ctx, 1, ZkServerTimer::ReadFailed(self.generation));
         }
     }
 
@@ -146,7 +146,7 @@ impl Server {
         let Role::Following(learner) = &mut self.role else { return };
         let silent = if learner.blocked { Span::ZERO } else { ctx.now.since(learner.last_read) };
         if silent >= learner.read_timeout {
-            return self.look(ctx);
+            return self.after_steps(ctx, 1, ZkServerTimer::ReadFailed(generation));
         }
         let rest = learner.read_timeout - silent;
         learner.read_timer = Some(ctx.set_timer(rest, Timer::ZkServer(ZkServerTimer::LearnerRead(generation))));

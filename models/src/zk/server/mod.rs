@@ -97,6 +97,12 @@ pub enum ZkServerTimer {
     MainThread(u32),
     /// A sync thread that was just started runs.
     SyncThread,
+    /// The receiving thread hands the oldest notification on.
+    Notified,
+    /// A read has timed out or failed, and the thread knows.
+    ReadFailed(u32),
+    /// A shutdown has come to the clients' connections.
+    ClientsClosed(u32),
     /// A role's threads have ended.
     ShutDown(u32),
     /// A new leader's threads run.
@@ -140,6 +146,8 @@ pub struct Server {
     vote_round: u64,
     /// Notifications to ourselves.
     loopback: VecDeque<Notification>,
+    /// Notifications on their way through the threads of the connection manager.
+    arriving: VecDeque<(Sid, Notification)>,
     role: Role,
     /// While [`Role::Joining`]: the role that is being shut down, which is what peers are still told.
     leaving: PeerState,
@@ -182,6 +190,7 @@ impl Server {
             vote: Vote::default(),
             vote_round: 0,
             loopback: VecDeque::new(),
+            arriving: VecDeque::new(),
             role: Role::Joining,
             leaving: PeerState::Looking,
             sync_thread_survives: false,
@@ -416,7 +425,8 @@ impl Server {
             }
             Message::Election(ElectionPacket::Notification(notification)) => {
                 if let Some(from) = self.cnx.sender(conn) {
-                    self.notified(ctx, from, notification);
+                    self.arriving.push_back((from, notification));
+                    self.after_steps(ctx, 1, ZkServerTimer::Notified);
                 }
             }
             // Kafka does not speak to these ports.
@@ -438,6 +448,16 @@ impl Server {
             ZkServerTimer::ConnectLimit(generation) if mine(generation) => self.connect_limit(ctx),
             ZkServerTimer::MainThread(generation) if mine(generation) => self.main_thread(ctx),
             ZkServerTimer::SyncThread => self.sync_thread(ctx),
+            ZkServerTimer::Notified => {
+                if let Some((from, notification)) = self.arriving.pop_front() {
+                    self.notified(ctx, from, notification);
+                }
+            }
+            ZkServerTimer::ReadFailed(generation) if mine(generation) => self.look(ctx),
+            ZkServerTimer::ClientsClosed(generation) if mine(generation) => {
+                self.close_all_clients(ctx);
+                self.after_steps(ctx, 1, ZkServerTimer::ShutDown(generation));
+            }
             ZkServerTimer::ShutDown(generation) if mine(generation) => self.shut_down(ctx),
             ZkServerTimer::Lead(generation) if mine(generation) => self.begin_to_lead(ctx),
             ZkServerTimer::EpochAccepted(generation) if mine(generation) => match self.role {
@@ -454,6 +474,8 @@ impl Server {
             | ZkServerTimer::ConnectAgain(_)
             | ZkServerTimer::ConnectLimit(_)
             | ZkServerTimer::MainThread(_)
+            | ZkServerTimer::ReadFailed(_)
+            | ZkServerTimer::ClientsClosed(_)
             | ZkServerTimer::ShutDown(_)
             | ZkServerTimer::Lead(_)
             | ZkServerTimer::EpochAccepted(_)

@@ -15,7 +15,6 @@ impl Server {
     /// Gives up the role and goes LOOKING: clients and peers are closed, threads are ended, then the log is brought to an end.
     pub(super) fn look(&mut self, ctx: &mut Ctx<'_>) {
         self.generation += 1;
-        self.close_all_clients(ctx);
         self.sync_thread_survives = false;
         match std::mem::replace(&mut self.role, Role::Joining) {
             Role::Following(learner) => {
@@ -39,7 +38,7 @@ impl Server {
             }
             Role::Joining | Role::Looking(_) => {}
         }
-        self.after_steps(ctx, SHUTDOWN_STEPS, ZkServerTimer::ShutDown(self.generation));
+        self.after_steps(ctx, 1, ZkServerTimer::ClientsClosed(self.generation));
     }
 
     /// The role's threads have ended.
@@ -251,6 +250,3 @@ impl Server {
         }
     }
 }
-
-/// Ends of threads that a shutdown waits for: of the request processors and of the peer's connections.
-const SHUTDOWN_STEPS: u64 = 2;
