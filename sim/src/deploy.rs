@@ -108,7 +108,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
         ProcessKind::Session { config } => Node::Session(SessionClient::new(SessionSpec {
             name: process.name.as_str().into(),
             servers: deployment.zookeeper_connect(&config.servers).into(),
-            first: deployment.zookeeper_connect(config.first.as_slice()).first().copied(),
+            shuffle: config.shuffle,
             session_timeout: config.session_timeout,
             pause: config.pause,
             thread_delay: thread_delay(scenario, process.host),
@@ -194,6 +194,7 @@ fn tcp(scenario: &Scenario) -> TcpConfig {
         rto_initial: tcp.rto_initial,
         retries2: tcp.retries2,
         syn_retries: tcp.syn_retries,
+        syn_linear_timeouts: tcp.syn_linear_timeouts,
         ..TcpConfig::default()
     }
 }

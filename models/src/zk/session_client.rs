@@ -23,8 +23,8 @@ pub struct SessionSpec {
     pub name: Arc<str>,
     /// The connect string. Never empty.
     pub servers: Arc<[Address]>,
-    /// The one that its first handle tries first; without it, as the shuffle has it.
-    pub first: Option<Address>,
+    /// Whether its first handle shuffles them; later ones do in any case.
+    pub shuffle: bool,
     /// The session timeout to ask for.
     pub session_timeout: Span,
     /// From the result of a write to the next write.
@@ -98,7 +98,11 @@ impl SessionClient {
     }
 
     fn start(&mut self, ctx: &mut Ctx<'_>) {
-        self.zk.start_with(ctx, self.spec.first);
+        if self.spec.shuffle {
+            self.zk.start(ctx)
+        } else {
+            self.zk.start_in_order(ctx)
+        }
         self.iterate(ctx);
     }
 

@@ -142,20 +142,15 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
             _ => read_connect(&list, &cluster.zookeeper),
         },
     };
-    let first = fields.optional("first").and_then(|first| {
-        let sid = first.integer(1..=255).map(Sid)?;
-        if !servers.contains(&sid) {
-            first.error(format!("server {sid} is not among its `servers`"));
-        }
-        Some(sid)
-    });
+    let words = [("true", true), ("false", false)];
+    let shuffle = fields.optional("shuffle").and_then(|shuffle| shuffle.choice(&words)).unwrap_or(true);
     let timeout = fields.required("session_timeout").and_then(|timeout| timeout.positive_span());
     let pause = fields.required("pause").and_then(|pause| pause.positive_span());
     fields.finish();
     Some(ClientGroup {
         host: host?,
         count: count?,
-        config: SessionConfig { servers, first, session_timeout: timeout?, pause: pause? },
+        config: SessionConfig { servers, shuffle, session_timeout: timeout?, pause: pause? },
     })
 }
 

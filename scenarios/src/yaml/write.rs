@@ -305,7 +305,7 @@ fn sessions(out: &mut Text, groups: &[ClientGroup<SessionConfig>], topology: &To
                 ("count", count.to_string()),
                 ("servers", format!("[{}]", sids.join(", "))),
             ];
-            fields.extend(config.first.map(|first| ("first", first.to_string())));
+            fields.extend((!config.shuffle).then(|| ("shuffle", "false".to_owned())));
             fields.push(("session_timeout", show_span(config.session_timeout)));
             fields.push(("pause", show_span(config.pause)));
             out.line(format_args!("- {}", inline(&fields)));
@@ -343,6 +343,7 @@ fn tcp(out: &mut Text, tcp: &Tcp) {
             out.field("rto_initial", show_span(tcp.rto_initial));
             out.field("retries2", tcp.retries2);
             out.field("syn_retries", tcp.syn_retries);
+            out.field("syn_linear_timeouts", tcp.syn_linear_timeouts);
         });
     }
 }

@@ -142,13 +142,24 @@ impl LabRun {
         self.events.iter().filter(|event| event.dt < 0.0).filter(begins).map(|event| -event.dt).reduce(f64::min)
     }
 
-    /// The server that a client's session was connected to when the fault began, by sid, if the run recorded it.
-    pub fn connected_to(&self, client: &str) -> Option<u8> {
-        let of_client = |event: &&Event| event.dt < 0.0 && event.src.strip_prefix("client:") == Some(client);
-        let mut servers: Vec<(f64, u8)> =
-            self.events.iter().filter(of_client).filter_map(Event::connected_to).collect();
-        servers.sort_by(|a, b| a.0.total_cmp(&b.0));
-        servers.last().map(|(_, sid)| *sid)
+    /// The order in which a client tries its servers, from the one that it was connected to when the fault began: what its
+    /// attempts afterwards show of the shuffle that was made at its start. Empty if the run did not record it.
+    pub fn tries(&self, client: &str) -> Vec<u8> {
+        let of_client = |event: &&Event| event.src.strip_prefix("client:") == Some(client);
+        let mut tried: Vec<(f64, u8, bool)> = self.events.iter().filter(of_client).filter_map(Event::tries).collect();
+        tried.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let Some(&(since, first, _)) = tried.iter().rfind(|(at, _, confirmed)| *confirmed && *at < 0.0) else {
+            return Vec::new();
+        };
+        // A new handle, after an expiry, makes a shuffle of its own; it comes round to no server twice before.
+        let mut order = vec![first];
+        for (_, server, _) in tried.iter().filter(|(at, _, confirmed)| *at > since && !confirmed) {
+            if order.contains(server) {
+                break;
+            }
+            order.push(*server);
+        }
+        order
     }
 
     /// What happened.
@@ -186,10 +197,11 @@ impl LabRun {
 }
 
 impl Event {
-    /// The server that the client's log line names as the one that confirmed its session.
-    fn connected_to(&self) -> Option<(f64, u8)> {
-        let server = self.msg.strip_prefix("Session establishment complete on server ")?;
-        Some((self.dt, sid(server.split(['/', '.', ',']).next()?)))
+    /// The server that the client's log line names, and whether it confirmed the session or was only tried.
+    fn tries(&self) -> Option<(f64, u8, bool)> {
+        let confirmed = self.msg.strip_prefix("Session establishment complete on server ");
+        let server = confirmed.or_else(|| self.msg.strip_prefix("Opening socket connection to server "))?;
+        Some((self.dt, sid(server.split(['/', '.', ',']).next()?), confirmed.is_some()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rig of a measured run as a scenario: an ensemble over two sites, one client host at each with two sessions.
 //!
-//! Every setting comes from what the run recorded, where it did the state at the beginning of the fault too: which server each
-//! session was connected to, and how far the leader was in its tick. What the rig itself was, whatever the run, stands in the constants below.
+//! Every setting comes from what the run recorded, where it did the state at the beginning of the fault too: in which order each
+//! session's client had shuffled its servers, and how far the leader was in its tick. What the rig itself was, whatever the run, stands in the constants below.
 
 use models::defect::{Defect, ZOOKEEPER_VERSIONS};
 use models::id::{HostId, Sid};
@@ -36,7 +36,7 @@ const RAM_DISK: Disk = Disk {
     capacity: 100_000_000_000,
 };
 /// Several ensembles shared two cores.
-const THREAD_DELAY: Span = Span::from_ms(80);
+const THREAD_DELAY: Span = Span::from_ms(110);
 /// The sites' names in measured runs.
 const SITES: [&str; 2] = ["A", "B"];
 
@@ -133,6 +133,14 @@ fn topology(run: &LabRun) -> Topology {
     }
 }
 
+/// The servers in the order in which they were tried, and whether that is left to chance. Those never tried come last.
+fn ordered(servers: Vec<Sid>, tried: &[u8]) -> (Vec<Sid>, bool) {
+    let mut order: Vec<Sid> = tried.iter().map(|sid| Sid(*sid)).filter(|sid| servers.contains(sid)).collect();
+    let shuffle = order.is_empty();
+    order.extend(servers.into_iter().filter(|sid| !tried.contains(&sid.0)));
+    (order, shuffle)
+}
+
 fn workload(run: &LabRun) -> Workload {
     let servers = run.servers();
     let all: Vec<Sid> = (1..=servers.len() as u8).map(Sid).collect();
@@ -145,9 +153,10 @@ fn workload(run: &LabRun) -> Workload {
             if servers.is_empty() {
                 continue;
             }
+            let (servers, shuffle) = ordered(servers, &run.tries(&format!("{name}-{kind}")));
             let config = SessionConfig {
                 servers,
-                first: run.connected_to(&format!("{name}-{kind}")).map(Sid),
+                shuffle,
                 session_timeout: Span::from_ms(run.conf.session_ms),
                 pause: Span::from_ms(run.conf.pause_ms),
             };
@@ -189,6 +198,7 @@ fn tcp(run: &LabRun) -> Result<Tcp, String> {
         match name {
             "tcp_retries2" => tcp.retries2 = number,
             "tcp_syn_retries" => tcp.syn_retries = number,
+            "tcp_syn_linear_timeouts" => tcp.syn_linear_timeouts = number,
             "tcp_rto_max_ms" => tcp.rto_max = Span::from_ms(number.into()),
             "tcp_rto_min_us" => tcp.rto_min = Span::from_us(number.into()),
             _ => return Err(format!("kernel setting `{name}` is not modelled")),

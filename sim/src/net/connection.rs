@@ -235,8 +235,9 @@ impl<M> Half<M> {
         (self.una..).zip(sent).filter(|(_, s)| !s.arrived).map(|(n, _)| n).collect()
     }
 
-    /// The doubled timeout of a handshake segment, from its `retries`.
-    pub(crate) fn handshake_timeout(&self, tcp: &TcpConfig) -> Span {
-        tcp.backed_off(tcp.rto_initial, self.retries)
+    /// The timeout of a handshake segment, from its `retries`: doubled by each, but for the first ones of a SYN.
+    pub(crate) fn handshake_timeout(&self, tcp: &TcpConfig, side: Side) -> Span {
+        let doubled = if side == 0 { self.retries.saturating_sub(tcp.syn_linear_timeouts) } else { self.retries };
+        tcp.backed_off(tcp.rto_initial, doubled)
     }
 }

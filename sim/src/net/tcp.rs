@@ -17,6 +17,8 @@ pub struct TcpConfig {
     pub orphan_retries: u32,
     /// `net.ipv4.tcp_syn_retries`.
     pub syn_retries: u32,
+    /// `net.ipv4.tcp_syn_linear_timeouts`: timeouts of a SYN that do not double the next one (since 6.5).
+    pub syn_linear_timeouts: u32,
     /// `net.ipv4.tcp_synack_retries`.
     pub synack_retries: u32,
     /// Bytes that a connection holds for a process that does not read: what `tcp_rmem` 131072 leaves for data. Also the
@@ -36,6 +38,7 @@ impl Default for TcpConfig {
             retries2: 15,
             orphan_retries: 8,
             syn_retries: 6,
+            syn_linear_timeouts: 4,
             synack_retries: 5,
             receive_buffer: 65_536,
             ack_delay: Span::from_ms(10),

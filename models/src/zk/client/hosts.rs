@@ -14,17 +14,14 @@ pub(super) struct HostProvider {
 
 impl HostProvider {
     pub(super) fn shuffled(servers: &[Address], random: &mut Random) -> Self {
-        assert!(!servers.is_empty(), "a connect string names at least one server");
-        let mut servers = servers.to_vec();
-        random.shuffle(&mut servers);
-        Self { servers, current: None, last: None }
+        let mut hosts = Self::in_order(servers);
+        random.shuffle(&mut hosts.servers);
+        hosts
     }
 
-    /// Puts a server of the list first; the others keep their order.
-    pub(super) fn begin_with(&mut self, first: Address) {
-        if let Some(place) = self.servers.iter().position(|server| *server == first) {
-            self.servers[..=place].rotate_right(1);
-        }
+    pub(super) fn in_order(servers: &[Address]) -> Self {
+        assert!(!servers.is_empty(), "a connect string names at least one server");
+        Self { servers: servers.to_vec(), current: None, last: None }
     }
 
     /// The next server, and whether it is the one where the round began: then the caller sleeps first.

@@ -214,19 +214,22 @@ impl ZooKeeper {
     /// # Panics
     /// If the connect string is empty.
     pub fn start(&mut self, ctx: &mut Ctx<'_>) {
-        self.start_with(ctx, None);
+        let hosts = HostProvider::shuffled(&self.spec.servers, ctx.random);
+        self.begin(ctx, hosts);
     }
 
-    /// The same where it is known which server the shuffle put first.
+    /// The same where the outcome of the shuffle is given: the servers are tried in the order of the connect string.
     ///
     /// # Panics
     /// If the connect string is empty.
-    pub fn start_with(&mut self, ctx: &mut Ctx<'_>, first: Option<Address>) {
+    pub fn start_in_order(&mut self, ctx: &mut Ctx<'_>) {
+        let hosts = HostProvider::in_order(&self.spec.servers);
+        self.begin(ctx, hosts);
+    }
+
+    fn begin(&mut self, ctx: &mut Ctx<'_>, hosts: HostProvider) {
         assert!(self.state == State::Idle, "a handle starts once");
-        self.hosts = HostProvider::shuffled(&self.spec.servers, ctx.random);
-        if let Some(first) = first {
-            self.hosts.begin_with(first);
-        }
+        self.hosts = hosts;
         self.prepare_dial(ctx);
     }
 

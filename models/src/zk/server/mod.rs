@@ -520,6 +520,6 @@ impl Process for Server {
 const DISK_FAILED: &str = "severe unrecoverable error: the disk is full or failing";
 /// How much longer a step takes that a process takes for the first time: classes are loaded and code is interpreted. Fitted
 /// to the first and to later activations of measured leaders (medians 190 and 48 ms).
-const FIRST_TIME: u64 = 4;
+const FIRST_TIME: u64 = 3;
 /// A decimal number.
 const EPOCH_FILE_BYTES: u64 = 8;
