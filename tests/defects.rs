@@ -1,32 +1,25 @@
-//! A defect that is switched on breaks its law; with the repaired rule the same seeds hold it.
+//! A defect that is switched on breaks its law; with the repaired rule the same seeds hold every law.
 
-use models::defect::Defects;
-use models::laws::{Law, Outcome};
+use models::laws::Outcome;
+use scenarios::Scenario;
 
-use crate::{run, scenario};
+use crate::run;
 
-/// Seeds that are tried; who becomes controller differs among them, and not every choice leads into the defect.
-const SEEDS: std::ops::Range<u64> = 0..8;
-
-/// `name` has a defect switched on. Some seed must break `law` with it, and no seed anything without.
-fn check(name: &str, law: Law) {
-    let with = scenario(name);
-    let mut without = with.clone();
-    without.cluster.kafka.defects = Defects::NONE;
-    without.cluster.zookeeper.defects = Defects::NONE;
-    let breaks = |reports: &[models::laws::LawReport], law: Option<Law>| {
-        let broken = |report: &&models::laws::LawReport| matches!(report.outcome, Outcome::Broken(_));
-        reports.iter().filter(broken).any(|report| law.is_none_or(|law| report.law == law))
-    };
-    let hit = SEEDS.filter(|seed| breaks(&run(&with, *seed).judgement.reports, Some(law))).count();
-    assert!(hit > 0, "{name}: no seed of {SEEDS:?} breaks {law}");
-    for seed in SEEDS {
-        let reports = run(&without, seed).judgement.reports;
-        assert!(!breaks(&reports, None), "{name} without its defect, seed {seed}: {reports:#?}");
-    }
+/// The laws that a seed breaks.
+fn broken(scenario: &Scenario, seed: u64) -> Vec<&'static str> {
+    let reports = run(scenario, seed).judgement.reports;
+    reports.iter().filter(|report| matches!(report.outcome, Outcome::Broken(_))).map(|report| report.name).collect()
 }
 
 #[test]
-fn an_unnoticed_restart_makes_a_leader_without_committed_records() {
-    check("unnoticed-restart", Law::LeaderComplete);
+fn every_defect_of_the_library_breaks_its_law_and_its_repair_none() {
+    for entry in scenarios::library::defects() {
+        let name = entry.name;
+        let scenario = entry.scenario().expect("every scenario of the library is valid");
+        let shown = scenario.demonstrates.as_ref().expect("a scenario about a defect says what it demonstrates");
+        let seed = (0..u64::from(shown.within)).find(|seed| broken(&scenario, *seed).contains(&shown.law.as_str()));
+        let Some(seed) = seed else { panic!("{name}: no seed below {} breaks {}", shown.within, shown.law) };
+        let without = broken(&scenario.repaired(), seed);
+        assert!(without.is_empty(), "{name} with its defects repaired, seed {seed}: {without:?}");
+    }
 }

@@ -27,6 +27,8 @@ pub enum Purpose {
     Workload = 6,
     /// Start-up times of processes; the entity is the process.
     Startup = 7,
+    /// When monitors scrape; the entity is `monitor host << 16 | process`.
+    Monitor = 8,
 }
 
 /// A stream of chance.

@@ -1,6 +1,6 @@
 //! The cluster: ZooKeeper servers and Kafka brokers with their settings, versions and defects.
 
-use models::defect::{Defect, Defects, KAFKA_VERSIONS, ZOOKEEPER_VERSIONS};
+use models::defect::{Defect, Defects};
 use models::id::{BrokerId, HostId, Sid};
 use models::kafka::config::BrokerConfig;
 use models::time::Span;
@@ -29,7 +29,7 @@ impl Cluster {
 /// A ZooKeeper ensemble.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZooKeeper {
-    /// The version's word in [`ZOOKEEPER_VERSIONS`], for the report.
+    /// The version's word in [`models::defect::ZOOKEEPER_VERSIONS`], for the report.
     pub version: String,
     /// Every defect that is on: the version's and those switched on besides.
     pub defects: Defects,
@@ -53,7 +53,7 @@ pub struct ZooKeeperServer {
 /// The brokers of a Kafka cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kafka {
-    /// The version's word in [`KAFKA_VERSIONS`], for the report.
+    /// The version's word in [`models::defect::KAFKA_VERSIONS`], for the report.
     pub version: String,
     /// Every defect that is on: the version's and those switched on besides.
     pub defects: Defects,
@@ -74,7 +74,22 @@ pub struct Broker {
     pub config: BrokerConfig,
 }
 
+impl Kafka {
+    /// Switches every defect off, and the protocol among brokers back to the default: old ones bring defects along.
+    pub fn repair(&mut self) {
+        (self.version, self.defects) = (FIXED.to_owned(), Defects::NONE);
+        for broker in &mut self.brokers {
+            broker.config.inter_broker_protocol_version = None;
+        }
+    }
+}
+
 impl ZooKeeper {
+    /// Switches every defect off.
+    pub fn repair(&mut self) {
+        (self.version, self.defects) = (FIXED.to_owned(), Defects::NONE);
+    }
+
     /// Servers that make a majority.
     pub fn quorum(&self) -> usize {
         self.servers.len() / 2 + 1
@@ -84,14 +99,4 @@ impl ZooKeeper {
 /// What a version of `table` switches on, `None` for an unknown word.
 pub(crate) fn version_defects(table: &[(&str, &[Defect])], version: &str) -> Option<Defects> {
     table.iter().find(|(word, _)| *word == version).map(|(_, defects)| defects.iter().copied().collect())
-}
-
-/// Whether a defect is one of ZooKeeper's; the others are Kafka's.
-pub(crate) fn is_zookeeper_defect(defect: Defect) -> bool {
-    ZOOKEEPER_VERSIONS.iter().any(|(_, defects)| defects.contains(&defect))
-}
-
-/// Whether a defect is one of Kafka's.
-pub(crate) fn is_kafka_defect(defect: Defect) -> bool {
-    KAFKA_VERSIONS.iter().any(|(_, defects)| defects.contains(&defect))
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use models::kafka::metrics::Metric;
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
+use crate::topology::SiteId;
 use crate::units::{Share, show_span};
 
 /// Expectations. An unmet one fails the run as a broken law does.
@@ -77,23 +79,26 @@ impl Unit {
 }
 
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $word:literal, $unit:ident;)* }) => {
+    (
+        $(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $word:literal, $unit:ident;)* }
+        $(of { $($(#[$of_doc:meta])* $of:ident($what:ty) = $of_word:literal, $of_unit:ident;)* })?
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum $name { $($(#[$item_doc])* $item,)* }
+        pub enum $name { $($(#[$item_doc])* $item,)* $($($(#[$of_doc])* $of($what),)*)? }
 
         impl $name {
-            /// The words for them in scenario files.
+            /// The words for them in scenario files, without those that are of something.
             pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$item)),*];
 
             /// The word for it.
             pub fn word(self) -> &'static str {
-                match self { $(Self::$item => $word),* }
+                match self { $(Self::$item => $word,)* $($(Self::$of(_) => $of_word,)*)? }
             }
 
             /// In what it is measured.
             pub fn unit(self) -> Unit {
-                match self { $(Self::$item => Unit::$unit),* }
+                match self { $(Self::$item => Unit::$unit,)* $($(Self::$of(_) => Unit::$of_unit,)*)? }
             }
         }
 
@@ -120,6 +125,11 @@ words!(
         UnderReplicated = "under_replicated", Count;
         /// Partitions without a leader.
         Offline = "offline", Count;
+    } of {
+        /// The sum of ActiveControllerCount that the monitor of a site shows; 0 before its first scrape.
+        ControllersSeenFrom(SiteId) = "controllers_seen_from", Count;
+        /// A metric of the brokers that run, put together as [`Metric::together`] says.
+        Metric(Metric) = "metrics", Count;
     }
 );
 

@@ -87,6 +87,12 @@ pub enum Fault {
     },
     /// Both ends of every connection on the route get RST, once, at the beginning. New connections work.
     ResetConnections(Route),
+    /// An operator makes these ZooKeeper servers an ensemble of their own: they are restarted with `server.N` lines for one
+    /// another only, and at the end with the old lines. Two sites that both do this have two ensembles.
+    Reconfigure {
+        /// The servers, ascending.
+        servers: Vec<Sid>,
+    },
 }
 
 /// Packets from some places to some others.
@@ -244,6 +250,7 @@ impl Fault {
             Self::ClockJump { .. } => "clock-jump",
             Self::ClockDrift { .. } => "clock-drift",
             Self::ResetConnections(_) => "reset-connections",
+            Self::Reconfigure { .. } => "reconfigure",
         }
     }
 
@@ -273,6 +280,10 @@ impl Fault {
             }
             Self::ClockDrift { host, ppm } => format!("clock of {} drifts by {ppm} ppm", names.host_text(*host)),
             Self::ResetConnections(route) => format!("reset connections {}", route.text(&names)),
+            Self::Reconfigure { servers } => {
+                let servers: Vec<String> = servers.iter().map(|sid| format!("zk{sid}")).collect();
+                format!("reconfigure {} as an ensemble of their own", servers.join("+"))
+            }
         }
     }
 }

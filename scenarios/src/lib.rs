@@ -14,12 +14,14 @@ pub mod expect;
 pub mod fault;
 pub mod import;
 pub mod library;
+pub mod monitoring;
 mod nearest;
 pub mod netem;
 pub mod scenario;
 pub mod schedule;
 pub mod topology;
 pub mod units;
+pub mod wan_cut;
 pub mod workload;
 mod yaml;
 

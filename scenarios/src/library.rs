@@ -14,13 +14,13 @@ pub struct Entry {
 }
 
 macro_rules! library {
-    ($($name:literal),* $(,)?) => {
-        &[$(Entry { name: $name, text: include_str!(concat!("../library/", $name, ".yaml")) }),*]
+    (in $folder:literal: $($name:literal),* $(,)?) => {
+        &[$(Entry { name: $name, text: include_str!(concat!("../library/", $folder, $name, ".yaml")) }),*]
     };
 }
 
 /// The default comes first.
-const ENTRIES: &[Entry] = library![
+const ENTRIES: &[Entry] = library![in "":
     "stretch-cluster",
     "wan-cut-zero-controllers",
     "wan-cut-two-controllers",
@@ -29,9 +29,13 @@ const ENTRIES: &[Entry] = library![
     "three-zookeepers-2-1",
     "acks-1-loss",
     "unclean-election-loss",
-    "unnoticed-restart",
     "zookeeper-2-2-cut",
     "full-load",
+];
+
+/// One or more for each defect; each says what it `demonstrates`.
+const DEFECTS: &[Entry] = library![in "defects/":
+    "unnoticed-restart",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.
@@ -46,9 +50,14 @@ pub const STRETCH_CLUSTER_BROKERS: &[(&str, &str)] = &[
 pub const STRETCH_CLUSTER_ZOO_CFG: (&str, &str) =
     ("stretch-cluster/zoo.cfg", include_str!("../library/stretch-cluster/zoo.cfg"));
 
-/// All scenarios, the default first.
+/// The scenarios about deployments, the default first.
 pub fn list() -> &'static [Entry] {
     ENTRIES
+}
+
+/// The scenarios about defects. Each has its defects switched on.
+pub fn defects() -> &'static [Entry] {
+    DEFECTS
 }
 
 /// The scenario of that name.
@@ -56,8 +65,9 @@ pub fn list() -> &'static [Entry] {
 /// # Errors
 /// There is none; the message names the nearest one.
 pub fn find(name: &str) -> Result<&'static Entry, String> {
-    ENTRIES.iter().find(|entry| entry.name == name).ok_or_else(|| {
-        let names: Vec<&str> = ENTRIES.iter().map(|entry| entry.name).collect();
+    let all = || ENTRIES.iter().chain(DEFECTS);
+    all().find(|entry| entry.name == name).ok_or_else(|| {
+        let names: Vec<&str> = all().map(|entry| entry.name).collect();
         let hint = hint(name, names.iter().copied());
         format!("there is no scenario `{name}` in the library{hint}; there are: {}", names.join(", "))
     })
@@ -75,7 +85,7 @@ impl Entry {
 
 #[test]
 fn every_scenario_of_the_library_is_valid_and_survives_printing_and_recording() {
-    for entry in list() {
+    for entry in list().iter().chain(defects()) {
         let scenario = entry.scenario().unwrap_or_else(|errors| {
             panic!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
         });
@@ -89,6 +99,19 @@ fn every_scenario_of_the_library_is_valid_and_survives_printing_and_recording() 
         let (decoded, read): (Scenario, usize) = bincode::serde::decode_from_slice(&bytes, config).unwrap();
         assert_eq!((decoded, read), (scenario, bytes.len()));
     }
+}
+
+#[test]
+fn a_scenario_about_a_defect_switches_it_on_and_says_what_it_breaks() {
+    for entry in defects() {
+        let scenario = entry.scenario().expect("the library is valid");
+        let demonstrated = scenario.demonstrates.as_ref().expect(entry.name);
+        let on = scenario.cluster.kafka.defects.union(scenario.cluster.zookeeper.defects);
+        let known = on.iter().flat_map(|defect| defect.facts().laws).any(|law| *law == demonstrated.law);
+        assert!(known, "{}: no defect that it switches on is known to break {}", entry.name, demonstrated.law);
+        assert_ne!(scenario.repaired(), scenario);
+    }
+    assert!(list().iter().all(|entry| entry.scenario().is_ok_and(|scenario| scenario.demonstrates.is_none())));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::deployment::Deployment;
 use crate::expect::Expect;
 use crate::fault::ProcessSelector;
+use crate::monitoring::Monitoring;
 use crate::schedule::Planned;
 use crate::topology::Topology;
 use crate::workload::Workload;
@@ -33,6 +34,8 @@ pub struct Scenario {
     pub start_up: (Span, Span),
     /// The kernels' TCP.
     pub tcp: Tcp,
+    /// Who watches.
+    pub monitoring: Monitoring,
     /// How long what lasts.
     pub phases: Phases,
     /// Faults at fixed times.
@@ -43,6 +46,17 @@ pub struct Scenario {
     pub expect: Expect,
     /// What an operator does when the faults are over.
     pub rollback: Rollback,
+    /// For a scenario about defects: what they bring about.
+    pub demonstrates: Option<Demonstration>,
+}
+
+/// A scenario's own defects break a law in it, and without them it breaks none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demonstration {
+    /// The law's name in the catalogue of invariants.
+    pub law: String,
+    /// Seeds 0 up to this one, excluded, of which at least one breaks it.
+    pub within: u32,
 }
 
 /// The supervisor's policy, as systemd's `Restart=` and `RestartSec=`.
@@ -134,6 +148,15 @@ impl Scenario {
     /// Writes the scenario as a file that [`Scenario::parse`] reads as the same scenario.
     pub fn to_yaml(&self) -> String {
         yaml::write(self)
+    }
+
+    /// The same scenario with every defect repaired.
+    #[must_use]
+    pub fn repaired(&self) -> Self {
+        let mut repaired = self.clone();
+        repaired.cluster.kafka.repair();
+        repaired.cluster.zookeeper.repair();
+        repaired
     }
 
     /// The processes, numbered and named. A pure function, so that everybody agrees on them.

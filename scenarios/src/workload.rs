@@ -1,6 +1,8 @@
 //! What clients do: topics, and the producers and consumers that use them; and clients of ZooKeeper itself.
 
-use models::id::{HostId, Sid, Topic, TopicPartition};
+use std::collections::BTreeSet;
+
+use models::id::{Group, HostId, Sid, Topic, TopicPartition};
 use models::kafka::config::{ConsumerConfig, ProducerConfig};
 use models::time::Span;
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,8 @@ pub struct Workload {
     pub admin: HostId,
     /// Producers. Every one of them writes to all partitions, each the same share of `records_per_second`.
     pub producers: Vec<ClientGroup<ProducerConfig>>,
-    /// Consumers. The members of a group share the partitions; every group reads all of them.
+    /// Consumers. Those of an entry without a group share the partitions for good; the members of a consumer group, which may
+    /// stand in several entries, share them by rebalancing. Each such entry and each group reads all partitions.
     pub consumers: Vec<ClientGroup<ConsumerConfig>>,
     /// Applications with a ZooKeeper session each, in which they own an ephemeral node and write one new node after another.
     pub sessions: Vec<ClientGroup<SessionConfig>>,
@@ -49,6 +52,8 @@ pub struct ClientGroup<C> {
     pub host: HostId,
     /// How many.
     pub count: u16,
+    /// `group.id`: the consumer group that they are members of; none for producers.
+    pub group: Option<Group>,
     /// Their settings.
     pub config: C,
 }
@@ -60,6 +65,11 @@ impl Workload {
         (0..topics).flat_map(move |topic| {
             (0..partitions).map(move |partition| TopicPartition { topic: Topic(topic), partition })
         })
+    }
+
+    /// The consumer groups, by name.
+    pub fn groups(&self) -> BTreeSet<Group> {
+        self.consumers.iter().filter_map(|entry| entry.group.clone()).collect()
     }
 
     /// How many producers there are.

@@ -7,7 +7,7 @@ use models::defect::Defects;
 use models::id::{BrokerId, HostId, ProcessId, Sid, Topic};
 use models::kafka::Addresses;
 use models::kafka::broker::{Broker, BrokerSpec};
-use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec};
+use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscribed};
 use models::node::Node;
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
@@ -99,10 +99,11 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 client: u64::from(*ordinal),
             }))
         }
-        ProcessKind::Consumer { partitions, config, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
+        ProcessKind::Consumer { partitions, config, group, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
             config: Arc::new(config.clone()),
             bootstrap: brokers.clone(),
             partitions: partitions.iter().copied().collect(),
+            subscribed: group.clone().map_or(Subscribed::Manually, Subscribed::In),
             start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
         })),
         ProcessKind::Session { config } => Node::Session(SessionClient::new(SessionSpec {

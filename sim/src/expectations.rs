@@ -1,10 +1,15 @@
 //! What a scenario expects, measured: gauges at every instant, totals over the run.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::losses::Losses;
 use models::id::ProcessId;
+use models::kafka::metrics::{Metric, Together};
 use models::laws::StoreSummary;
 use models::observation::{Observation, Observed, ZkRole};
 use models::time::{Instant, Span};
+use scenarios::Scenario;
 use scenarios::expect::{Bound, Expect, Gauge, Total, Unit};
 
 /// What came of one expectation.
@@ -24,6 +29,12 @@ pub(crate) struct Meter {
     expect: Expect,
     start: Instant,
     serving: Vec<(ProcessId, ZkRole)>,
+    /// Names of sites, by id.
+    sites: Vec<Arc<str>>,
+    /// The sum of ActiveControllerCount that each site's monitor shows.
+    seen: BTreeMap<Arc<str>, u64>,
+    /// Kept only where metrics are bounded.
+    metrics: Option<BTreeMap<(Metric, ProcessId), u64>>,
     /// Per gauge that is watched throughout: its smallest and largest value, and when each was first seen.
     extremes: Vec<[(u64, Instant); 2]>,
     steady: Vec<u64>,
@@ -51,14 +62,20 @@ struct Counted {
 
 impl Meter {
     /// Measures from `start`, the end of the warm-up, on.
-    pub(crate) fn new(expect: Expect, start: Instant) -> Self {
+    pub(crate) fn new(scenario: &Scenario, start: Instant) -> Self {
+        let expect = scenario.expect.clone();
         let extremes = vec![[(u64::MAX, start), (0, start)]; expect.throughout.len()];
         let losses = expect.permitted_losses.map(|_| Losses::default());
+        let bounded = [&expect.steady_state, &expect.throughout, &expect.at_end];
+        let metrics = bounded.into_iter().flatten().any(|(gauge, _)| matches!(gauge, Gauge::Metric(_)));
         Self {
             expect,
             losses,
             start,
             serving: Vec::new(),
+            sites: scenario.topology.sites.iter().map(|site| site.as_str().into()).collect(),
+            seen: BTreeMap::new(),
+            metrics: metrics.then(BTreeMap::new),
             extremes,
             steady: Vec::new(),
             started: false,
@@ -73,12 +90,14 @@ impl Meter {
     /// Takes an observation, after the judge has.
     pub(crate) fn observe(&mut self, seen: &Observed, controllers: usize, store: &StoreSummary) {
         self.follow_servers(seen);
+        self.follow_metrics(seen);
         if let Some(losses) = &mut self.losses {
             losses.observe(seen);
         }
         if self.started {
             self.count(seen);
-            if changes_a_gauge(&seen.what) {
+            if changes_a_gauge(&seen.what) || self.metrics.is_some() && matches!(seen.what, Observation::Metric { .. })
+            {
                 self.look(seen.at, controllers, store);
             }
         }
@@ -104,17 +123,17 @@ impl Meter {
         self.outage_until(now);
         let mut all = Vec::new();
         for ((gauge, bound), value) in self.expect.steady_state.iter().zip(&self.steady) {
-            all.push(met("steady_state", gauge.word(), *bound, gauge.unit(), *value, "at the end of start-up"));
+            all.push(met("steady_state", &self.name(*gauge), *bound, gauge.unit(), *value, "at the end of start-up"));
         }
         for ((gauge, bound), [low, high]) in self.expect.throughout.iter().zip(&self.extremes) {
             let (value, at) = if bound.holds(low.0) { *high } else { *low };
             let when =
                 format!("from {} to {} throughout, this value first {} after start-up", low.0, high.0, at - self.start);
-            all.push(met("throughout", gauge.word(), *bound, gauge.unit(), value, &when));
+            all.push(met("throughout", &self.name(*gauge), *bound, gauge.unit(), value, &when));
         }
         for (gauge, bound) in &self.expect.at_end {
             let value = self.gauge(*gauge, controllers, store);
-            all.push(met("at_end", gauge.word(), *bound, gauge.unit(), value, "at the end"));
+            all.push(met("at_end", &self.name(*gauge), *bound, gauge.unit(), value, "at the end"));
         }
         for (total, bound) in &self.expect.totals {
             let value = self.total(*total, store, recovery);
@@ -149,6 +168,25 @@ impl Meter {
         let quorum = self.serving.iter().any(|(_, role)| *role == ZkRole::Leading);
         self.totals.quorum_losses += u64::from(self.started && self.quorum && !quorum);
         self.quorum = quorum;
+    }
+
+    fn follow_metrics(&mut self, seen: &Observed) {
+        match &seen.what {
+            Observation::ControllersSeen { site, sum, .. } => {
+                self.seen.insert(site.clone(), (*sum).into());
+            }
+            Observation::Metric { metric, value, .. } => {
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.insert((*metric, seen.process), *value);
+                }
+            }
+            Observation::Down { .. } => {
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.retain(|(_, process), _| *process != seen.process);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn count(&mut self, seen: &Observed) {
@@ -195,6 +233,23 @@ impl Meter {
             Gauge::ZooKeeperServing => self.serving.len() as u64,
             Gauge::UnderReplicated => store.under_replicated,
             Gauge::Offline => store.offline,
+            Gauge::ControllersSeenFrom(site) => self.seen.get(&self.sites[usize::from(site.0)]).copied().unwrap_or(0),
+            Gauge::Metric(metric) => {
+                let all = self.metrics.iter().flatten().filter(|((of, _), _)| *of == metric).map(|(_, value)| *value);
+                match metric.together() {
+                    Together::Sum => all.sum(),
+                    Together::Max => all.max().unwrap_or(0),
+                }
+            }
+        }
+    }
+
+    /// What a gauge is called in the report.
+    fn name(&self, gauge: Gauge) -> String {
+        match gauge {
+            Gauge::ControllersSeenFrom(site) => format!("{gauge}.{}", self.sites[usize::from(site.0)]),
+            Gauge::Metric(metric) => format!("{gauge}.{}", metric.word()),
+            _ => gauge.word().to_owned(),
         }
     }
 
@@ -240,5 +295,6 @@ fn changes_a_gauge(what: &Observation) -> bool {
             | Observation::ZkCommit { .. }
             | Observation::Up
             | Observation::Down { .. }
+            | Observation::ControllersSeen { .. }
     )
 }

@@ -1,11 +1,13 @@
 //! Faults onto the engine: the one match over all of them, and who fills a role at the moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use models::id::{HostId, ProcessId, TopicPartition};
 use models::node::Node;
 use models::observation::{FaultScope, Observation, Observed, ZkRole};
 use models::time::{Instant, Span};
+use models::zk::server::Ensemble;
 use scenarios::Scenario;
 use scenarios::deployment::Deployment;
 use scenarios::fault::{Fault, HostSelector, ProcessSelector, Route};
@@ -90,6 +92,7 @@ enum Undo {
     Capacity(HostId, u64),
     Jump(HostId, i64),
     Drift(HostId, i32),
+    Ensemble(Ensemble, Vec<ProcessId>),
 }
 
 /// Carries a schedule out.
@@ -193,6 +196,9 @@ impl Injector {
             | Fault::FillDisk { host: selector, .. }
             | Fault::ClockJump { host: selector, .. }
             | Fault::ClockDrift { host: selector, .. } => scope.hosts.extend(host(*selector)),
+            Fault::Reconfigure { servers } => {
+                scope.processes.extend(servers.iter().filter_map(|sid| deployment.zookeeper(*sid)));
+            }
         }
         let mut text = fault.text(scenario);
         if let Some(process) = whom {
@@ -213,12 +219,19 @@ impl Injector {
         let begin =
             Observation::FaultBegin { fault: id, name: fault.kind().into(), text: text.into(), scope: scope.clone() };
         sim.observe(ProcessId(0), begin);
-        let undo = self.strike(index, &fault, &scope, sim);
+        let undo = self.strike(index, &fault, &scope, sim, deployment);
         self.undo.insert(index, undo);
     }
 
     /// Does what the fault does, and says what undoes it.
-    fn strike(&mut self, index: usize, fault: &Fault, scope: &FaultScope, sim: &mut Simulation<Node>) -> Vec<Undo> {
+    fn strike(
+        &mut self,
+        index: usize,
+        fault: &Fault,
+        scope: &FaultScope,
+        sim: &mut Simulation<Node>,
+        deployment: &Deployment,
+    ) -> Vec<Undo> {
         let mut undo = Vec::new();
         match fault {
             Fault::Cut(_) => undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Cut))),
@@ -233,6 +246,13 @@ impl Injector {
                 for (from, to) in &scope.links {
                     sim.reset_connections(&[*from], &[*to]);
                 }
+            }
+            Fault::Reconfigure { .. } => {
+                let whole: Ensemble = Arc::new(deployment.zookeepers().collect());
+                let part = whole.iter().filter(|(_, process)| scope.processes.contains(process));
+                let part = Arc::new(part.map(|(sid, process)| (*sid, *process)).collect());
+                self.reconfigure(sim, &part, &scope.processes);
+                undo.push(Undo::Ensemble(whole, scope.processes.clone()));
             }
             Fault::Kill { .. } => {
                 for process in &scope.processes {
@@ -313,6 +333,7 @@ impl Injector {
                 Undo::Capacity(host, capacity) => {
                     sim.set_disk_capacity(host, capacity);
                 }
+                Undo::Ensemble(whole, processes) => self.reconfigure(sim, &whole, &processes),
                 Undo::Jump(host, by_ns) => sim.jump_clock(host, by_ns),
                 Undo::Drift(host, ppb) => {
                     sim.set_clock_drift(host, ppb);
@@ -340,6 +361,20 @@ impl Injector {
         };
         // A flap of no length would never let time pass.
         self.steps.insert((sim.now() + rest.max(Span::from_ms(1)), next), ());
+    }
+
+    /// Restarts ZooKeeper servers with other `server.N` lines. A server that a fault holds down reads them later.
+    fn reconfigure(&self, sim: &mut Simulation<Node>, ensemble: &Ensemble, servers: &[ProcessId]) {
+        for server in servers {
+            sim.kill(*server);
+            sim.edit(*server, |node| {
+                let Node::ZooKeeper(server) = node else { unreachable!("the deployment lists ZooKeeper servers") };
+                server.set_ensemble(ensemble.clone());
+            });
+            if !self.holds.contains_key(&Hold::Down(*server)) {
+                sim.start(*server);
+            }
+        }
     }
 
     fn hold(&mut self, hold: Hold) {

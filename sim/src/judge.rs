@@ -36,6 +36,8 @@ pub struct Judgement {
     pub expectations: Vec<Met>,
     /// Time with none, one, and several active controllers, from the end of the warm-up.
     pub controllers: [Span; 3],
+    /// The sum of ActiveControllerCount at the end.
+    pub controllers_at_end: usize,
     /// From the last heal until all liveness laws held; `None` if they never did.
     pub recovery: Option<Span>,
     /// What the run met.
@@ -68,7 +70,7 @@ impl Jury {
     pub fn new(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Self {
         Self {
             judge: Judge::new(facts(scenario, deployment, start)),
-            meter: Meter::new(scenario.expect.clone(), start),
+            meter: Meter::new(scenario, start),
             hold: scenario.phases.quiet_hold,
             limit: scenario.phases.quiet_limit,
             quiet: None,
@@ -134,7 +136,14 @@ impl Jury {
         let coverage = self.judge.coverage();
         let reports = self.judge.finish(now);
         let expectations = if ended_early { Vec::new() } else { self.meter.finish(now, controllers, &store, recovery) };
-        Judgement { reports, expectations, controllers: [whole.none, whole.one, whole.several], recovery, coverage }
+        Judgement {
+            reports,
+            expectations,
+            controllers: [whole.none, whole.one, whole.several],
+            controllers_at_end: controllers,
+            recovery,
+            coverage,
+        }
     }
 }
 
@@ -187,6 +196,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         tick: zookeeper.tick(),
         init_limit: zookeeper.init_limit,
         sync_limit: zookeeper.sync_limit,
+        force_sync: zookeeper.force_sync.0,
         acks: acks(scenario),
         idempotence: workload.producers.iter().all(|group| group.config.enable_idempotence),
         produce_interval: deploy::interval(workload.records_per_second, producers) * partition_count,

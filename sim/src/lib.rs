@@ -15,6 +15,7 @@ mod inject;
 pub mod judge;
 pub mod kernel;
 mod losses;
+mod monitor;
 pub mod net;
 pub mod report;
 pub mod run;

@@ -19,6 +19,7 @@ use crate::deploy;
 use crate::inject::{Injector, Roles};
 use crate::judge::{Judgement, Jury};
 use crate::kernel::{Observer, Simulation};
+use crate::monitor::Monitors;
 
 /// Checkpoints, and looks at the liveness laws, come this often.
 const BEAT: Span = Span::from_secs(1);
@@ -32,9 +33,11 @@ pub struct Run<'a> {
     deployment: Deployment,
     sim: Simulation<Node>,
     injector: Injector,
+    monitors: Monitors,
     roles: Roles,
     jury: Jury,
     faults_end: Instant,
+    beyond_violations: bool,
 }
 
 /// What came of a run.
@@ -73,6 +76,7 @@ impl<'a> Run<'a> {
         let deployment = scenario.deployment();
         let start = Instant::ZERO + scenario.phases.warm_up;
         let injector = Injector::new(schedule, start);
+        let monitors = Monitors::new(scenario, &deployment, seed);
         let faults_end = injector.end().max(start + scenario.phases.faults);
         Self {
             scenario,
@@ -80,9 +84,18 @@ impl<'a> Run<'a> {
             jury: Jury::new(scenario, &deployment, start),
             deployment,
             injector,
+            monitors,
             roles: Roles::default(),
             faults_end,
+            beyond_violations: false,
         }
+    }
+
+    /// Goes on after a broken safety law, where the consequences are the question.
+    #[must_use]
+    pub fn beyond_violations(mut self) -> Self {
+        self.beyond_violations = true;
+        self
     }
 
     /// The names and ids of its processes.
@@ -90,8 +103,8 @@ impl<'a> Run<'a> {
         &self.deployment
     }
 
-    /// Runs to the end, or until `on_checkpoint` breaks off. The first broken safety law ends the run: what follows would
-    /// only be consequences.
+    /// Runs to the end, or until `on_checkpoint` breaks off. Unless asked to go on, the first broken safety law ends the run:
+    /// what follows would only be consequences.
     pub fn finish(
         mut self,
         watcher: &mut impl Observer,
@@ -184,12 +197,12 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Every consumer has read past every acknowledged record of its partitions.
+    /// Every consumer has read past every acknowledged record of its partitions, in a group of its share.
     fn consumers_caught_up(&self) -> bool {
         let behind = |process: &scenarios::deployment::Process, partition: &TopicPartition| {
             let Node::Consumer(consumer) = self.sim.process(process.id) else { return false };
             let position = consumer.position(*partition).unwrap_or(0);
-            self.jury.acknowledged_end(*partition) > position
+            consumer.reads(*partition) && self.jury.acknowledged_end(*partition) > position
         };
         self.deployment.processes.iter().all(|process| match &process.kind {
             ProcessKind::Consumer { partitions, .. } => !partitions.iter().any(|p| behind(process, p)),
@@ -206,19 +219,21 @@ impl<'a> Run<'a> {
     ) -> ControlFlow<()> {
         while self.sim.now() < end {
             let beat = Instant::from_ns((self.sim.now().as_ns() / BEAT.as_ns() + 1) * BEAT.as_ns());
-            let next = [Some(end), Some(beat), self.injector.next()].into_iter().flatten().min().unwrap_or(end);
-            let Self { sim, injector, roles, jury, scenario, deployment, .. } = self;
+            let next = [Some(end), Some(beat), self.injector.next(), self.monitors.next()];
+            let next = next.into_iter().flatten().min().unwrap_or(end);
+            let Self { sim, injector, monitors, roles, jury, scenario, deployment, .. } = self;
             let mut watching = Watching { jury, roles, watcher };
             sim.run_until(next, &mut watching);
             if injector.next().is_some_and(|due| due <= next) {
                 let roles = watching.roles.clone();
                 injector.act(sim, scenario, deployment, &roles);
             }
+            monitors.act(sim);
             if next == beat {
                 let checkpoint =
                     Checkpoint { at: next, events: self.sim.events().queued, fingerprint: self.sim.fingerprint() };
                 on_checkpoint(checkpoint)?;
-                if self.jury.is_broken() {
+                if self.jury.is_broken() && !self.beyond_violations {
                     return ControlFlow::Break(());
                 }
             }

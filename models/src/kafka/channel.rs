@@ -24,6 +24,9 @@ pub enum ChannelId {
     ToController(u8),
     /// A client's connection to a broker.
     Client(crate::id::BrokerId),
+    /// A consumer's second connection to a broker, to the coordinator of its group: a join may keep it busy for minutes
+    /// (`ConsumerCoordinator`, node id `Integer.MAX_VALUE - id`).
+    Coordinator(crate::id::BrokerId),
     /// A client's connection to a bootstrap server, by its position in the list.
     Bootstrap(u16),
 }

@@ -1,5 +1,7 @@
 //! `server.properties`, producer and consumer properties: the options that the model knows.
 
+use super::inter_broker_protocol::ProtocolVersion;
+use crate::defect::Defects;
 use crate::options::{OptionValue, options};
 use crate::time::Span;
 use crate::zk::client::ClientCnxnSocket;
@@ -75,14 +77,26 @@ options! {
         producer_id_expiration_ms: u32 = 86_400_000, "producer.id.expiration.ms" in 1..=2_000_000_000;
         /// Whether clients asking for a missing topic create it.
         auto_create_topics_enable: bool = true, "auto.create.topics.enable";
+        /// Partitions of `__consumer_offsets`; a group belongs to the one that its name hashes to.
+        offsets_topic_num_partitions: u32 = 50, "offsets.topic.num.partitions" in 1..=10_000;
+        /// Replicas of each of them.
+        offsets_topic_replication_factor: u32 = 3, "offsets.topic.replication.factor" in 1..=32_767;
+        /// How long a commit waits for the replicas of the offsets topic.
+        offsets_commit_timeout_ms: u32 = 5_000, "offsets.commit.timeout.ms" in 1..=3_600_000;
+        /// How long an empty group waits for more members before its first rebalance.
+        group_initial_rebalance_delay_ms: u32 = 3_000, "group.initial.rebalance.delay.ms" in 0..=3_600_000;
+        /// The least session timeout that a member may ask for.
+        group_min_session_timeout_ms: u32 = 6_000, "group.min.session.timeout.ms" in 0..=3_600_000;
+        /// The largest session timeout that a member may ask for.
+        group_max_session_timeout_ms: u32 = 1_800_000, "group.max.session.timeout.ms" in 0..=3_600_000;
         /// Whether SIGTERM moves leadership away first.
         controlled_shutdown_enable: bool = true, "controlled.shutdown.enable";
         /// Attempts at that.
         controlled_shutdown_max_retries: u32 = 3, "controlled.shutdown.max.retries" in 0..=1_000;
         /// Pause between attempts.
         controlled_shutdown_retry_backoff_ms: u32 = 5_000, "controlled.shutdown.retry.backoff.ms" in 0..=3_600_000;
-        /// Selects the rules of its time; the model holds 3.6 rules (AlterPartition, truncation on fetch).
-        inter_broker_protocol_version: Text = Text("3.6".to_owned()), "inter.broker.protocol.version";
+        /// Selects the rules of its time; unset means the newest that the defects switched on leave possible, else 3.6.
+        inter_broker_protocol_version: Option<ProtocolVersion> = None, "inter.broker.protocol.version";
     }
 }
 
@@ -137,6 +151,20 @@ options! {
         max_partition_fetch_bytes: u32 = 1_048_576, "max.partition.fetch.bytes" in 0..=2_147_483_647;
         /// Most records of a poll.
         max_poll_records: u32 = 500, "max.poll.records" in 1..=2_147_483_647;
+        /// How a group's leader divides the partitions, the most wanted first; in groups only, as are the next six.
+        partition_assignment_strategy: Strategies = Strategies::default(), "partition.assignment.strategy";
+        /// How long the coordinator waits for a heartbeat.
+        session_timeout_ms: u32 = 45_000, "session.timeout.ms" in 1..=3_600_000;
+        /// How often the member tells the coordinator that it lives.
+        heartbeat_interval_ms: u32 = 3_000, "heartbeat.interval.ms" in 1..=3_600_000;
+        /// How long the application may take between polls; a rebalance waits as long for members to join.
+        max_poll_interval_ms: u32 = 300_000, "max.poll.interval.ms" in 1..=3_600_000;
+        /// Whether positions are committed in the background; if not, after each poll that returned records, before the next.
+        enable_auto_commit: bool = true, "enable.auto.commit";
+        /// How often.
+        auto_commit_interval_ms: u32 = 5_000, "auto.commit.interval.ms" in 0..=3_600_000;
+        /// How long a synchronous commit is tried.
+        default_api_timeout_ms: u32 = 60_000, "default.api.timeout.ms" in 0..=3_600_000;
         /// Where to begin without a position.
         auto_offset_reset: OffsetReset = OffsetReset::Latest, "auto.offset.reset";
         /// How long a request waits for its response.
@@ -187,6 +215,53 @@ impl OptionValue for Acks {
     }
 }
 
+/// How a group's leader divides partitions among the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Strategy {
+    /// `RangeAssignor`: of each topic a run of partitions to each member.
+    Range,
+    /// `RoundRobinAssignor`: all partitions in turn.
+    RoundRobin,
+    /// `StickyAssignor`: evenly, and members keep what they had.
+    Sticky,
+}
+
+impl Strategy {
+    const CLASSES: [(&str, Self); 3] =
+        [("RangeAssignor", Self::Range), ("RoundRobinAssignor", Self::RoundRobin), ("StickyAssignor", Self::Sticky)];
+}
+
+/// `partition.assignment.strategy`: the most wanted first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Strategies(pub std::sync::Arc<[Strategy]>);
+
+impl Default for Strategies {
+    /// The client's default lists the cooperative assignor behind this one; as long as a group's members all do, the group
+    /// uses the first (KIP-726).
+    fn default() -> Self {
+        Self([Strategy::Range].into())
+    }
+}
+
+impl OptionValue for Strategies {
+    fn parse(text: &str) -> Result<Self, String> {
+        let find = |class: &str| {
+            let class = class.trim();
+            let name = class.rsplit('.').next().unwrap_or(class);
+            Strategy::CLASSES.iter().find(|(known, _)| *known == name).map(|(_, strategy)| *strategy)
+        };
+        text.split(',').map(find).collect::<Option<Vec<_>>>().map(|found| Self(found.into())).ok_or_else(|| {
+            "a list of RangeAssignor, RoundRobinAssignor and StickyAssignor (cooperative rebalancing is not modelled)"
+                .to_owned()
+        })
+    }
+
+    fn show(&self) -> String {
+        let name = |strategy: &Strategy| Strategy::CLASSES.iter().find(|(_, known)| known == strategy).map(|(c, _)| *c);
+        self.0.iter().filter_map(name).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// Where a consumer begins without a valid position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum OffsetReset {
@@ -233,6 +308,13 @@ impl OptionValue for Text {
 }
 
 impl BrokerConfig {
+    /// The rules that a broker with these defects follows towards other brokers, and its defects with those that such rules
+    /// bring along.
+    pub fn rules(&self, defects: Defects) -> (ProtocolVersion, Defects) {
+        let version = self.inter_broker_protocol_version.unwrap_or_else(|| defects.newest_protocol());
+        (version, defects.union(version.brings()))
+    }
+
     /// The ZooKeeper session timeout that the broker asks for.
     pub fn zookeeper_session_timeout(&self) -> Span {
         Span::from_ms(self.zookeeper_session_timeout_ms.into())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::config::Acks;
+use super::group::messages::{CoordinatorRecord, GroupRequest, GroupResponse};
 use crate::id::{BrokerId, ConnId, ProducerId, Topic, TopicPartition, ValueId};
 use crate::time::{Instant, Span};
 
@@ -53,6 +54,8 @@ pub enum Request {
     },
     /// Give me a producer id.
     InitProducerId,
+    /// Of a consumer group, to its coordinator or in search of it.
+    Group(GroupRequest),
     /// Create topics; answered by the controller.
     CreateTopics {
         /// Topic, partitions, replication factor.
@@ -92,6 +95,8 @@ pub enum Response {
     Metadata(Arc<MetadataResponse>),
     /// To [`Request::InitProducerId`].
     InitProducerId(Result<(ProducerId, u16), ErrorCode>),
+    /// To [`Request::Group`].
+    Group(GroupResponse),
     /// To [`Request::CreateTopics`].
     CreateTopics(Vec<(Topic, ErrorCode)>),
     /// To [`Request::LeaderAndIsr`].
@@ -135,6 +140,14 @@ pub enum ErrorCode {
     StaleControllerEpoch,
     NetworkException,
     CoordinatorLoadInProgress,
+    CoordinatorNotAvailable,
+    NotCoordinator,
+    IllegalGeneration,
+    InconsistentGroupProtocol,
+    UnknownMemberId,
+    InvalidSessionTimeout,
+    RebalanceInProgress,
+    MemberIdRequired,
     NotEnoughReplicas,
     NotEnoughReplicasAfterAppend,
     TopicAlreadyExists,
@@ -168,6 +181,8 @@ pub struct RecordBatch {
     pub producer: Option<ProducerMark>,
     /// The records' identities, shared with the observations that name them.
     pub values: Arc<[ValueId]>,
+    /// What the records say, one for each value; in the brokers' own topics only.
+    pub content: Option<Arc<[CoordinatorRecord]>>,
     /// Bytes of all records with the batch header.
     pub size: u32,
     /// The producer's wall clock when it made the batch.
@@ -288,10 +303,13 @@ pub struct FetchedPartition {
     pub records: Vec<Arc<RecordBatch>>,
 }
 
+/// `RecordBatch.NO_PARTITION_LEADER_EPOCH`: an answer to OffsetsForLeaderEpoch before KIP-279 names no epoch.
+pub const UNDEFINED_EPOCH: i32 = -1;
+
 /// The end of an epoch in a leader's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EpochEnd {
-    /// The epoch; -1 if undefined.
+    /// The epoch, or [`UNDEFINED_EPOCH`].
     pub epoch: i32,
     /// The offset after its last record.
     pub end_offset: u64,
@@ -500,6 +518,7 @@ impl Frame {
                 Request::ListOffsets(q) => 8 + 24 * q.len() as u32,
                 Request::Metadata { topics } => 8 + 24 * topics.as_ref().map_or(0, Vec::len) as u32,
                 Request::InitProducerId => 12,
+                Request::Group(r) => r.wire_size(),
                 Request::CreateTopics { topics, .. } => 12 + 32 * topics.len() as u32,
                 Request::LeaderAndIsr(r) => 32 + 72 * r.partitions.len() as u32,
                 Request::UpdateMetadata(r) => 32 + 64 * (r.partitions.len() + r.live_brokers.len()) as u32,
@@ -514,6 +533,7 @@ impl Frame {
                 Response::ListOffsets(r) => 8 + 24 * r.len() as u32,
                 Response::Metadata(r) => 24 + 24 * r.brokers.len() as u32 + 48 * r.partitions.len() as u32,
                 Response::InitProducerId(_) | Response::AllocateProducerIds(_) => 16,
+                Response::Group(r) => r.wire_size(),
                 Response::CreateTopics(r) => 8 + 20 * r.len() as u32,
                 Response::LeaderAndIsr { partitions, .. } | Response::StopReplica { partitions, .. } => {
                     8 + 10 * partitions.len() as u32

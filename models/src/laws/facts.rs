@@ -62,6 +62,8 @@ pub struct Facts {
     pub init_limit: u32,
     /// `syncLimit`, in ticks.
     pub sync_limit: u32,
+    /// `forceSync` of every ZooKeeper server.
+    pub force_sync: bool,
     /// What the producers ask for.
     pub acks: Acks,
     /// `enable.idempotence`.

@@ -14,6 +14,10 @@ pub(super) struct Value {
     pub(super) sent: bool,
     /// It did so to an idempotent one.
     pub(super) idempotent: bool,
+    /// The producer has at most one request under way.
+    pub(super) single_file: bool,
+    /// Which life of which producer sent it.
+    pub(super) sender: Option<(ProcessId, u32)>,
     /// The acknowledgement, if there was one.
     pub(super) ack: Option<Ack>,
     /// Some poll returned it.
@@ -71,13 +75,24 @@ pub(super) struct Records {
     /// The newest end offset told to a consumer.
     pub(super) end: Option<(u64, Instant)>,
     /// Position of each consumer.
-    positions: Vec<(ProcessId, u64)>,
+    positions: Vec<Position>,
+}
+
+/// Where a consumer goes on.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    consumer: ProcessId,
+    offset: u64,
+    /// It got there by reading, not because it was told to go there.
+    by_poll: bool,
 }
 
 impl Records {
-    pub(super) fn on_send(&mut self, value: ValueId, idempotent: bool) {
+    /// A life of a producer was given a value.
+    pub(super) fn on_send(&mut self, value: ValueId, sender: (ProcessId, u32), idempotent: bool, single_file: bool) {
         let entry = self.values.entry(value.0);
-        (entry.sent, entry.idempotent) = (true, idempotent);
+        (entry.sent, entry.idempotent, entry.single_file) = (true, idempotent, single_file);
+        entry.sender = Some(sender);
     }
 
     pub(super) fn on_ack(&mut self, value: ValueId, ack: Ack) {
@@ -101,17 +116,35 @@ impl Records {
         Placement { before, elsewhere, value: fate }
     }
 
-    /// A consumer goes on at `offset`.
-    pub(super) fn move_to(&mut self, consumer: ProcessId, offset: u64) {
-        match self.positions.iter_mut().find(|(id, _)| *id == consumer) {
-            Some((_, position)) => *position = offset,
-            None => self.positions.push((consumer, offset)),
+    /// A consumer goes on at `offset`, because it has read up to there or because it was told to. Returns where it would
+    /// have gone on after its last poll, if it was not told otherwise since.
+    pub(super) fn move_to(&mut self, consumer: ProcessId, offset: u64, by_poll: bool) -> Option<u64> {
+        let now = Position { consumer, offset, by_poll };
+        match self.positions.iter_mut().find(|position| position.consumer == consumer) {
+            Some(position) => {
+                let before = std::mem::replace(position, now);
+                before.by_poll.then_some(before.offset)
+            }
+            None => {
+                self.positions.push(now);
+                None
+            }
         }
     }
 
     /// The newest end offset and when it was told, if some consumer has read up to it.
     pub(super) fn caught_up(&self) -> Option<(u64, Instant)> {
-        self.end.filter(|(end, _)| self.positions.iter().any(|(_, position)| position >= end))
+        self.end.filter(|(end, _)| self.positions.iter().any(|position| position.offset >= *end))
+    }
+
+    /// Whether the value stands at `offset`, as far as anybody has said.
+    pub(super) fn stands_at(&self, value: ValueId, offset: u64) -> bool {
+        self.standing.get(offset).is_some_and(|standing| standing.value == value)
+    }
+
+    /// Values that were sent, in order of their ids.
+    pub(super) fn sent(&self) -> impl Iterator<Item = (ValueId, &Value)> {
+        self.values.iter().filter(|(_, value)| value.sent).map(|(id, value)| (ValueId(id), value))
     }
 
     /// Acknowledged values, in order of their ids.

@@ -104,6 +104,11 @@ impl StoreView {
         self.registered[broker].is_some_and(|registered| registered < vouched)
     }
 
+    /// Whether the end of a session is committed.
+    pub(super) fn is_ended(&self, session: SessionId) -> bool {
+        self.ended.binary_search(&session).is_ok()
+    }
+
     /// All of it in numbers.
     pub(super) fn summary(&self) -> &StoreSummary {
         &self.summary
@@ -137,7 +142,7 @@ impl StoreView {
     fn apply_body(&mut self, body: &TxnBody, txn: &Txn, roster: &Roster, out: &mut Vec<StoreEvent>) {
         match body {
             TxnBody::Create { path, data, ephemeral, .. } => {
-                if *ephemeral && self.ended.binary_search(&txn.session).is_ok() {
+                if *ephemeral && self.is_ended(txn.session) {
                     let event =
                         StoreEvent::OrphanCreated { path: Arc::clone(path), session: txn.session, zxid: txn.zxid };
                     out.push(event);

@@ -7,6 +7,7 @@ use super::ImportedCluster;
 use super::place::unused;
 use crate::chaos::{ChaosKind, ChaosProfile};
 use crate::expect::{Bound, Expect, Gauge};
+use crate::monitoring::Monitoring;
 use crate::scenario::{Phases, Restart, Rollback, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Host};
 use crate::workload::{ClientGroup, Workload};
@@ -56,11 +57,13 @@ impl ImportedCluster {
             supervisor: Restart::default(),
             start_up: Default::default(),
             tcp: Tcp::default(),
+            monitoring: Monitoring::default(),
             phases: Phases::default(),
             faults: Vec::new(),
             chaos: Some(self.chaos()),
             expect: Expect { steady_state: healthy.clone(), at_end: healthy, ..Expect::default() },
             rollback: Rollback::default(),
+            demonstrates: None,
         }
     }
 
@@ -85,5 +88,5 @@ impl ImportedCluster {
 }
 
 fn group<C>(host: HostId, config: C) -> ClientGroup<C> {
-    ClientGroup { host, count: 1, config }
+    ClientGroup { host, count: 1, group: None, config }
 }

@@ -1,16 +1,19 @@
 //! `expect:`.
 
-use super::fields::{Fields, Item};
+use models::kafka::metrics::Metric;
+
+use super::fields::{Fields, Item, unknown};
 use crate::expect::{Bound, Expect, Gauge, Total, Unit};
+use crate::topology::Topology;
 use crate::units;
 
-pub(super) fn read(item: &Item<'_>) -> Expect {
+pub(super) fn read(item: &Item<'_>, topology: &Topology) -> Expect {
     let mut fields = item.fields();
     let mut expect = Expect {
         permitted_losses: fields.optional("permitted_losses").and_then(|losses| losses.integer(0..=u64::MAX)),
-        steady_state: gauges(&mut fields, "steady_state"),
-        throughout: gauges(&mut fields, "throughout"),
-        at_end: gauges(&mut fields, "at_end"),
+        steady_state: gauges(&mut fields, "steady_state", topology),
+        throughout: gauges(&mut fields, "throughout", topology),
+        at_end: gauges(&mut fields, "at_end", topology),
         totals: Vec::new(),
     };
     for (word, total) in Total::WORDS {
@@ -21,13 +24,33 @@ pub(super) fn read(item: &Item<'_>) -> Expect {
     expect
 }
 
-fn gauges(fields: &mut Fields<'_>, name: &'static str) -> Vec<(Gauge, Bound)> {
+fn gauges(fields: &mut Fields<'_>, name: &'static str, topology: &Topology) -> Vec<(Gauge, Bound)> {
     let Some(item) = fields.optional(name) else { return Vec::new() };
     let mut fields = item.fields();
     let mut read = |word, gauge: Gauge| fields.optional(word).and_then(|item| read_bound(&item, gauge.unit()));
-    let bounds = Gauge::WORDS.iter().filter_map(|(word, gauge)| Some((*gauge, read(word, *gauge)?))).collect();
+    let mut bounds: Vec<_> =
+        Gauge::WORDS.iter().filter_map(|(word, gauge)| Some((*gauge, read(word, *gauge)?))).collect();
+    if let Some(item) = fields.optional("controllers_seen_from") {
+        let sites: Vec<_> =
+            topology.site_ids().map(|id| (topology.site_name(id), Gauge::ControllersSeenFrom(id))).collect();
+        read_each(&item, "sites", "site", &sites, &mut bounds);
+    }
+    if let Some(item) = fields.optional("metrics") {
+        let metrics: Vec<_> = Metric::WORDS.iter().map(|(word, metric)| (*word, Gauge::Metric(*metric))).collect();
+        read_each(&item, "metrics", "metric", &metrics, &mut bounds);
+    }
     fields.finish();
     bounds
+}
+
+/// A map from some words to bounds.
+fn read_each(item: &Item<'_>, of: &str, what: &str, words: &[(&str, Gauge)], into: &mut Vec<(Gauge, Bound)>) {
+    for (key, item) in item.entries(of) {
+        match words.iter().find(|(word, _)| *word == key.name) {
+            Some((_, gauge)) => into.extend(read_bound(&item, gauge.unit()).map(|bound| (*gauge, bound))),
+            None => item.error(unknown(what, &key.name, &words.iter().map(|(word, _)| *word).collect::<Vec<_>>())),
+        }
+    }
 }
 
 /// `3`, `<= 3`, `>= 3`, `1..3`.

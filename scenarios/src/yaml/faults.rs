@@ -1,9 +1,9 @@
 //! `schedule:`, `rollback:` and everything that names processes and hosts.
 
-use models::id::Topic;
-use models::id::TopicPartition;
+use models::id::{Sid, Topic, TopicPartition};
 use models::time::Span;
 
+use super::cluster;
 use super::fields::{Fields, Item, unknown};
 use super::node::Value;
 use super::topology::{ppm, read_netem, signed_span};
@@ -33,6 +33,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("clock-jump", Kind::ClockJump),
     ("clock-drift", Kind::ClockDrift),
     ("reset-connections", Kind::ResetConnections),
+    ("reconfigure", Kind::Reconfigure),
 ];
 
 #[derive(Clone, Copy)]
@@ -50,6 +51,7 @@ enum Kind {
     ClockJump,
     ClockDrift,
     ResetConnections,
+    Reconfigure,
 }
 
 /// What selectors can name.
@@ -95,6 +97,7 @@ impl<'a> Targets<'a> {
         Some(match kind {
             Kind::Cut => Fault::Cut(self.route(fields)),
             Kind::ResetConnections => Fault::ResetConnections(self.route(fields)),
+            Kind::Reconfigure => Fault::Reconfigure { servers: self.ensemble(fields)? },
             Kind::Impair => {
                 let fault = Fault::Impair { route: self.route(fields), netem: read_netem(fields) };
                 if matches!(&fault, Fault::Impair { netem, .. } if *netem == Netem::default()) {
@@ -173,6 +176,17 @@ impl<'a> Targets<'a> {
         let by_role = |place: &Place| matches!(place, Place::Host(host) if host.fixed(&self.deployment).is_none());
         let fixed = !route.from.iter().chain(&route.to).any(by_role);
         fixed && route.pairs(self.scenario, |host| host.fixed(&self.deployment)).is_empty()
+    }
+
+    /// `zookeeper: [1, 2]`.
+    fn ensemble(&self, fields: &mut Fields<'_>) -> Option<Vec<Sid>> {
+        let item = fields.required("zookeeper")?;
+        let mut servers = cluster::read_sids(&item, &self.scenario.cluster.zookeeper);
+        servers.sort_unstable();
+        if servers.is_empty() {
+            item.error("an ensemble needs at least one server");
+        }
+        (!servers.is_empty()).then_some(servers)
     }
 
     fn process_field(&self, fields: &mut Fields<'_>) -> Option<ProcessSelector> {

@@ -1,13 +1,16 @@
 //! The scenario as a whole.
 
+use models::id::HostId;
+use models::laws::Law;
 use models::time::Span;
 
 use super::faults::Targets;
 use super::fields::{Fields, Item, Report};
 use super::node;
 use super::{ScenarioError, cluster, expect, topology, workload};
-use crate::expect::Expect;
-use crate::scenario::{Phases, Restart, Rollback, Scenario, Tcp};
+use crate::expect::{Expect, Gauge};
+use crate::monitoring::Monitoring;
+use crate::scenario::{Demonstration, Phases, Restart, Rollback, Scenario, Tcp};
 use crate::topology::Topology;
 use crate::units;
 
@@ -39,11 +42,16 @@ fn read(item: &Item<'_>) -> Scenario {
     let workload = fields
         .required("workload")
         .map_or_else(workload::no_workload, |item| workload::read(&item, &topology, &cluster));
+    let expect = fields.optional("expect").map_or_else(Expect::default, |item| expect::read(&item, &topology));
+    let monitoring =
+        fields.optional("monitoring").map_or_else(Monitoring::default, |item| read_monitoring(&item, &topology));
     let (supervisor, start_up) =
         fields.optional("supervisor").map_or_else(Default::default, |item| read_supervisor(&item));
     let mut scenario = Scenario {
         name,
         description,
+        expect,
+        monitoring,
         topology,
         cluster,
         workload,
@@ -53,9 +61,20 @@ fn read(item: &Item<'_>) -> Scenario {
         phases: fields.optional("phases").map_or_else(Phases::default, |item| read_phases(&item)),
         faults: Vec::new(),
         chaos: None,
-        expect: fields.optional("expect").map_or_else(Expect::default, |item| expect::read(&item)),
         rollback: Rollback::default(),
+        demonstrates: fields.optional("demonstrates").and_then(|item| read_demonstration(&item)),
     };
+    let gauges = [&scenario.expect.steady_state, &scenario.expect.throughout, &scenario.expect.at_end];
+    for (gauge, _) in gauges.into_iter().flatten() {
+        if let Gauge::ControllersSeenFrom(site) = gauge
+            && !scenario.monitors().iter().any(|(monitored, _)| monitored == site)
+        {
+            let name = scenario.topology.site_name(*site);
+            item.error(format!(
+                "`controllers_seen_from` needs a monitor in {name}: name its host in `monitoring.hosts`"
+            ));
+        }
+    }
     let processes = scenario.cluster.zookeeper.servers.len()
         + scenario.cluster.kafka.brokers.len()
         + scenario.workload.consumers.iter().map(|group| usize::from(group.count)).sum::<usize>()
@@ -80,6 +99,15 @@ fn read_name(item: &Item<'_>) -> Option<String> {
     })
 }
 
+fn read_demonstration(item: &Item<'_>) -> Option<Demonstration> {
+    let mut fields = item.fields();
+    let laws: Vec<(&str, &str)> = Law::ALL.iter().map(|law| (law.name(), law.name())).collect();
+    let law = fields.required("law").and_then(|law| law.choice(&laws));
+    let within = fields.optional("within").and_then(|seeds| seeds.integer(1..=10_000)).unwrap_or(1);
+    fields.finish();
+    Some(Demonstration { law: law?.to_owned(), within })
+}
+
 /// The restart policy, and the time of a start.
 fn read_supervisor(item: &Item<'_>) -> (Restart, (Span, Span)) {
     let mut fields = item.fields();
@@ -92,6 +120,27 @@ fn read_supervisor(item: &Item<'_>) -> (Restart, (Span, Span)) {
     let start_up = fields.optional("start_up").and_then(|item| item.range("times, such as 1s..3s", units::parse_span));
     fields.finish();
     (restart.unwrap_or_default(), start_up.unwrap_or_default())
+}
+
+fn read_monitoring(item: &Item<'_>, topology: &Topology) -> Monitoring {
+    let default = Monitoring::default();
+    let mut fields = item.fields();
+    let mut positive = |name, default| fields.optional(name).and_then(|item| item.positive_span()).unwrap_or(default);
+    let interval = positive("interval", default.interval);
+    let timeout = positive("timeout", default.timeout.min(interval));
+    if timeout > interval {
+        item.error("`timeout` is longer than `interval`");
+    }
+    let hosts = fields.optional("hosts").map(|hosts| {
+        let hosts: Vec<_> = hosts.list().iter().filter_map(|host| cluster::host_of(host, topology)).collect();
+        let site = |host: &HostId| topology.hosts[usize::from(host.0)].site;
+        if hosts.iter().enumerate().any(|(index, host)| hosts[..index].iter().any(|other| site(other) == site(host))) {
+            item.error("two monitors stand in the same site");
+        }
+        hosts
+    });
+    fields.finish();
+    Monitoring { interval, timeout, hosts }
 }
 
 fn read_tcp(item: &Item<'_>) -> Tcp {

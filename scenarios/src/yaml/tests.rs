@@ -40,6 +40,7 @@ workload:
   consumers: [{host: kafka2, count: 2}]
 supervisor: {restart: never}
 tcp: {rto_min: 100ms, retries2: 8}
+monitoring: {interval: 10s, timeout: 5s, hosts: [kafka2, zk1]}
 phases: {warm_up: 20s, faults: 2m, quiet_limit: 10m}
 schedule:
   faults:
@@ -63,7 +64,7 @@ schedule:
 expect:
   permitted_losses: 0
   steady_state: {controllers: 1}
-  throughout: {controllers: 0..2}
+  throughout: {controllers: 0..2, controllers_seen_from: {frankfurt: 0..2}, metrics: {OfflinePartitionsCount: \"<= 6\", MaxLag: 0}}
   controller_changes: \"<= 3\"
   longest_outage: 10s..30s
   acknowledged: \">= 99.5%\"
@@ -150,11 +151,6 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "version: 3.6.2",
         "version: 3.6.1",
         "16:14: cluster.kafka.version: unknown value `3.6.1`; did you mean `3.6.2`?; valid: fixed, 3.6.2",
-    ),
-    (
-        "[lost-registration]",
-        "[commit-before-up-to-date]",
-        "17:15: cluster.kafka.defects[0]: unknown value `commit-before-up-to-date`; valid: lost-registration, registration-null-pointer, inert-controller, poisoned-request-batch, unnoticed-restart, forgotten-fetched-epoch",
     ),
     (
         "replication_factor: 2",
@@ -270,7 +266,7 @@ fn one_pass_finds_all_errors_in_the_order_of_the_lines() {
             "32:14: supervisor.restrt: unknown field `restrt`; did you mean `restart`?; valid: restart",
             "33:16: tcp.rto_min: `100` is not valid; expected a length of time with its unit, such as 15ms, 2.5s or 2m (ns, us, ms, s, m, h)",
             "33:31: tcp.retries2: `300` is not valid; expected a whole number from 0 to 255",
-            "34:1: phase: unknown field `phase`; did you mean `phases`?; valid: name, description, topology, cluster, workload, supervisor, tcp, phases, expect, schedule, rollback",
+            "34:1: phase: unknown field `phase`; did you mean `phases`?; valid: name, description, topology, cluster, workload, supervisor, tcp, phases, expect, demonstrates, schedule, rollback",
         ],
     );
     for (text, expected) in [
@@ -337,4 +333,13 @@ fn damaged_files_are_never_a_panic() {
     }
     // The damage must not be so great that only the YAML parser is tried.
     assert!(accepted > 100, "{accepted}");
+}
+
+#[test]
+fn a_defect_of_the_other_system_is_refused() {
+    let wrong = VALID.replace("[lost-registration]", "[commit-before-up-to-date]");
+    let errors = Scenario::parse("test.yaml", &wrong).unwrap_err();
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
+    let expected = "test.yaml:17:15: cluster.kafka.defects[0]: unknown defect `commit-before-up-to-date`; `sim defects list` names them all";
+    assert_eq!(error.to_string(), expected);
 }

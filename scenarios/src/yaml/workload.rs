@@ -1,6 +1,6 @@
 //! `workload:`.
 
-use models::id::{HostId, Sid};
+use models::id::{Group, HostId, Sid};
 use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
 
 use super::cluster::{apply, host_of, read_connect};
@@ -60,11 +60,12 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
         ));
     }
     for group in fields.required("producers").iter().flat_map(Item::list) {
-        workload.producers.extend(read_group(&group, topology, read_producer));
+        workload.producers.extend(read_group(&group, topology, false, read_producer));
     }
     for group in fields.required("consumers").iter().flat_map(Item::list) {
-        workload.consumers.extend(read_group(&group, topology, read_consumer));
+        workload.consumers.extend(read_group(&group, topology, true, read_consumer));
     }
+    check_groups(item, &workload, cluster);
     let first =
         workload.producers.first().map(|group| group.host).or(workload.consumers.first().map(|group| group.host));
     workload.admin = match fields.optional("admin") {
@@ -109,14 +110,41 @@ fn read_size(fields: &mut Fields<'_>, cluster: &Cluster) -> u32 {
 fn read_group<C: Default>(
     item: &Item<'_>,
     topology: &Topology,
+    consumes: bool,
     read_options: impl Fn(&Item<'_>) -> C,
 ) -> Option<ClientGroup<C>> {
     let mut fields = item.fields();
     let host = fields.required("host").and_then(|host| host_of(&host, topology));
     let count = fields.optional("count").map_or(Some(1), |count| count.integer(1..=1_000));
+    let group = if consumes { fields.optional("group") } else { None };
+    let group = group.and_then(|group| group.text("the name of a consumer group").map(|name| Group(name.into())));
     let config = fields.optional("options").map_or_else(C::default, |options| read_options(&options));
     fields.finish();
-    Some(ClientGroup { host: host?, count: count?, config })
+    Some(ClientGroup { host: host?, count: count?, group, config })
+}
+
+/// A group without a place for its offsets would wait for ever.
+fn check_groups(item: &Item<'_>, workload: &Workload, cluster: &Cluster) {
+    let groups = workload.groups();
+    let brokers = &cluster.kafka.brokers;
+    let Some(group) = groups.first().filter(|_| !brokers.is_empty()) else { return };
+    for config in brokers.iter().map(|broker| &broker.config) {
+        let factor = config.offsets_topic_replication_factor;
+        if factor as usize > brokers.len() {
+            let count = brokers.len();
+            item.error(format!(
+                "group `{group}` needs `offsets.topic.replication.factor`, which is {factor}, brokers; there are {count}"
+            ));
+            return;
+        }
+        if config.min_insync_replicas > factor {
+            item.error(format!(
+                "group `{group}` could never commit: `min.insync.replicas` is {}, `offsets.topic.replication.factor` {factor}",
+                config.min_insync_replicas
+            ));
+            return;
+        }
+    }
 }
 
 /// Applications with a ZooKeeper session. `servers` is `all`, `local` (those of the host's site) or a list of sids.
@@ -150,6 +178,7 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
     Some(ClientGroup {
         host: host?,
         count: count?,
+        group: None,
         config: SessionConfig { servers, shuffle, session_timeout: timeout?, pause: pause? },
     })
 }

@@ -12,8 +12,9 @@ use crate::chaos::{ChaosKind, ChaosProfile};
 use crate::cluster::{Cluster, version_defects};
 use crate::expect::{Bound, Expect, Gauge};
 use crate::fault::{Fault, Names, Place, Route};
+use crate::monitoring::Monitoring;
 use crate::netem::{Correlated, Distribution, Loss, Netem};
-use crate::scenario::{Phases, Restart, Scenario, Tcp};
+use crate::scenario::{Demonstration, Phases, Restart, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Host, Topology};
 use crate::units::{Share, show_rate, show_signed_span, show_size, show_span};
 use crate::workload::{ClientGroup, SessionConfig, Workload};
@@ -45,14 +46,18 @@ pub(crate) fn write(scenario: &Scenario) -> String {
         out.field("supervisor", inline(&supervisor));
     }
     tcp(&mut out, &scenario.tcp);
+    monitoring(&mut out, &scenario.monitoring, &scenario.topology);
     phases(&mut out, &scenario.phases);
     out.map("schedule", |out| schedule(out, scenario));
-    out.map("expect", |out| expect(out, &scenario.expect));
+    out.map("expect", |out| expect(out, &scenario.expect, &scenario.topology));
     if !scenario.rollback.restart.is_empty() {
         let deployment = scenario.deployment();
         let names = Names { scenario, deployment: &deployment };
         let words = scenario.rollback.restart.iter().map(|process| names.process(*process));
         out.field("rollback", format!("{{restart: [{}]}}", words.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(Demonstration { law, within }) = &scenario.demonstrates {
+        out.field("demonstrates", inline(&[("law", law.clone()), ("within", within.to_string())]));
     }
     out.text
 }
@@ -298,7 +303,7 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
 
 fn sessions(out: &mut Text, groups: &[ClientGroup<SessionConfig>], topology: &Topology) {
     out.map("sessions", |out| {
-        for ClientGroup { host, count, config } in groups {
+        for ClientGroup { host, count, config, .. } in groups {
             let sids: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
             let mut fields = vec![
                 ("host", scalar(topology.host_name(*host))),
@@ -328,6 +333,9 @@ fn clients<C>(
             out.field("- host", scalar(topology.host_name(group.host)));
             out.depth += 1;
             out.field("count", group.count);
+            if let Some(group) = &group.group {
+                out.field("group", scalar(&group.0));
+            }
             options(out, values(&group.config));
             out.depth -= 1;
         }
@@ -344,6 +352,19 @@ fn tcp(out: &mut Text, tcp: &Tcp) {
             out.field("retries2", tcp.retries2);
             out.field("syn_retries", tcp.syn_retries);
             out.field("syn_linear_timeouts", tcp.syn_linear_timeouts);
+        });
+    }
+}
+
+fn monitoring(out: &mut Text, monitoring: &Monitoring, topology: &Topology) {
+    if *monitoring != Monitoring::default() {
+        out.map("monitoring", |out| {
+            out.field("interval", show_span(monitoring.interval));
+            out.field("timeout", show_span(monitoring.timeout));
+            if let Some(hosts) = &monitoring.hosts {
+                let hosts: Vec<_> = hosts.iter().map(|host| scalar(topology.host_name(*host))).collect();
+                out.field("hosts", format!("[{}]", hosts.join(", ")));
+            }
         });
     }
 }
@@ -391,6 +412,10 @@ fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
         Fault::Flap { route, down, up } => {
             with_route("flap", route, vec![("down", show_span(*down)), ("up", show_span(*up))])
         }
+        Fault::Reconfigure { servers } => {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            vec![word("reconfigure"), ("zookeeper", format!("[{}]", servers.join(", ")))]
+        }
         Fault::Kill { process: p } => vec![word("kill"), process(*p)],
         Fault::Pause { process: p } => vec![word("pause"), process(*p)],
         Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],
@@ -434,7 +459,7 @@ fn chaos(out: &mut Text, profile: &ChaosProfile) {
     out.field("weights", inline(&weights));
 }
 
-fn expect(out: &mut Text, expect: &Expect) {
+fn expect(out: &mut Text, expect: &Expect, topology: &Topology) {
     if let Some(losses) = expect.permitted_losses {
         out.field("permitted_losses", losses);
     }
@@ -444,8 +469,21 @@ fn expect(out: &mut Text, expect: &Expect) {
     };
     let gauges = |out: &mut Text, name: &str, gauges: &[(Gauge, Bound)]| {
         out.map(name, |out| {
+            let (mut sites, mut metrics) = (Vec::new(), Vec::new());
             for (gauge, value) in gauges {
-                out.field(gauge, bound(*value, gauge.unit()));
+                let bound = bound(*value, gauge.unit());
+                match gauge {
+                    Gauge::ControllersSeenFrom(site) => {
+                        sites.push(format!("{}: {bound}", scalar(topology.site_name(*site))));
+                    }
+                    Gauge::Metric(metric) => metrics.push(format!("{}: {bound}", metric.word())),
+                    _ => out.field(gauge, bound),
+                }
+            }
+            for (word, fields) in [("controllers_seen_from", sites), ("metrics", metrics)] {
+                if !fields.is_empty() {
+                    out.field(word, format!("{{{}}}", fields.join(", ")));
+                }
             }
         });
     };

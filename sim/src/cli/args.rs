@@ -35,11 +35,16 @@ pub enum Command {
     },
     /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
     Survey(SurveyArgs),
+    /// What becomes of the stretch cluster after a cut of the WAN: a table of outcomes by variant and length of the cut.
+    Outcomes(OutcomesArgs),
     /// Simulate runs of real ZooKeeper ensembles that were measured, and print where the models agree with them.
     Fidelity(FidelityArgs),
     /// The scenarios that are built in.
     #[command(subcommand)]
     Scenarios(ScenariosCommand),
+    /// Known defects of Kafka and ZooKeeper as switches.
+    #[command(subcommand)]
+    Defects(DefectsCommand),
 }
 
 /// What to do with scenarios.
@@ -57,6 +62,48 @@ pub enum ScenariosCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// `sim outcomes`.
+#[derive(Debug, Args)]
+pub struct OutcomesArgs {
+    /// One variant only.
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// One length of the cut only, e.g. `30s`.
+    #[arg(long, value_name = "SPAN")]
+    pub cut: Option<String>,
+    /// Seeds of each cell.
+    #[arg(long, default_value_t = 21)]
+    pub seeds: u64,
+    /// Runs at a time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// Run nothing, print the scenario files.
+    #[arg(long)]
+    pub show: bool,
+}
+
+/// What to do with defects.
+#[derive(Debug, Subcommand)]
+pub enum DefectsCommand {
+    /// Id, switch, ticket, law, first releases with the repaired rule, and the scenarios that show it.
+    List,
+    /// Run the scenarios about defects: each must break its law with its switches on, and no law without.
+    Verify(VerifyArgs),
+}
+
+/// `sim defects verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// One of the scenarios; default is all.
+    pub scenario: Option<String>,
+    /// Seeds that must pass with every defect repaired.
+    #[arg(long, default_value_t = 20)]
+    pub seeds: u64,
+    /// Runs at a time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
 }
 
 /// `sim run`.

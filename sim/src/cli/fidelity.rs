@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::args::{FidelityArgs, Format};
-use super::{Exit, Failure, input, survey};
+use super::{Exit, Failure, campaign, input};
 use crate::fidelity::compare::CaseReport;
 use crate::fidelity::lab::{LabRun, Measured};
 use crate::fidelity::metrics::{self, Measures};
@@ -44,7 +42,7 @@ pub(super) fn fidelity(args: &FidelityArgs) -> Result<Exit, Failure> {
             writeln!(out, "passed over: {line}")?;
         }
     }
-    let reports = reports(&cases, args.seeds, survey::jobs(args.jobs));
+    let reports = reports(&cases, args.seeds, campaign::threads(args.jobs));
     for report in &reports {
         match args.format {
             Format::Text => write!(out, "{}", report::case(report))?,
@@ -57,41 +55,26 @@ pub(super) fn fidelity(args: &FidelityArgs) -> Result<Exit, Failure> {
     Ok(if reports.iter().all(CaseReport::agrees) { Exit::Clean } else { Exit::Broken })
 }
 
-/// The next task and its number.
-fn take<'a, T>(next: &AtomicUsize, tasks: &'a [T]) -> Option<(usize, &'a T)> {
-    let number = next.fetch_add(1, Ordering::Relaxed);
-    tasks.get(number).map(|task| (number, task))
-}
-
 /// Runs `seeds` seeds of each case on `jobs` threads, and compares. Seeds go round the measured runs of a case.
 fn reports(cases: &BTreeMap<&str, &[LabRun]>, seeds: u64, jobs: usize) -> Vec<CaseReport> {
     let tasks: Vec<(&str, &LabRun, u64)> = cases
         .iter()
         .flat_map(|(case, runs)| (0..seeds).map(move |seed| (*case, &runs[seed as usize % runs.len()], seed)))
         .collect();
-    let next = AtomicUsize::new(0);
-    let done: Mutex<BTreeMap<usize, Result<Measures, String>>> = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some((task, (_, run, seed))) = take(&next, &tasks) {
-                    let told = simulate::story(run, *seed).map(|story| metrics::measure(&story));
-                    let told = told.map_err(|what| format!("seed {seed}: {what}"));
-                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(task, told);
-                }
-            });
-        }
+    let told = campaign::map(0..tasks.len() as u64, jobs, |task| {
+        let (_, run, seed) = tasks[task as usize];
+        let told = simulate::story(run, seed).map(|story| metrics::measure(&story));
+        told.map_err(|what| format!("seed {seed}: {what}"))
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut told = tasks.iter().map(|(case, ..)| *case).zip(told).peekable();
     let mut reports = Vec::new();
     for (case, runs) in cases {
         let real: Vec<Measures> = runs.iter().map(|run| metrics::measure(&run.story())).collect();
         let (mut simulated, mut failures) = (Vec::new(), Vec::new());
-        for task in (0..tasks.len()).filter(|task| tasks[*task].0 == *case) {
-            match done.remove(&task) {
-                Some(Ok(measures)) => simulated.push(measures),
-                Some(Err(what)) => failures.push(what),
-                None => {}
+        while let Some((_, told)) = told.next_if(|(of, _)| of == case) {
+            match told {
+                Ok(measures) => simulated.push(measures),
+                Err(what) => failures.push(what),
             }
         }
         reports.push(CaseReport::new(case, &real, &simulated, &failures));

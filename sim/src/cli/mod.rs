@@ -1,8 +1,11 @@
 //! The command line: [`args`] is what was typed, [`plan`] what it means; each command has its file.
 
 pub mod args;
+mod campaign;
+mod defects;
 mod fidelity;
 mod input;
+mod outcomes;
 mod plan;
 mod replay;
 mod run;
@@ -64,8 +67,10 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Replay { file, format }) => replay::replay(&file, format),
         Some(Command::Survey(args)) => survey::survey(&args),
+        Some(Command::Outcomes(args)) => outcomes::outcomes(&args),
         Some(Command::Fidelity(args)) => fidelity::fidelity(&args),
         Some(Command::Scenarios(command)) => scenarios::scenarios(&command),
+        Some(Command::Defects(command)) => defects::defects(&command),
     });
     match carried_out {
         Ok(Ok(exit)) => exit.into(),

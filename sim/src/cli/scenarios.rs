@@ -14,7 +14,7 @@ pub(super) fn scenarios(command: &ScenariosCommand) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     match command {
         ScenariosCommand::List => {
-            for entry in scenarios::library::list() {
+            for entry in scenarios::library::list().iter().chain(scenarios::library::defects()) {
                 let scenario = entry.scenario().map_err(|errors| input::list(&errors))?;
                 let first = scenario.description.lines().next().unwrap_or_default();
                 writeln!(out, "{:<28} {first}", scenario.name)?;

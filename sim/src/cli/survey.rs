@@ -2,18 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use models::laws::Outcome;
-use models::observation::Observed;
 use scenarios::Scenario;
 
 use super::args::SurveyArgs;
-use super::plan::{self, Plan};
-use super::{Exit, Failure, input};
-use crate::run::{Finished, Run};
+use super::{Exit, Failure, campaign, input, plan};
+use crate::run::Finished;
 
 /// What a set of seeds reached.
 #[derive(Clone, Debug, Default)]
@@ -49,52 +43,35 @@ impl Survey {
             total.2 += report.permitted;
         }
         if !finished.judgement.is_clean() {
-            self.failures.insert(seed, first_wrong(finished));
+            self.failures.insert(seed, campaign::first_wrong(finished));
         }
     }
-}
 
-fn first_wrong(finished: &Finished) -> String {
-    for report in &finished.judgement.reports {
-        if let Outcome::Broken(violation) = &report.outcome {
-            return format!("{}: {}", report.name, violation.what);
+    /// Both together.
+    fn merge(mut self, other: Self) -> Self {
+        self.seeds += other.seeds;
+        self.delivered += other.delivered;
+        self.fingerprint ^= other.fingerprint;
+        for (word, count) in other.reached {
+            *self.reached.entry(word).or_default() += count;
         }
+        for (mine, theirs) in self.judged.iter_mut().zip(&other.judged) {
+            mine.1 += theirs.1;
+            mine.2 += theirs.2;
+        }
+        self.failures.extend(other.failures);
+        self
     }
-    finished.judgement.expectations.iter().find(|met| !met.met).map_or_else(String::new, |met| met.what.clone())
 }
 
 /// Runs the seeds `from..to` of a scenario on `jobs` threads. The result does not depend on `jobs`.
 pub(super) fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) -> Survey {
-    let next = AtomicU64::new(from);
-    let done: Mutex<BTreeMap<u64, Finished>> = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= to {
-                        break;
-                    }
-                    let plan = Plan::new(scenario.clone(), seed);
-                    let mut nobody = |_: &Observed| {};
-                    let mut go_on = |_| ControlFlow::Continue(());
-                    let finished = Run::new(&plan.scenario, seed, &plan.schedule).finish(&mut nobody, &mut go_on);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, finished);
-                }
-            });
-        }
+    let parts = campaign::map(from..to, jobs, |seed| {
+        let mut one = Survey::default();
+        one.add(seed, &campaign::watch(scenario, seed, &mut |_| {}));
+        one
     });
-    let mut survey = Survey::default();
-    for (seed, finished) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        survey.add(seed, &finished);
-    }
-    survey
-}
-
-/// How many runs go on at a time; 0 asks for one per core.
-pub(super) fn jobs(asked: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if asked == 0 { cores } else { asked }
+    parts.into_iter().reduce(Survey::merge).unwrap_or_default()
 }
 
 /// Runs many seeds and prints what they reached.
@@ -104,8 +81,7 @@ pub(super) fn jobs(asked: usize) -> usize {
 pub(super) fn survey(args: &SurveyArgs) -> Result<Exit, Failure> {
     let mut scenario = input::scenario(&args.scenario)?;
     plan::change(&mut scenario, &args.changes)?;
-    let jobs = jobs(args.jobs);
-    let survey = run_seeds(&scenario, args.seeds.0, args.seeds.1, jobs);
+    let survey = run_seeds(&scenario, args.seeds.0, args.seeds.1, campaign::threads(args.jobs));
     let mut out = io::stdout().lock();
     writeln!(
         out,

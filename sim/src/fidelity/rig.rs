@@ -11,6 +11,7 @@ use scenarios::Scenario;
 use scenarios::cluster::{Cluster, FIXED, Kafka, ZooKeeper, ZooKeeperServer};
 use scenarios::expect::Expect;
 use scenarios::fault::{Fault, Place, ProcessSelector, Route};
+use scenarios::monitoring::Monitoring;
 use scenarios::netem::Netem;
 use scenarios::scenario::{Phases, Restart, Rollback, Tcp};
 use scenarios::schedule::Planned;
@@ -77,7 +78,9 @@ pub fn scenario(run: &LabRun, at: Span) -> Result<Scenario, String> {
         faults: vec![Planned { at, duration, fault }],
         chaos: None,
         expect: Expect::default(),
+        monitoring: Monitoring { hosts: Some(Vec::new()), ..Monitoring::default() },
         rollback: Rollback::default(),
+        demonstrates: None,
     })
 }
 
@@ -160,7 +163,7 @@ fn workload(run: &LabRun) -> Workload {
                 session_timeout: Span::from_ms(run.conf.session_ms),
                 pause: Span::from_ms(run.conf.pause_ms),
             };
-            sessions.push(ClientGroup { host, count: 1, config });
+            sessions.push(ClientGroup { host, count: 1, group: None, config });
         }
     }
     Workload {

@@ -166,7 +166,8 @@ impl Recorder {
                     self.leader = Some(server);
                 }
                 if faulty {
-                    self.story.roles.push((ms(seen.at - self.fault), server, told(*role)));
+                    let role = told(*role).map(|role| (ms(seen.at - self.fault), server, role));
+                    self.story.roles.extend(role);
                 }
             }
             Observation::Down { .. } => {
@@ -268,12 +269,14 @@ impl Client {
     }
 }
 
-fn told(role: ZkRole) -> Role {
+/// What the lab would have logged: a leader says that it was elected and that it serves, not what lies between.
+fn told(role: ZkRole) -> Option<Role> {
     match role {
-        ZkRole::Looking => Role::Looking,
-        ZkRole::Electing => Role::Elected,
-        ZkRole::Leading => Role::Leading,
-        ZkRole::Following => Role::Following,
+        ZkRole::Looking => Some(Role::Looking),
+        ZkRole::Electing => Some(Role::Elected),
+        ZkRole::Synchronizing => None,
+        ZkRole::Leading => Some(Role::Leading),
+        ZkRole::Following => Some(Role::Following),
     }
 }
 

@@ -22,6 +22,16 @@ impl<P: Process> Simulation<P> {
         }
     }
 
+    /// Edits what a process reads when it starts, such as its configuration file.
+    ///
+    /// # Panics
+    /// If the process is not down.
+    pub fn edit(&mut self, id: ProcessId, change: impl FnOnce(&mut P)) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        assert!(slot.run == RunState::Down, "{id} reads its configuration only when it starts");
+        change(&mut slot.process);
+    }
+
     /// Tells the supervisor to leave the process down, once it is, until [`Simulation::start`].
     pub fn hold_down(&mut self, id: ProcessId) {
         self.slots[usize::from(id.0)].held_down = true;
@@ -146,6 +156,11 @@ impl<P: Process> Simulation<P> {
     /// Puts a rule in force, for packets sent from now on.
     pub fn add_rule(&mut self, rule: Rule) -> RuleId {
         self.network.add_rule(rule)
+    }
+
+    /// Whether packets from one host get to another as far as cuts are concerned.
+    pub fn is_open(&self, from: HostId, to: HostId) -> bool {
+        self.network.is_open(from, to)
     }
 
     /// Takes a rule out of force. Returns whether it was in force.

@@ -117,6 +117,11 @@ impl Network {
         true
     }
 
+    /// Whether there is a way and no cut on it.
+    pub(crate) fn is_open(&self, from: HostId, to: HostId) -> bool {
+        self.pairs[usize::from(from.0) * self.hosts + usize::from(to.0)].cuts == 0
+    }
+
     /// Decides the fate of a packet of `bytes` that leaves at `now`.
     pub(crate) fn transit(&mut self, now: Instant, from: HostId, to: HostId, bytes: u32) -> Fate {
         let index = usize::from(from.0) * self.hosts + usize::from(to.0);

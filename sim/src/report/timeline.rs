@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use models::id::{BrokerId, ProcessId, SessionId, TopicPartition};
 use models::observation::{DownCause, Observation, Observed, TruncateReason, ZkClientState, ZkRole};
@@ -42,6 +43,7 @@ pub struct Timeline {
     leaders: BTreeMap<TopicPartition, (ProcessId, i32)>,
     isr: BTreeMap<TopicPartition, usize>,
     active: BTreeSet<ProcessId>,
+    seen: BTreeMap<Arc<str>, u32>,
     acknowledged: BTreeMap<TopicPartition, Instant>,
     outage: Option<Outage>,
     sessions: SessionFigures,
@@ -96,6 +98,7 @@ impl Timeline {
             leaders: BTreeMap::new(),
             isr: BTreeMap::new(),
             active: BTreeSet::new(),
+            seen: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             outage: None,
             sessions: SessionFigures::new(Instant::ZERO),
@@ -122,10 +125,11 @@ impl Timeline {
             Observation::Resume => self.line(at, "process", format!("{} goes on", self.names.process(who))),
             Observation::ZkRole { role, epoch, .. } => self.on_zk_role(at, who, *role, *epoch),
             Observation::ZkClient { state, session } => self.on_zk_client(at, who, *state, *session),
-            Observation::ZkSessionExpiring { session } => {
+            Observation::ZkSessionExpiring { session, .. } => {
                 self.group(at, Kind::Expiring, u64::from(who.0), session.0, String::new());
             }
             Observation::ActiveController { active } => self.on_active(at, who, *active),
+            Observation::ControllersSeen { site, sum, reached } => self.on_seen(at, site, *sum, *reached),
             Observation::ControllerBegin { epoch } => {
                 self.line(at, "controller", format!("{} is elected, epoch {epoch}", self.names.process(who)));
             }
@@ -226,7 +230,7 @@ impl Timeline {
         }
         match role {
             ZkRole::Looking => self.group(at, Kind::Looking, 0, u64::from(who.0), String::new()),
-            ZkRole::Electing => {}
+            ZkRole::Electing | ZkRole::Synchronizing => {}
             ZkRole::Following => self.group(at, Kind::Following, 0, u64::from(who.0), String::new()),
             ZkRole::Leading => {
                 self.zk_leader = Some(who);
@@ -256,6 +260,14 @@ impl Timeline {
             let list: Vec<_> = self.active.iter().map(|p| self.names.process(*p)).collect();
             let who = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
             self.line(at, "controller", format!("ActiveControllerCount is {}{who}", list.len()));
+        }
+    }
+
+    /// How many brokers a monitor reaches is part of the line, but no reason for one.
+    fn on_seen(&mut self, at: Instant, site: &Arc<str>, sum: u32, reached: u32) {
+        if self.seen.insert(Arc::clone(site), sum) != Some(sum) {
+            let text = format!("ActiveControllerCount seen from {site} is {sum} ({reached} brokers answer)");
+            self.line(at, "monitor", text);
         }
     }
 

@@ -7,6 +7,8 @@
 mod assignment;
 mod connections;
 mod control;
+mod isr_writes;
+mod metrics;
 mod producer_ids;
 mod requests;
 mod startup;
@@ -19,6 +21,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use self::connections::Connections;
+use self::isr_writes::{IsrWrites, Outcome, PROPAGATION_CHECK};
 use self::producer_ids::ProducerIdManager;
 use self::startup::{Meta, Phase};
 use self::to_controller::ToController;
@@ -26,8 +29,10 @@ use self::topics::TopicCreations;
 use super::channel::{ChannelId, ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
 use super::controller::KafkaController;
+use super::group::{GroupCoordinator, Host};
 use super::metadata_cache::MetadataCache;
-use super::protocol::{AlterPartitionRequest, Body, Frame, Origin, Request, Response};
+use super::metrics::Metrics;
+use super::protocol::{AlterPartitionItem, AlterPartitionRequest, Body, Frame, Origin, Request, Response};
 use super::replica::ReplicaManager;
 use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
 use super::{Addresses, Timer as KafkaTimer};
@@ -51,6 +56,10 @@ pub enum BrokerTimer {
     ControllerLookup(u8),
     /// The pause after a refused AlterPartition is over.
     IsrRetry,
+    /// Of [`crate::kafka::group::GroupCoordinator`]: some deadline of a group has come.
+    GroupExpiry,
+    /// `isr-change-propagation`, before protocol 2.7: are ISR changes to be told to the controller?
+    IsrChangePropagation,
     /// A created topic has no leader yet and its client waits no longer; the number of the request.
     CreateTopicsTimeout(u32),
 }
@@ -95,19 +104,26 @@ pub struct Broker {
     expiring: bool,
     controller: KafkaController,
     replicas: ReplicaManager,
+    groups: GroupCoordinator,
     cache: MetadataCache,
     connections: Connections,
     alter_partition: ToController,
     allocate_ids: ToController,
     isr_changes: IsrChanges,
+    /// In use instead of `alter_partition` before protocol 2.7.
+    isr_writes: Option<IsrWrites>,
     producer_ids: ProducerIdManager,
     topics: TopicCreations,
+    metrics: Metrics,
+    /// BrokerState and SessionState as last reported.
+    states: [u64; 2],
 }
 
 impl Broker {
     /// A broker that has never run.
     pub fn new(spec: BrokerSpec) -> Self {
         let BrokerSpec { config, zookeeper, addresses, defects } = spec.clone();
+        let (protocol, defects) = config.rules(defects);
         let id = spec.id();
         Self {
             meta: Meta::default(),
@@ -117,6 +133,7 @@ impl Broker {
             expiring: false,
             controller: KafkaController::new(id, config.clone(), defects, addresses.clone()),
             replicas: ReplicaManager::new(id, config.clone(), defects, addresses),
+            groups: GroupCoordinator::new(config.clone(), defects),
             cache: MetadataCache::default(),
             connections: Connections::default(),
             alter_partition: ToController::new(ALTER_PARTITION, &config, None),
@@ -126,8 +143,11 @@ impl Broker {
                 Some(Span::from_ms(config.request_timeout_ms.into())),
             ),
             isr_changes: IsrChanges::Idle,
+            isr_writes: (!protocol.has_alter_partition()).then(IsrWrites::default),
             producer_ids: ProducerIdManager::default(),
             topics: TopicCreations::default(),
+            metrics: Metrics::default(),
+            states: [0; 2],
             spec,
         }
     }
@@ -204,7 +224,7 @@ impl Broker {
                 self.allocate_ids.on_channel_timer(ctx, timer.kind);
                 self.after_allocate_ids(ctx, None);
             }
-            ChannelId::Client(_) | ChannelId::Bootstrap(_) => {}
+            ChannelId::Client(_) | ChannelId::Coordinator(_) | ChannelId::Bootstrap(_) => {}
         }
     }
 
@@ -221,6 +241,16 @@ impl Broker {
                 self.after_allocate_ids(ctx, None);
             }
             BrokerTimer::IsrRetry => self.isr_changes = IsrChanges::Idle,
+            BrokerTimer::GroupExpiry => {
+                let Self { groups, replicas, cache, .. } = self;
+                groups.on_timer(&mut Host { ctx, replicas, cache });
+            }
+            BrokerTimer::IsrChangePropagation => {
+                if let Some(writes) = &mut self.isr_writes {
+                    writes.propagate(ctx, &mut self.zk);
+                    self.schedule_isr_propagation(ctx);
+                }
+            }
             BrokerTimer::CreateTopicsTimeout(request) => self.topics.on_timeout(ctx, &self.cache, request),
         }
     }
@@ -230,6 +260,7 @@ impl Broker {
         let mut any = false;
         while let Some(notice) = self.zk.next_notice() {
             any = true;
+            self.meter(ctx, &notice);
             match notice {
                 ZkNotice::Connected => self.on_zk_connected(ctx),
                 ZkNotice::Disconnected => {}
@@ -245,6 +276,13 @@ impl Broker {
 
     fn on_own_answer(&mut self, ctx: &mut Ctx<'_>, answer: ZkAnswer) {
         if self.phase.is_running() {
+            let writes = self.isr_writes.as_mut();
+            let defects = self.spec.defects;
+            if let Some(Outcome { items, answer }) =
+                writes.and_then(|writes| writes.on_answer(ctx, &mut self.zk, defects, &answer))
+            {
+                self.replicas.on_isr_answer(ctx, &self.cache, items, answer);
+            }
             self.topics.on_answer(ctx, &mut self.zk, &self.cache, answer);
         } else {
             self.on_startup_answer(ctx, answer);
@@ -272,14 +310,30 @@ impl Broker {
         }
     }
 
+    /// Looks for ISR changes to be told, before protocol 2.7, from the start on.
+    fn schedule_isr_propagation(&self, ctx: &mut Ctx<'_>) {
+        if self.isr_writes.is_some() {
+            ctx.set_timer(PROPAGATION_CHECK, Timer::Kafka(KafkaTimer::Broker(BrokerTimer::IsrChangePropagation)));
+        }
+    }
+
     /// `maybePropagateIsrChanges`.
     fn propagate_isr_changes(&mut self, ctx: &mut Ctx<'_>) {
-        if !matches!(self.isr_changes, IsrChanges::Idle) || !self.phase.is_running() {
+        let idle = self.isr_writes.as_ref().map_or(matches!(self.isr_changes, IsrChanges::Idle), IsrWrites::is_idle);
+        if !idle || !self.phase.is_running() {
             return;
         }
         let partitions = self.replicas.take_isr_changes();
         if partitions.is_empty() {
             return;
+        }
+        if let Some(writes) = &mut self.isr_writes {
+            let epoch = |item: AlterPartitionItem| {
+                let epoch = self.replicas.controller_epoch_of(item.partition);
+                (item, epoch)
+            };
+            let changes = partitions.into_iter().map(epoch).collect();
+            return writes.write(ctx, &mut self.zk, self.spec.id(), changes);
         }
         let broker_epoch = self.controller.broker_epoch();
         let request = Arc::new(AlterPartitionRequest { broker: self.spec.id(), broker_epoch, partitions });
@@ -309,6 +363,16 @@ impl Broker {
         self.allocate_ids.pump(ctx, &self.cache, &self.spec.addresses);
         if self.producer_ids.is_waiting() && !self.allocate_ids.is_busy() {
             self.producer_ids.on_give_up();
+        }
+    }
+
+    /// Tells the group coordinator what became of its partitions and appends.
+    fn run_coordinator(&mut self, ctx: &mut Ctx<'_>) {
+        while self.replicas.has_coordinator_events() {
+            for event in self.replicas.take_coordinator_events() {
+                let Self { groups, replicas, cache, .. } = self;
+                groups.on_event(&mut Host { ctx, replicas, cache }, event);
+            }
         }
     }
 
@@ -347,11 +411,13 @@ impl Process for Broker {
             let mut more = self.on_notices(ctx);
             self.reinitialize(ctx);
             self.propagate_isr_changes(ctx);
+            self.run_coordinator(ctx);
             more |= self.serve_waiting(ctx, &mut seen);
             if !more {
-                return;
+                break;
             }
         }
+        self.report_metrics(ctx);
     }
 
     fn crash(&mut self, loss: Loss, random: &mut Random) -> bool {

@@ -73,6 +73,7 @@ impl Broker {
                 self.controller.startup(ctx, &mut self.zk, broker_epoch);
                 // The controller may have seen the registration before anything listens here; its sender tries again.
                 ctx.listen(KAFKA_PORT);
+                self.schedule_isr_propagation(ctx);
             }
             ZkAnswer::Registered(_, Err(_)) => ctx.exit("registration failed"),
             ZkAnswer::SessionExpired(_) => ctx.exit("ZooKeeperClientExpiredException"),

@@ -117,7 +117,16 @@ impl Creator {
                     Request::CreateTopics { topics, timeout } => {
                         let origin = Origin { conn: ConnId(9_999), correlation: 0 };
                         let (zk, cache) = (&mut self.zk, &self.cache);
-                        self.topics.create(ctx, &self.spec, zk, cache, self.is_controller, origin, &topics, timeout);
+                        self.topics.create(
+                            ctx,
+                            &self.spec,
+                            zk,
+                            cache,
+                            self.is_controller,
+                            Some(origin),
+                            &topics,
+                            timeout,
+                        );
                     }
                     Request::UpdateMetadata(request) => {
                         self.cache.update(&request);

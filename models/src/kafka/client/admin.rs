@@ -188,7 +188,7 @@ impl Process for AdminClient {
                         self.retry.fired();
                         self.backing_off = false;
                     }
-                    ClientTimer::Ready | ClientTimer::Delivery | ClientTimer::MaxBlock => {}
+                    ClientTimer::Ready | ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Group => {}
                 }
                 NetworkEvent::Nothing
             }

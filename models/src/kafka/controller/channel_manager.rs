@@ -82,6 +82,11 @@ impl ControllerChannelManager {
         }
     }
 
+    /// TotalQueueSize. The real thread has taken the head off its queue, sent or not.
+    pub(super) fn total_queued(&self) -> u64 {
+        self.threads.values().map(|thread| thread.queue.len().saturating_sub(1) as u64).sum()
+    }
+
     /// Whether `conn` is a connection of a send thread.
     pub(super) fn owns(&self, conn: ConnId) -> bool {
         self.threads.values().any(|thread| thread.channel.conn() == Some(conn))

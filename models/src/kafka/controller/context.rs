@@ -64,6 +64,8 @@ pub(super) struct ControllerContext {
     pub(super) unnoticed_restarts: BTreeMap<BrokerId, i64>,
     /// Topics as last read.
     pub(super) topics: BTreeSet<Topic>,
+    /// Whether partitions or topics have changed since they were last counted.
+    pub(super) changed: bool,
     /// Shared, so that a snapshot of an idle controller costs nothing.
     partitions: Arc<BTreeMap<TopicPartition, PartitionInfo>>,
     /// Replicas whose brokers answered KAFKA_STORAGE_ERROR.
@@ -83,16 +85,19 @@ impl ControllerContext {
 
     /// One partition, to be changed.
     pub(super) fn partition_mut(&mut self, partition: TopicPartition) -> Option<&mut PartitionInfo> {
+        self.changed = true;
         Arc::make_mut(&mut self.partitions).get_mut(&partition)
     }
 
     /// Every partition, to be changed.
     pub(super) fn partitions_mut(&mut self) -> impl Iterator<Item = (TopicPartition, &mut PartitionInfo)> {
+        self.changed = true;
         Arc::make_mut(&mut self.partitions).iter_mut().map(|(partition, info)| (*partition, info))
     }
 
     /// Learns an assignment (`updatePartitionFullReplicaAssignment`). A partition that is known keeps its states.
     pub(super) fn assign(&mut self, partition: TopicPartition, replicas: Arc<[BrokerId]>) {
+        self.changed = true;
         Arc::make_mut(&mut self.partitions).entry(partition).or_insert_with(|| PartitionInfo {
             replica_states: vec![ReplicaState::NonExistent; replicas.len()],
             replicas,
@@ -103,6 +108,7 @@ impl ControllerContext {
 
     /// Forgets a topic.
     pub(super) fn remove_topic(&mut self, topic: Topic) {
+        self.changed = true;
         Arc::make_mut(&mut self.partitions).retain(|partition, _| partition.topic != topic);
     }
 

@@ -34,6 +34,7 @@ impl KafkaController {
                 let list = Op::GetChildren { path: znode::TOPICS.into(), watch: true };
                 self.ask(io, vec![list], Then::Topics);
             }
+            Event::IsrChangeNotification => self.read_isr_changes(io),
             Event::LeaderAndIsrResponse { broker, error, partitions } => {
                 if error == ErrorCode::None {
                     self.leader_and_isr_answered(broker, &partitions);
@@ -68,6 +69,7 @@ impl KafkaController {
             Call::FlushReplicaBatch => self.flush_replica_batch(io),
             Call::Rebalance { broker, partitions } => self.rebalance_broker(broker, &partitions),
             Call::ScheduleRebalance => self.schedule_rebalance(io, self.rebalance_interval()),
+            Call::DeleteIsrChanges(names) => self.delete_isr_changes(io, &names),
             Call::ReadProducerIdBlock { origin, broker } => self.read_producer_id_block(io, origin, broker),
         }
         Ok(())
@@ -107,6 +109,9 @@ impl KafkaController {
             Then::BrokerIds(purpose) => self.on_broker_ids(io, purpose, &outcome?),
             Then::Brokers(purpose, ids) => self.on_brokers(io, purpose, &ids, &outcome?),
             Then::Topics => self.on_topics(io, &outcome?),
+            Then::IsrChangeNames => self.on_isr_change_names(io, &outcome?),
+            Then::IsrChanges => self.on_isr_changes(io, &outcome?),
+            Then::IsrChangeStates(partitions) => self.on_isr_change_states(io, partitions, &outcome?),
             Then::NewTopics(topics) => self.on_new_topics(&topics, &outcome?),
             Then::InitTopics(init) => self.on_init_topics(io, init, outcome),
             Then::InitPartitions(init) => self.on_init_partitions(io, init, outcome),

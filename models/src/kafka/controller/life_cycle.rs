@@ -5,6 +5,7 @@ use super::failover::FailoverStep;
 use super::thread::{Call, Failure, Frame, Guard, Io, Results, Then};
 use crate::defect::Defect;
 use crate::id::BrokerId;
+use crate::kafka::metrics::Metric;
 use crate::kafka::znode::{self, ControllerZnode};
 use crate::observation::Observation;
 use crate::zk::protocol::{ANY_VERSION, CreateMode, Op, OpResult, ZkError};
@@ -203,6 +204,7 @@ impl KafkaController {
             io.ctx.observe(Observation::ControllerEnd { epoch: self.context.epoch });
         }
         self.context = Default::default();
+        self.context.changed = true;
         // `Defect::PoisonedRequestBatch`, KAFKA-12315: the batches keep what the last term left in them, and
         // `newBatch` of the next term refuses to work. Repaired, as its PR #10089 proposed: a resignation clears them.
         if !self.defects.has(Defect::PoisonedRequestBatch) {
@@ -258,6 +260,7 @@ impl KafkaController {
         let active = self.is_active();
         if active != before {
             io.ctx.observe(Observation::ActiveController { active });
+            self.metrics.set(io.ctx, Metric::ActiveControllerCount, active.into());
         }
     }
 }

@@ -14,7 +14,9 @@ mod context;
 mod dispatch;
 mod election;
 mod failover;
+mod isr_changes;
 mod life_cycle;
+mod metrics;
 mod partition_state_machine;
 mod producer_ids;
 mod rebalance;
@@ -28,11 +30,13 @@ use std::sync::Arc;
 
 use self::channel_manager::ControllerChannelManager;
 use self::context::ControllerContext;
+use self::metrics::InProgress;
 use self::request_batch::RequestBatch;
 use self::thread::{Event, EventThread, Failure, Io};
 use super::Addresses;
 use super::channel::{ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
+use super::metrics::Metrics;
 use super::protocol::{AlterPartitionRequest, Origin, Response};
 use super::zk_client::{ZkAnswer, ZkRequests};
 use super::znode;
@@ -75,6 +79,8 @@ pub struct KafkaController {
     /// Whether the last `triggerOnlinePartitionStateChange` elected anybody.
     elected_some: bool,
     rebalance_timer: Option<TimerId>,
+    metrics: Metrics,
+    in_progress: Option<InProgress>,
 }
 
 impl KafkaController {
@@ -94,6 +100,8 @@ impl KafkaController {
             handlers_registered: false,
             elected_some: false,
             rebalance_timer: None,
+            metrics: Metrics::default(),
+            in_progress: None,
         }
     }
 
@@ -106,7 +114,7 @@ impl KafkaController {
     /// The session expired: whatever is queued is dropped, and the controller resigns as soon as its thread is free.
     pub fn expire(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
         self.thread.expire_pending = true;
-        self.thread.clear_and_put(Event::Expire);
+        self.thread.clear_and_put(Event::Expire, ctx.now);
         self.pump(&mut Io { ctx, zk });
     }
 
@@ -175,14 +183,19 @@ impl KafkaController {
     /// Something happened on a connection that it owns.
     pub fn on_conn(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests, input: ConnInput) {
         // Responses to UpdateMetadata and StopReplica would be events that do nothing but log.
-        if let Some((broker, Response::LeaderAndIsr { error, partitions })) = self.channels.on_conn(ctx, input) {
-            self.put(&mut Io { ctx, zk }, Event::LeaderAndIsrResponse { broker, error, partitions });
+        let answer = self.channels.on_conn(ctx, input);
+        let io = &mut Io { ctx, zk };
+        if let Some((broker, Response::LeaderAndIsr { error, partitions })) = answer {
+            self.put(io, Event::LeaderAndIsrResponse { broker, error, partitions });
+        } else {
+            self.thread_rests(io);
         }
     }
 
     /// A timer of one of its connections fired.
-    pub fn on_channel_timer(&mut self, ctx: &mut Ctx<'_>, _zk: &mut impl ZkRequests, timer: ChannelTimer) {
+    pub fn on_channel_timer(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests, timer: ChannelTimer) {
         self.channels.on_timer(ctx, timer);
+        self.thread_rests(&mut Io { ctx, zk });
     }
 
     /// A timer of its own fired.
@@ -217,7 +230,7 @@ impl KafkaController {
     }
 
     fn put(&mut self, io: &mut Io<'_, '_>, event: Event) {
-        self.thread.put(event);
+        self.thread.put(event, io.ctx.now);
         self.pump(io);
     }
 
@@ -227,6 +240,9 @@ impl KafkaController {
             (znode::CONTROLLER, WatchKind::Deleted) => Some(Event::Reelect),
             (znode::BROKER_IDS, WatchKind::ChildrenChanged) if self.handlers_registered => Some(Event::BrokerChange),
             (znode::TOPICS, WatchKind::ChildrenChanged) if self.handlers_registered => Some(Event::TopicChange),
+            (znode::ISR_CHANGE_NOTIFICATION, WatchKind::ChildrenChanged) if self.handlers_registered => {
+                Some(Event::IsrChangeNotification)
+            }
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use super::election::{self, Elected, Strategy};
 use super::failover::{read_state, state_data};
 use super::thread::{Call, Failure, Frame, Guard, Io, Results, Then, absorb};
 use crate::id::{BrokerId, Topic, TopicPartition};
+use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::LeaderAndIsr;
 use crate::kafka::znode::{self, PartitionStateZnode};
 use crate::zk::protocol::{CreateMode, Op, OpResult, ZkError};
@@ -207,6 +208,9 @@ impl KafkaController {
                 _ => false,
             };
             let elected = election::elect(&self.context, partition, &state, valid.strategy, allowed);
+            if elected.is_some() && !election::has_live_isr(&self.context, partition, &state) {
+                self.metrics.mark(io.ctx, Metric::UncleanLeaderElectionsPerSec);
+            }
             if let Some(Elected { state, recipients }) = elected {
                 writes.push((partition, state, recipients));
             }

@@ -17,6 +17,7 @@ use crate::kafka::protocol::{AlterPartitionRequest, Body, ErrorCode, Frame as Wi
 use crate::kafka::zk_client::{ZkBatch, ZkReply, ZkRequests, ZkUser};
 use crate::kafka::znode;
 use crate::observation::Observation;
+use crate::time::Instant;
 use crate::world::{Ctx, Message};
 use crate::zk::protocol::{Op, OpResult, Path, ZkError};
 
@@ -36,6 +37,7 @@ pub(super) enum Event {
     Expire,
     BrokerChange,
     TopicChange,
+    IsrChangeNotification,
     LeaderAndIsrResponse { broker: BrokerId, error: ErrorCode, partitions: Vec<(TopicPartition, ErrorCode)> },
     AlterPartition { origin: Origin, request: Arc<AlterPartitionRequest> },
     AllocateProducerIds { origin: Origin, broker: BrokerId, broker_epoch: i64 },
@@ -91,6 +93,7 @@ pub(super) enum Call {
     FlushReplicaBatch,
     Rebalance { broker: BrokerId, partitions: Vec<TopicPartition> },
     ScheduleRebalance,
+    DeleteIsrChanges(Vec<Path>),
     ReadProducerIdBlock { origin: Origin, broker: BrokerId },
 }
 
@@ -129,6 +132,9 @@ pub(super) enum Then {
     Brokers(BrokersFor, Vec<BrokerId>),
     Topics,
     NewTopics(Vec<Topic>),
+    IsrChangeNames,
+    IsrChanges,
+    IsrChangeStates(Vec<TopicPartition>),
     InitTopics(Initialization),
     InitPartitions(Initialization),
     InitStates(Initialization),
@@ -176,6 +182,8 @@ pub(super) enum Guard {
     AllocateProducerIds(Origin),
     /// The `finally` of `processAutoPreferredReplicaLeaderElection`.
     Rebalance,
+    /// The `finally` of `processIsrChangeNotification`: the call behind it is made in any case.
+    IsrChanges,
 }
 
 /// What the thread waits for.
@@ -200,7 +208,8 @@ pub(super) type Results = Vec<Result<OpResult, ZkError>>;
 /// The event thread's own state.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct EventThread {
-    queue: VecDeque<Event>,
+    /// With the time since when they wait.
+    queue: VecDeque<(Instant, Event)>,
     /// Whether an event is in progress.
     busy: bool,
     stack: Vec<Frame>,
@@ -213,15 +222,20 @@ pub(super) struct EventThread {
 
 impl EventThread {
     /// `ControllerEventManager.put`.
-    pub(super) fn put(&mut self, event: Event) {
-        self.queue.push_back(event);
+    pub(super) fn put(&mut self, event: Event, now: Instant) {
+        self.queue.push_back((now, event));
     }
 
     /// `ControllerEventManager.clearAndPut`. None of the modelled events answers when it is preempted: the leader whose
     /// AlterPartition is drained waits for its own time-out (KAFKA-10193 covers other events).
-    pub(super) fn clear_and_put(&mut self, event: Event) {
+    pub(super) fn clear_and_put(&mut self, event: Event, now: Instant) {
         self.queue.clear();
-        self.queue.push_back(event);
+        self.queue.push_back((now, event));
+    }
+
+    /// How many events wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
     }
 
     /// Runs `frames` in order before whatever else is to be done. A guard stands after the calls that it guards.
@@ -250,8 +264,9 @@ impl KafkaController {
                 Some(Frame::Guard(_)) => Ok(()),
                 None => {
                     self.finish_event(io);
-                    let Some(event) = self.thread.queue.pop_front() else { return };
+                    let Some((queued, event)) = self.thread.queue.pop_front() else { break };
                     self.thread.busy = true;
+                    self.event_begins(io, &event, queued);
                     self.thread.stack.push(Frame::Guard(Guard::Process));
                     self.begin(io, event)
                 }
@@ -260,6 +275,7 @@ impl KafkaController {
                 self.unwind(io, failure);
             }
         }
+        self.thread_rests(io);
     }
 
     /// Asks ZooKeeper and blocks.
@@ -375,6 +391,7 @@ impl KafkaController {
                 Guard::Elect => return self.thread.call(Call::TriggerControllerMove),
                 Guard::Move if moved => return,
                 Guard::Process | Guard::Move => {}
+                Guard::IsrChanges => return,
                 Guard::StateMachine if moved => {}
                 Guard::StateMachine => return,
                 Guard::AlterPartition(origin) => return self.answer_alter_partition_failed(io, origin),
@@ -387,9 +404,13 @@ impl KafkaController {
     }
 
     fn finish_event(&mut self, io: &mut Io<'_, '_>) {
-        if std::mem::take(&mut self.thread.busy) && std::mem::take(&mut self.thread.acted) && self.acts() {
+        if !std::mem::take(&mut self.thread.busy) {
+            return;
+        }
+        if std::mem::take(&mut self.thread.acted) && self.acts() {
             io.ctx.observe(Observation::ControllerActed { epoch: self.context.epoch });
         }
+        self.event_ends(io);
     }
 
     /// Answers a broker's request.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::isr::IsrState;
 use super::partition::{Partition, Shared, Wake};
 use crate::id::BrokerId;
-use crate::kafka::protocol::{EpochEnd, ErrorCode, PartitionLeadership, RecordBatch};
+use crate::kafka::protocol::{EpochEnd, ErrorCode, PartitionLeadership, RecordBatch, UNDEFINED_EPOCH};
 use crate::observation::{Observation, TruncateReason};
 use crate::process::DiskError;
 use crate::world::Ctx;
@@ -45,6 +45,7 @@ impl Partition {
         self.announce(&mut shared.sessions, Wake::Everyone);
         self.observe_leader_end(ctx);
         self.epoch_start = None;
+        shared.metrics.changed = true;
         self.isr = IsrState::Committed(Arc::new([]));
         self.remotes.clear();
         self.fail_waiters(ctx, shared, ErrorCode::NotLeaderOrFollower);
@@ -75,16 +76,19 @@ impl Partition {
         Ok(flush)
     }
 
-    /// The leader told where the logs part (`AbstractFetcherThread.getOffsetTruncationState`, KIP-279). If our floor epoch is
-    /// smaller than the leader's we cut to its end and ask again with the next fetch.
-    pub(super) fn truncate_to_epoch_end(&mut self, ctx: &mut Ctx<'_>, end: EpochEnd) {
-        let log_end = self.log.log_end();
-        let to = match self.log.epochs.end_offset_for(end.epoch, log_end) {
-            Some(own) if own.epoch == end.epoch => own.end_offset.min(end.end_offset),
-            Some(own) => own.end_offset,
-            None => end.end_offset,
+    /// The leader told where the logs part (`AbstractFetcherThread.getOffsetTruncationState`, KIP-279): the log is cut there.
+    /// False if our floor epoch is smaller than the leader's: then it is cut to the end of ours, and the leader has to be
+    /// asked again.
+    pub(super) fn truncate_to_epoch_end(&mut self, ctx: &mut Ctx<'_>, end: EpochEnd, reason: TruncateReason) -> bool {
+        let own =
+            self.log.epochs.end_offset_for(end.epoch, self.log.log_end()).filter(|_| end.epoch != UNDEFINED_EPOCH);
+        let (to, settled) = match own {
+            Some(own) if own.epoch == end.epoch => (own.end_offset.min(end.end_offset), true),
+            Some(own) => (own.end_offset, false),
+            None => (end.end_offset, true),
         };
-        self.truncate(ctx, to, TruncateReason::DivergingEpoch);
+        self.truncate(ctx, to, reason);
+        settled
     }
 
     /// Cuts the log so that it ends at `to` at the latest.

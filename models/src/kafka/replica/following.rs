@@ -53,18 +53,24 @@ impl ReplicaManager {
     }
 
     /// Sends the next request of a thread, if it is free and has something to ask.
-    fn pump(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
+    pub(super) fn pump(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
+        let Some(fetcher) = self.fetchers.get(&key) else { return };
+        if fetcher.in_flight.is_some() || fetcher.flushes > 0 {
+            return;
+        }
+        let epochs = if fetcher.rules.truncates_on_fetch { Vec::new() } else { self.maybe_truncate(ctx, key) };
         let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
-        let free = fetcher.in_flight.is_none() && fetcher.flushes == 0;
-        if !free || !fetcher.has_work() || !fetcher.channel.ready(ctx) {
+        if !fetcher.has_work() || !fetcher.channel.ready(ctx) {
             return;
         }
         let config = &self.shared.config;
         let timeout = Span::from_ms(config.request_timeout_ms.into());
-        let (request, in_flight) = if let Some(lookup) = fetcher.next_lookup() {
+        let (request, in_flight) = if !epochs.is_empty() {
+            (Request::OffsetsForLeaderEpoch(epochs.clone()), InFlight::Epochs(epochs))
+        } else if let Some(lookup) = fetcher.next_lookup() {
             let query = OffsetQuery {
                 partition: lookup.partition,
-                current_leader_epoch: Some(lookup.leader_epoch),
+                current_leader_epoch: fetcher.rules.stated(lookup.leader_epoch),
                 at: lookup.at,
                 replica: Some(self.shared.broker),
             };
@@ -91,6 +97,9 @@ impl ReplicaManager {
             (InFlight::Fetch, Response::Fetch(response)) => self.on_fetched(ctx, key, response),
             (InFlight::Offsets(lookup), Response::ListOffsets(answers)) => {
                 self.on_offsets(ctx, key, lookup, answers.first());
+            }
+            (InFlight::Epochs(queries), Response::OffsetsForLeaderEpoch(answers)) => {
+                self.on_epoch_ends(ctx, key, &queries, &answers);
             }
             _ => {}
         }
@@ -127,7 +136,7 @@ impl ReplicaManager {
                 let Some(partition) = self.partitions.get_mut(id) else { return };
                 if let Some(end) = fetched.diverging_epoch {
                     // The answer's high watermark is not for a log that was not cut yet (KAFKA-14704).
-                    partition.truncate_to_epoch_end(ctx, end);
+                    partition.truncate_to_epoch_end(ctx, end, TruncateReason::DivergingEpoch);
                 }
                 self.restart_at_log_end(key, id, state);
             }
@@ -145,6 +154,7 @@ impl ReplicaManager {
         let id = fetched.partition;
         let Some(partition) = self.partitions.get_mut(id) else { return };
         let last_epoch = fetched.records.last().map(|batch| batch.leader_epoch);
+        let leader_high_watermark = fetched.high_watermark;
         let appended = partition.append_as_follower(
             ctx,
             &mut self.shared,
@@ -154,9 +164,10 @@ impl ReplicaManager {
         );
         let flush = match appended {
             Ok(flush) => flush,
-            Err(AppendFailure::Misplaced) => return self.remove_fetcher(id),
+            Err(AppendFailure::Misplaced) => return self.fail_fetcher(id),
             Err(AppendFailure::Disk(_)) => return ctx.exit(LOG_DIR_FAILED),
         };
+        self.shared.metrics.lag(id, leader_high_watermark.saturating_sub(partition.log.log_end()));
         let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
         if flush {
             let waiter = FlushWaiter::Fetcher(key.0, key.1);
@@ -182,11 +193,14 @@ impl ReplicaManager {
         }
         let (Some(state), Some(partition)) = (fetcher.state(id), self.partitions.get_mut(id)) else { return };
         let log_end = partition.log.log_end();
+        let always = self.shared.defects.has(Defect::ResetToStartOnOutOfRange);
         match answer {
             Some(answer) if answer.error == ErrorCode::None => match lookup.at {
                 OffsetSpec::Latest if answer.offset >= log_end => return fetcher.look_up(id, OffsetSpec::Earliest),
                 OffsetSpec::Latest => partition.truncate(ctx, answer.offset, TruncateReason::OutOfRange),
-                OffsetSpec::Earliest if answer.offset > log_end => partition.truncate_fully(ctx, answer.offset),
+                OffsetSpec::Earliest if always || answer.offset > log_end => {
+                    partition.truncate_fully(ctx, answer.offset);
+                }
                 OffsetSpec::Earliest => {}
             },
             answer => {
@@ -203,10 +217,16 @@ impl ReplicaManager {
         fetcher.set(id, FetchState { offset, last_fetched_epoch, ..state });
     }
 
-    fn on_partition_error(&mut self, ctx: &mut Ctx<'_>, key: FetcherId, id: TopicPartition, error: ErrorCode) {
+    pub(super) fn on_partition_error(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: FetcherId,
+        id: TopicPartition,
+        error: ErrorCode,
+    ) {
         if error == ErrorCode::FencedLeaderEpoch {
             // The epoch sent is still the one we follow in: failed, until the controller tells a new one.
-            self.remove_fetcher(id);
+            self.fail_fetcher(id);
         } else if let Some(fetcher) = self.fetchers.get_mut(&key) {
             fetcher.delay(id, ctx.now + Span::from_ms(self.shared.config.replica_fetch_backoff_ms.into()));
         }

@@ -7,9 +7,11 @@ use super::partition::{Partition, ProduceWaiter, Shared, Wake};
 use super::producer_state::SequenceCheck;
 use super::remote::RemoteReplica;
 use super::storage::FlushWaiter;
+use crate::defect::Defect;
 use crate::id::BrokerId;
 use crate::kafka::config::Acks;
 use crate::kafka::metadata_cache::MetadataCache;
+use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{AlterPartitionItem, ErrorCode, LeaderAndIsr, PartitionLeadership, RecordBatch};
 use crate::observation::{Observation, ReplicaRole};
 use crate::process::DiskError;
@@ -48,7 +50,9 @@ impl Partition {
         self.isr = IsrState::Committed(Arc::clone(&told.state.isr));
         let epoch_start = self.log.log_end();
         // Assigned before any append (KAFKA-7415).
-        self.log.epochs.assign(told.state.leader_epoch, epoch_start);
+        if !shared.defects.has(Defect::EpochNotStoredOnElection) {
+            self.log.epochs.assign(told.state.leader_epoch, epoch_start);
+        }
         for remote in &mut self.remotes {
             remote.reset(ctx.now, epoch_start, new_leadership, told.state.isr.contains(&remote.id));
         }
@@ -56,6 +60,7 @@ impl Partition {
         self.leader_epoch = told.state.leader_epoch;
         self.partition_epoch = told.state.partition_epoch;
         self.epoch_start = Some(epoch_start);
+        shared.metrics.changed = true;
         let (partition, leader_epoch) = (self.id, self.leader_epoch);
         ctx.observe(Observation::LeaderBegin { partition, leader_epoch, leo: epoch_start });
         self.observe_isr(ctx);
@@ -230,13 +235,18 @@ impl Partition {
         offset: u64,
     ) {
         let IsrState::Committed(isr) = &self.isr else { return };
-        let reached = offset >= self.log.high_watermark() && self.epoch_start.is_some_and(|start| offset >= start);
+        let reached_epoch =
+            shared.defects.has(Defect::IsrJoinAtLaggingHw) || self.epoch_start.is_some_and(|start| offset >= start);
+        let reached = offset >= self.log.high_watermark() && reached_epoch;
         if isr.contains(&follower) || !reached || !cache.is_alive(follower) {
             return;
         }
         let proposed: Arc<[BrokerId]> = isr.iter().copied().chain([follower]).collect();
         let committed = Arc::clone(isr);
-        self.propose(ctx, shared, IsrState::PendingExpand { committed, proposed });
+        if self.propose(ctx, shared, IsrState::PendingExpand { committed, proposed }) {
+            let (partition, leader_epoch) = (self.id, self.leader_epoch);
+            ctx.observe(Observation::IsrJoin { partition, leader_epoch, follower, fetch_offset: offset });
+        }
     }
 
     /// `Partition.maybeShrinkIsr`: members that are behind and were not caught up for `replica.lag.time.max.ms` leave, all at
@@ -258,14 +268,15 @@ impl Partition {
         }
     }
 
-    fn propose(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, pending: IsrState) {
-        // While an earlier change of this partition is under way the answer is OPERATION_NOT_ATTEMPTED at once.
-        if let Some(proposed) = pending.proposed()
-            && shared.isr_changes.submit(self.change(proposed))
-        {
+    /// Asks for an ISR. Returns false if an earlier change of this partition is under way: the answer is
+    /// OPERATION_NOT_ATTEMPTED at once then.
+    fn propose(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, pending: IsrState) -> bool {
+        let submitted = pending.proposed().is_some_and(|proposed| shared.isr_changes.submit(self.change(proposed)));
+        if submitted {
             self.isr = pending;
             self.observe_isr(ctx);
         }
+        submitted
     }
 
     fn change(&self, proposed: &Arc<[BrokerId]>) -> AlterPartitionItem {
@@ -291,10 +302,20 @@ impl Partition {
         if self.isr.proposed() != Some(&item.new_isr)
             || (self.leader_epoch, self.partition_epoch) != (item.leader_epoch, item.partition_epoch)
         {
+            shared.metrics.metrics.mark(ctx, Metric::FailedIsrUpdatesPerSec);
             return;
+        }
+        if answer.is_err() {
+            shared.metrics.metrics.mark(ctx, Metric::FailedIsrUpdatesPerSec);
         }
         match answer {
             Ok(state) if state.leader_epoch == self.leader_epoch && state.partition_epoch >= self.partition_epoch => {
+                let meter = match self.isr {
+                    IsrState::PendingShrink { .. } => Metric::IsrShrinksPerSec,
+                    _ => Metric::IsrExpandsPerSec,
+                };
+                shared.metrics.metrics.mark(ctx, meter);
+                shared.metrics.changed = true;
                 self.isr = IsrState::Committed(Arc::clone(&state.isr));
                 self.partition_epoch = state.partition_epoch;
                 self.observe_isr(ctx);
@@ -302,8 +323,14 @@ impl Partition {
                 self.announce(&mut shared.sessions, Wake::Nobody);
                 self.maybe_increment_high_watermark(ctx, cache, shared);
             }
-            Ok(_) => {}
+            Ok(_) => shared.metrics.metrics.mark(ctx, Metric::FailedIsrUpdatesPerSec),
             Err(ErrorCode::OperationNotAttempted | ErrorCode::IneligibleReplica) => {
+                self.isr = IsrState::Committed(Arc::clone(self.isr.isr()));
+                self.observe_isr(ctx);
+                self.announce(&mut shared.sessions, Wake::Nobody);
+            }
+            // KAFKA-2729: the defective leader goes back, keeps the version that it has, and asks again and again.
+            Err(ErrorCode::InvalidUpdateVersion) if shared.defects.has(Defect::CachedZkVersion) => {
                 self.isr = IsrState::Committed(Arc::clone(self.isr.isr()));
                 self.observe_isr(ctx);
                 self.announce(&mut shared.sessions, Wake::Nobody);

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::fetcher::{Fetcher, FetcherId};
 use super::log::Log;
 use super::partition::Partition;
-use super::{ReplicaManager, ReplicaTimer};
-use crate::id::{BrokerId, TopicPartition};
+use super::{CoordinatorEvent, ReplicaManager, ReplicaTimer};
+use crate::defect::Defect;
+use crate::id::{BrokerId, Topic, TopicPartition};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::{ErrorCode, LeaderAndIsrRequest, PartitionLeadership, Response, StopReplicaRequest};
 use crate::time::Span;
@@ -61,7 +62,10 @@ impl ReplicaManager {
         leaders.iter().for_each(|told| self.remove_fetcher(told.partition));
         for told in leaders {
             let partition = self.partitions.get_or_insert_with(told.partition, || fresh(told.partition));
-            partition.make_leader(ctx, cache, &mut self.shared, told);
+            let led = partition.is_leader();
+            if partition.make_leader(ctx, cache, &mut self.shared, told) {
+                self.note_leadership(told.partition, led);
+            }
         }
     }
 
@@ -71,13 +75,17 @@ impl ReplicaManager {
             let partition = self.partitions.get_or_insert_with(told.partition, || fresh(told.partition));
             // A leader that is not alive, or none at all: the log is made and the old role kept, without an error.
             let Some(leader) = told.state.leader.filter(|leader| cache.is_alive(*leader)) else { continue };
-            if partition.make_follower(ctx, &mut self.shared, told, leader) {
+            // KAFKA-7164: the defective broker hears nothing new in an epoch whose leader it follows already.
+            let same_leader = partition.following == Some(leader);
+            let skip = same_leader && self.shared.defects.has(Defect::SkipTruncationSameLeader);
+            if partition.make_follower(ctx, &mut self.shared, told, leader) && !skip {
                 moved.push((told.partition, leader));
             }
         }
         moved.iter().for_each(|(id, _)| self.remove_fetcher(*id));
         for (id, leader) in moved {
             self.add_fetcher(id, leader);
+            self.note_leadership(id, false);
         }
     }
 
@@ -93,6 +101,10 @@ impl ReplicaManager {
                 continue;
             }
             self.stop_one(ctx, *id, *delete);
+            if *delete && id.topic == Topic::CONSUMER_OFFSETS {
+                let leader_epoch = (*leader_epoch >= 0).then_some(*leader_epoch);
+                self.coordinator_events.push(CoordinatorEvent::Resigned { partition: id.partition, leader_epoch });
+            }
             results.push((*id, ErrorCode::None));
         }
         self.shut_idle_fetchers(ctx);
@@ -135,9 +147,16 @@ impl ReplicaManager {
         let Some(address) = self.addresses.get(&leader).copied() else { return };
         let Some(partition) = self.partitions.get_mut(id) else { return };
         partition.following = Some(leader);
-        let config = &self.shared.config;
-        let fetcher = self.fetchers.entry(key).or_insert_with(|| Fetcher::new(key, address, config));
+        self.shared.metrics.fetcher_removed(id);
+        let shared = &self.shared;
+        let fetcher = self.fetchers.entry(key).or_insert_with(|| Fetcher::new(key, address, shared));
         fetcher.add(partition);
+    }
+
+    /// A fetcher thread gives a partition up (`addFailedPartition`), until the controller tells of it again.
+    pub(super) fn fail_fetcher(&mut self, id: TopicPartition) {
+        self.remove_fetcher(id);
+        self.shared.metrics.fetcher_failed(id);
     }
 
     pub(super) fn remove_fetcher(&mut self, id: TopicPartition) {
@@ -148,6 +167,7 @@ impl ReplicaManager {
         if let Some(fetcher) = self.fetchers.get_mut(&key) {
             fetcher.remove(id);
         }
+        self.shared.metrics.fetcher_removed(id);
     }
 
     fn shut_idle_fetchers(&mut self, ctx: &mut Ctx<'_>) {

@@ -358,8 +358,15 @@ mod tests {
     fn append(log: &mut Log, leader_epoch: i32, records: u64) {
         let base_offset = log.log_end();
         let values = (base_offset..base_offset + records).map(ValueId).collect();
-        let batch =
-            RecordBatch { base_offset, leader_epoch, producer: None, values, size: 100, timestamp: Instant::ZERO };
+        let batch = RecordBatch {
+            base_offset,
+            leader_epoch,
+            producer: None,
+            values,
+            content: None,
+            size: 100,
+            timestamp: Instant::ZERO,
+        };
         log.append(Arc::new(batch), Instant::ZERO, LIMITS);
     }
 

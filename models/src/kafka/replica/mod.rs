@@ -7,11 +7,15 @@
 //! | `partition`, `leader`, `follower`, `remote`, `isr` | one replica and its role | `Partition`, `Replica`, `PartitionState` |
 //! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
 //! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
+//! | `coordinator` | what group coordinators append and read | `appendRecords`, `GroupMetadataManager` |
 //! | `fetch`, `session` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession` |
+//! | `metrics` | what it tells of itself | gauges and meters of `ReplicaManager`, `ReplicaFetcherManager` |
 //! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
+//! | `truncation` | where a follower cuts its log before it fetches, before 2.7 | `AbstractFetcherThread.maybeTruncate` |
 //!
 //! Not modelled: several log directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
 
+mod coordinator;
 mod epoch_cache;
 mod fetch;
 mod fetcher;
@@ -21,6 +25,7 @@ mod isr;
 mod leader;
 mod leadership;
 mod log;
+mod metrics;
 mod partition;
 mod produce;
 mod producer_state;
@@ -30,12 +35,15 @@ mod session;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod truncation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::coordinator::CoordinatorEvent;
 use self::fetcher::{Fetcher, FetcherId};
 use self::isr::IsrChanges;
+use self::metrics::ReplicaMetrics;
 use self::partition::{Partition, Shared};
 use self::purgatory::ProducePurgatory;
 use self::session::FetchSessions;
@@ -45,10 +53,10 @@ use super::by_partition::ByPartition;
 use super::config::BrokerConfig;
 use super::metadata_cache::MetadataCache;
 use super::protocol::{
-    AlterPartitionItem, AlterPartitionResponse, EpochAnswer, EpochQuery, ErrorCode, OffsetAnswer, OffsetQuery,
-    OffsetSpec, Response,
+    AlterPartitionItem, AlterPartitionResponse, EpochAnswer, EpochEnd, EpochQuery, ErrorCode, OffsetAnswer,
+    OffsetQuery, OffsetSpec, Response, UNDEFINED_EPOCH,
 };
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, ConnId, TopicPartition};
 use crate::time::Span;
 use crate::world::Ctx;
@@ -83,6 +91,8 @@ pub struct ReplicaManager {
     shared: Shared,
     addresses: Addresses,
     controller_epoch: i32,
+    /// For the group coordinator, besides what the purgatory has for it.
+    coordinator_events: Vec<CoordinatorEvent>,
     loaded: bool,
     checkpointing: bool,
 }
@@ -90,6 +100,7 @@ pub struct ReplicaManager {
 impl ReplicaManager {
     /// A broker without replicas.
     pub fn new(broker: BrokerId, config: Arc<BrokerConfig>, defects: Defects, addresses: Addresses) -> Self {
+        let (protocol, defects) = config.rules(defects);
         Self {
             partitions: Partitions::default(),
             fetchers: BTreeMap::new(),
@@ -97,13 +108,16 @@ impl ReplicaManager {
                 broker,
                 config,
                 defects,
+                protocol,
                 sessions: FetchSessions::new(),
                 produces: ProducePurgatory::new(),
                 isr_changes: IsrChanges::default(),
+                metrics: ReplicaMetrics::default(),
                 storage: Storage::default(),
             },
             addresses,
             controller_epoch: 0,
+            coordinator_events: Vec::new(),
             loaded: false,
             checkpointing: false,
         }
@@ -122,9 +136,12 @@ impl ReplicaManager {
     /// Where epochs end in the logs that this broker leads (`lastOffsetForLeaderEpoch`).
     pub fn offsets_for_leader_epoch(&self, queries: &[EpochQuery]) -> Response {
         let answer = |query: &EpochQuery| {
-            let end = self
-                .led(query.partition, query.current_leader_epoch)
-                .map(|partition| partition.log.epochs.end_offset_for(query.leader_epoch, partition.log.log_end()));
+            let end = self.led(query.partition, query.current_leader_epoch).map(|partition| {
+                let end = partition.log.epochs.end_offset_for(query.leader_epoch, partition.log.log_end());
+                // Version 0 of the answer has no room for the epoch (KAFKA-6361).
+                let coarse = self.shared.defects.has(Defect::EpochQueryTooCoarse);
+                end.map(|end| if coarse { EpochEnd { epoch: UNDEFINED_EPOCH, ..end } } else { end })
+            });
             let (error, end) = end.map_or_else(|error| (error, None), |end| (ErrorCode::None, end));
             EpochAnswer { partition: query.partition, error, end }
         };
@@ -167,6 +184,11 @@ impl ReplicaManager {
         if let Some(session) = self.shared.sessions.of_conn(conn) {
             self.close_session(session);
         }
+    }
+
+    /// The epoch of the controller that told of a partition last; an ISR written to ZooKeeper carries it.
+    pub fn controller_epoch_of(&self, partition: TopicPartition) -> i32 {
+        self.partitions.get(partition).map_or(0, |partition| partition.controller_epoch)
     }
 
     /// Unsent ISR changes, to be put into one AlterPartition request; empty if there are none or if an earlier request is

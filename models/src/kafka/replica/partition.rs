@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::isr::{IsrChanges, IsrState};
 use super::log::{Log, SegmentLimits};
+use super::metrics::ReplicaMetrics;
 use super::purgatory::ProducePurgatory;
 use super::remote::RemoteReplica;
 use super::session::{FetchSessions, SessionPartition};
@@ -12,6 +13,7 @@ use super::storage::Storage;
 use crate::defect::Defects;
 use crate::id::{BrokerId, TopicPartition};
 use crate::kafka::config::BrokerConfig;
+use crate::kafka::inter_broker_protocol::ProtocolVersion;
 use crate::kafka::protocol::{EpochEnd, ErrorCode, FetchPartition, RecordBatch};
 use crate::observation::{Observation, ReplicaRole};
 use crate::time::Span;
@@ -23,9 +25,11 @@ pub(super) struct Shared {
     pub(super) broker: BrokerId,
     pub(super) config: Arc<BrokerConfig>,
     pub(super) defects: Defects,
+    pub(super) protocol: ProtocolVersion,
     pub(super) sessions: FetchSessions,
     pub(super) produces: ProducePurgatory,
     pub(super) isr_changes: IsrChanges,
+    pub(super) metrics: ReplicaMetrics,
     pub(super) storage: Storage,
 }
 

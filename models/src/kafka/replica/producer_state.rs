@@ -127,6 +127,7 @@ mod tests {
             leader_epoch: 0,
             producer: Some(ProducerMark { id: ProducerId(1), epoch, base_sequence }),
             values: (0..records).map(ValueId).collect(),
+            content: None,
             size: 100,
             timestamp: Instant::ZERO,
         }

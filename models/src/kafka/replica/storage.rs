@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::partition::Partition;
-use super::{Partitions, ReplicaManager, ReplicaTimer};
+use super::{CoordinatorEvent, Partitions, ReplicaManager, ReplicaTimer};
 use crate::id::{BrokerId, DiskToken, TopicPartition};
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::metadata_cache::MetadataCache;
@@ -40,10 +40,17 @@ pub(super) enum FlushWaiter {
 
 #[derive(Clone, Debug, Hash)]
 enum Flush {
-    Log { partition: TopicPartition, offset: u64, generation: u64, waiter: FlushWaiter },
+    Log {
+        partition: TopicPartition,
+        offset: u64,
+        generation: u64,
+        waiter: FlushWaiter,
+    },
     HighWatermarks(Checkpoint),
     RecoveryPoints(Checkpoint),
     Recovery,
+    /// A log is read for the group coordinator.
+    Load(u64),
 }
 
 /// Requests to the disk that are under way, and what the checkpoint files hold.
@@ -61,6 +68,12 @@ impl Storage {
         let generation = partition.log.generation();
         let token = self.begin(Flush::Log { partition: partition.id, offset, generation, waiter });
         ctx.fsync(token);
+    }
+
+    /// Reads a log for the group coordinator.
+    pub(super) fn read_log(&mut self, ctx: &mut Ctx<'_>, load: u64, bytes: u64) {
+        let token = self.begin(Flush::Load(load));
+        ctx.read(token, bytes);
     }
 
     /// Everything under way is forgotten; what the files hold stays.
@@ -121,6 +134,7 @@ impl ReplicaManager {
         }
         match done {
             Flush::Recovery => self.finish_loading(ctx),
+            Flush::Load(load) => self.coordinator_events.push(CoordinatorEvent::Read { load }),
             Flush::HighWatermarks(checkpoint) => self.shared.storage.high_watermarks = checkpoint,
             Flush::RecoveryPoints(checkpoint) => self.shared.storage.recovery_points = checkpoint,
             Flush::Log { partition, offset, generation, waiter } => {

@@ -104,6 +104,15 @@ impl KafkaZkClient {
         self.zk.is_connected()
     }
 
+    /// The gauge SessionState, as the ordinal of `ZooKeeper.States`.
+    pub fn session_state(&self) -> u64 {
+        match (self.zk.is_alive(), self.zk.is_connected()) {
+            (false, _) => 4,
+            (true, true) => 2,
+            (true, false) => 0,
+        }
+    }
+
     /// Whether the connection is this client's.
     pub fn owns(&self, conn: ConnId) -> bool {
         self.zk.owns(conn)

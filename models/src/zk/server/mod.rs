@@ -62,7 +62,7 @@ pub struct ServerSpec {
     /// `myid`.
     pub sid: Sid,
     /// The `server.N` lines. With one entry, the server is standalone.
-    pub ensemble: Arc<BTreeMap<Sid, ProcessId>>,
+    pub ensemble: Ensemble,
     /// `zoo.cfg`.
     pub config: Arc<ZooKeeperConfig>,
     /// Defects that are switched on.
@@ -71,6 +71,9 @@ pub struct ServerSpec {
     /// is a machine with a core for every thread.
     pub thread_delay: Span,
 }
+
+/// The voting servers and where they run: the `server.N` lines of `zoo.cfg`.
+pub type Ensemble = Arc<BTreeMap<Sid, ProcessId>>;
 
 /// What a server's timers carry. Numbers are the server's generation: a timer of an earlier role does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,6 +184,15 @@ impl Server {
         Self::with_storage(spec, Storage::default(), Position::default(), false)
     }
 
+    /// Replaces the `server.N` lines. The server has to be down, as it reads them when it starts.
+    ///
+    /// # Panics
+    /// If the server is not among them.
+    pub fn set_ensemble(&mut self, ensemble: Ensemble) {
+        assert!(ensemble.contains_key(&self.spec.sid), "server {} is not in its ensemble", self.spec.sid);
+        self.spec.ensemble = ensemble;
+    }
+
     fn with_storage(spec: ServerSpec, storage: Storage, reported: Position, rebuilt: bool) -> Self {
         Self {
             spec,
@@ -211,6 +223,7 @@ impl Server {
         ctx.listen(ZK_CLIENT_PORT);
         self.tree = self.storage.load();
         self.refill_committed_log();
+        ctx.observe(Observation::ZkLoaded { zxid: self.storage.last_zxid(), durable: self.storage.durable().zxid });
         self.next_session = sessions::first_session_id(self.spec.sid, ctx.wall);
         if !self.alone() {
             ctx.listen(ZK_ELECTION_PORT);
@@ -248,7 +261,8 @@ impl Server {
         let result = self.tree.apply(proposal, &mut changes);
         let txn = proposal.txn();
         self.reported = self.tree.applied();
-        ctx.observe(Observation::ZkApply { txn: txn.clone(), digest: self.reported.digest });
+        let (digest, tree) = (self.reported.digest, Some(self.tree.digest()));
+        ctx.observe(Observation::ZkApply { txn: txn.clone(), digest, tree });
         self.remember(proposal.clone());
         let closes = matches!(txn.body, TxnBody::CloseSession { .. });
         if let Role::Leading(leader) = &mut self.role {
@@ -311,6 +325,10 @@ impl Server {
 
     /// A batch of the sync thread is done: `AckRequestProcessor` at the leader, `SendAckRequestProcessor` at a follower.
     fn logged(&mut self, ctx: &mut Ctx<'_>, requests: Vec<SyncRequest>) {
+        if let Some(last) = requests.iter().rfind(|request| request.generation == self.generation) {
+            let zxid = last.proposal.zxid();
+            ctx.observe(Observation::ZkAck { zxid, history: zxid });
+        }
         for SyncRequest { proposal, generation } in requests {
             if generation != self.generation {
                 continue;
@@ -465,7 +483,7 @@ impl Server {
                 _ => self.epoch_promised(ctx),
             },
             ZkServerTimer::EpochEntered(generation) if mine(generation) => match self.role {
-                Role::Leading(_) => self.ack_new_leader(ctx, self.spec.sid),
+                Role::Leading(_) => self.leader_epoch_entered(ctx),
                 _ => self.epoch_entered(ctx),
             },
             ZkServerTimer::ClientIdle(conn) => self.client_idle(ctx, conn),

@@ -106,6 +106,8 @@ impl Server {
         self.role = Role::Looking(Looking { election, timer });
         let last_zxid = self.storage.last_zxid();
         ctx.observe(Observation::ZkRole { role: ZkRole::Looking, epoch, last_zxid });
+        let applied = self.tree.applied().zxid;
+        ctx.observe(Observation::ZkElection { vote: initial.zxid, applied, logged: last_zxid });
         self.loopback.clear();
         self.send_notifications(ctx);
         self.deliver_loopback(ctx);
@@ -230,7 +232,8 @@ impl Server {
                     ctx.observe(Observation::ZkCommit { zxid: proposal.zxid(), epoch });
                 }
                 let digest = history.position(at + 1).digest;
-                ctx.observe(Observation::ZkApply { txn: proposal.txn().clone(), digest });
+                let tree = (at + 1 == history.len()).then(|| self.tree.digest());
+                ctx.observe(Observation::ZkApply { txn: proposal.txn().clone(), digest, tree });
             }
         } else {
             // Only a defect makes memory and log differ.

@@ -1,9 +1,14 @@
-//! `KafkaConsumer` with assigned partitions: no group, no commits. It reads from the earliest offset, as fast as brokers
-//! answer, and reports what it got.
+//! `KafkaConsumer`, with assigned partitions or in a group. It reads as fast as brokers answer, and reports what it got.
+//! With assigned partitions it reads from the earliest offset and commits nothing; in a group it reads its share from where
+//! the group left off ([`group`], [`commit`]). What it is given counts as processed at once.
 //!
 //! Each partition is in one [`Phase`] and stands with at most one broker, in one of the broker's lists (positions to
 //! look up, positions to validate, fetch session). A broker's lists are sent when its connection can take a request.
 
+mod assignor;
+mod commit;
+mod group;
+mod member;
 mod position;
 mod session;
 
@@ -11,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use member::Member;
 use position::{PartitionState, Phase};
 use session::Broker;
 
@@ -20,9 +26,10 @@ use super::errors::is_invalid_metadata;
 use super::metadata::Metadata;
 use super::network::{Network, NetworkEvent};
 use crate::fingerprint::Fingerprint;
-use crate::id::{BrokerId, TopicPartition, ValueId};
+use crate::id::{BrokerId, Group, Topic, TopicPartition, ValueId};
 use crate::kafka::channel::{ChannelId, ChannelLimits};
 use crate::kafka::config::ConsumerConfig;
+use crate::kafka::group::messages::Position;
 use crate::kafka::protocol::{ErrorCode, FetchedPartition, OffsetSpec, Response};
 use crate::kafka::{Addresses, Timer as KafkaTimer};
 use crate::observation::Observation;
@@ -34,16 +41,28 @@ use crate::world::{Ctx, In, Message, Timer};
 /// `max.in.flight.requests.per.connection` of the consumer's network client.
 const MAX_IN_FLIGHT: usize = 100;
 
+/// How a consumer came to its partitions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subscribed {
+    /// They are assigned to it for good, and read from the earliest offset.
+    Manually,
+    /// It shares them with the other members of a group.
+    In(Group),
+}
+
 /// What a consumer is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConsumerSpec {
-    /// Its options. `auto.offset.reset` says what happens to a position that became invalid; the first position is the
-    /// earliest offset in any case.
+    /// Its options. `auto.offset.reset` says what happens to a position that became invalid, and where a group begins; the
+    /// first position in an assigned partition is the earliest offset in any case.
     pub config: Arc<ConsumerConfig>,
     /// The brokers: where it begins, and where it finds those that metadata name.
     pub bootstrap: Addresses,
-    /// The partitions it reads. Order and repetitions do not matter.
+    /// The partitions it reads; in a group all partitions of the topics that it subscribes to. Order and repetitions do not
+    /// matter.
     pub partitions: Arc<[TopicPartition]>,
+    /// How it came to them.
+    pub subscribed: Subscribed,
     /// Until the first poll, counted from the start of the first incarnation.
     pub start_after: Span,
 }
@@ -58,6 +77,9 @@ pub struct Consumer {
     homeless: BTreeSet<u32>,
     waiting: BTreeSet<(Instant, u32)>,
     retry: Alarm,
+    /// Its part in a group.
+    member: Option<Box<Member>>,
+    started: bool,
 }
 
 impl Consumer {
@@ -67,13 +89,23 @@ impl Consumer {
         partitions.sort_unstable();
         partitions.dedup();
         spec.partitions = partitions.into();
+        let (state, member) = match &spec.subscribed {
+            Subscribed::Manually => (PartitionState::default(), None),
+            Subscribed::In(group) => {
+                let mut topics: Vec<Topic> = spec.partitions.iter().map(|partition| partition.topic).collect();
+                topics.dedup();
+                (PartitionState::unassigned(), Some(Box::new(Member::new(group.clone(), topics.into()))))
+            }
+        };
         Self {
             network: new_network(&spec),
-            partitions: vec![PartitionState::default(); spec.partitions.len()],
+            partitions: vec![state; spec.partitions.len()],
             brokers: BTreeMap::new(),
             homeless: BTreeSet::new(),
             waiting: BTreeSet::new(),
             retry: Alarm::new(ClientTimer::Ready),
+            member,
+            started: false,
             spec,
         }
     }
@@ -84,8 +116,20 @@ impl Consumer {
         self.partitions[index as usize].offset
     }
 
+    /// Whether the partition is among those that it reads now.
+    pub fn reads(&self, partition: TopicPartition) -> bool {
+        self.member.as_ref().is_none_or(|member| member.assigned.contains(&partition))
+    }
+
     fn start(&mut self, ctx: &mut Ctx<'_>) {
-        ctx.observe(Observation::Assign { partitions: Arc::clone(&self.spec.partitions) });
+        self.started = true;
+        match &self.member {
+            None => ctx.observe(Observation::Assign { partitions: Arc::clone(&self.spec.partitions) }),
+            Some(member) => {
+                let (group, topics) = (member.group.clone(), Arc::clone(&member.topics));
+                ctx.observe(Observation::Subscribe { group, topics });
+            }
+        }
         self.network.start(ctx);
         for index in 0..self.partitions.len() as u32 {
             self.place(ctx, index);
@@ -110,7 +154,7 @@ impl Consumer {
     fn place(&mut self, ctx: &mut Ctx<'_>, index: u32) {
         self.withdraw(index);
         let partition = &mut self.partitions[index as usize];
-        if partition.phase == Phase::Halted {
+        if matches!(partition.phase, Phase::Halted | Phase::Unassigned | Phase::Committed) {
             return;
         }
         let Some(leader) = self.network.metadata.leader(index) else {
@@ -134,6 +178,12 @@ impl Consumer {
 
     fn on_network(&mut self, ctx: &mut Ctx<'_>, event: NetworkEvent) {
         match event {
+            NetworkEvent::Answer { from, correlation, response: Response::Group(response) } => {
+                self.on_group_answer(ctx, from, correlation, response);
+            }
+            NetworkEvent::Lost { from: from @ (ChannelId::Coordinator(_) | ChannelId::Bootstrap(_)), .. } => {
+                self.on_group_lost(ctx, from);
+            }
             NetworkEvent::Answer { from: ChannelId::Client(broker), correlation, response } => {
                 self.on_answer(ctx, broker, correlation, response);
             }
@@ -142,6 +192,7 @@ impl Consumer {
                 for index in lost {
                     self.back_off(ctx, index);
                 }
+                self.on_group_lost(ctx, ChannelId::Client(broker));
             }
             NetworkEvent::Metadata { changed, .. } => {
                 for index in changed {
@@ -278,6 +329,9 @@ impl Consumer {
                 partition.take(ctx, from, &fetched);
                 if partition.offset != before {
                     broker.moved(index);
+                    if let Some(member) = self.member.as_mut().filter(|_| !self.spec.config.enable_auto_commit) {
+                        member.processed.get_or_insert(ctx.now);
+                    }
                 }
             }
             ErrorCode::OffsetOutOfRange => {
@@ -290,6 +344,11 @@ impl Consumer {
 
     /// Sends whatever can be sent.
     fn run(&mut self, ctx: &mut Ctx<'_>) {
+        self.run_member(ctx);
+        // An application that commits what it has processed polls again when the commit is answered.
+        if self.member.as_ref().is_some_and(|member| member.processed.is_some()) {
+            return;
+        }
         for (&id, broker) in &mut self.brokers {
             while broker.has_request() && self.network.ready(ctx, id) {
                 let request = broker.next_request(&self.spec.config, &self.network.metadata, &self.partitions);
@@ -311,6 +370,11 @@ impl Consumer {
                         break;
                     }
                     self.place(ctx, index);
+                }
+            }
+            ClientTimer::Group => {
+                if let Some(member) = &mut self.member {
+                    member.alarm.fired();
                 }
             }
             ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}

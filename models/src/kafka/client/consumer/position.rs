@@ -19,8 +19,12 @@ pub(super) enum Phase {
     Validate,
     /// Records.
     Fetch,
+    /// The position that its group left off at.
+    Committed,
     /// Nothing: its position is invalid and nobody says where to go.
     Halted,
+    /// Nothing: another member of the group reads it.
+    Unassigned,
 }
 
 /// One partition.
@@ -56,6 +60,16 @@ impl Default for PartitionState {
 }
 
 impl PartitionState {
+    /// Of a consumer in a group, before it has been given a share.
+    pub(super) fn unassigned() -> Self {
+        Self { phase: Phase::Unassigned, ..Self::default() }
+    }
+
+    /// Another member reads it from now on.
+    pub(super) fn release(&mut self) {
+        *self = Self { validated_epoch: self.validated_epoch, ..Self::unassigned() };
+    }
+
     /// Goes to an offset that a leader named.
     pub(super) fn seek(&mut self, offset: u64, epoch: Option<i32>) {
         self.offset = Some(offset);

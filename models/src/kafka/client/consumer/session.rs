@@ -97,7 +97,7 @@ impl Broker {
                 self.changed.insert(index);
                 self.leaving.remove(&index);
             }
-            Phase::Halted => {}
+            Phase::Committed | Phase::Halted | Phase::Unassigned => {}
         }
     }
 

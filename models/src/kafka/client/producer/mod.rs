@@ -255,6 +255,7 @@ impl Producer {
                 self.delivery_alarm.fired();
                 self.expire(ctx);
             }
+            ClientTimer::Group => {}
             ClientTimer::MaxBlock => {
                 self.block_alarm.fired();
                 if let Some(Blocked { value, partition, .. }) = self.blocked.take() {

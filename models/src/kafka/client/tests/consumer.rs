@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{Broker, Node, P0, addresses, cluster, partitions};
 use crate::id::{TopicPartition, ValueId};
-use crate::kafka::client::{Consumer, ConsumerSpec};
+use crate::kafka::client::{Consumer, ConsumerSpec, Subscribed};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::protocol::{FetchRequest, RecordBatch, Request};
 use crate::observation::Observation;
@@ -18,6 +18,7 @@ fn consumer(n: u16, reset: &str) -> Harness<Node> {
         config: Arc::new(config),
         bootstrap: addresses(),
         partitions: partitions(n),
+        subscribed: Subscribed::Manually,
         start_after: Span::ZERO,
     };
     cluster(Node::Consumer(Box::new(Consumer::new(spec))), n)
@@ -27,7 +28,8 @@ fn consumer(n: u16, reset: &str) -> Harness<Node> {
 fn append(harness: &mut Harness<Node>, broker: u16, partition: TopicPartition, epoch: i32, values: &[u64]) {
     let values = values.iter().map(|value| ValueId(*value)).collect();
     let (base_offset, size, timestamp) = (0, 100, Instant::ZERO);
-    let batch = RecordBatch { base_offset, leader_epoch: epoch, producer: None, values, size, timestamp };
+    let batch =
+        RecordBatch { base_offset, leader_epoch: epoch, producer: None, values, content: None, size, timestamp };
     harness.broker_mut(broker).append(partition, &batch, epoch);
 }
 

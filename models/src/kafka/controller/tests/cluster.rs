@@ -9,6 +9,7 @@ use crate::id::{Address, BrokerId, ConnId, Port, ProcessId, SessionId, Topic, To
 use crate::kafka::channel::{ChannelTimer, ConnInput};
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::{ControllerTimer, KafkaController};
+use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{
     AlterPartitionItem, AlterPartitionRequest, Body, ErrorCode, Frame, LeaderAndIsr, Origin, Request, Response,
 };
@@ -41,6 +42,7 @@ pub(super) struct Node {
     /// Whether its requests to ZooKeeper stay unanswered, and its watches undelivered.
     pub(super) cut: bool,
     pub(super) observed: Vec<Observation>,
+    pub(super) metrics: BTreeMap<Metric, u64>,
     pub(super) answers: Vec<(u32, Response)>,
     pub(super) watches: VecDeque<(Path, WatchKind)>,
     pub(super) conns: BTreeMap<ConnId, i32>,
@@ -103,6 +105,7 @@ impl Cluster {
             zk: Handle { session: SessionId(id as u64), ..Handle::default() },
             cut: false,
             observed: Vec::new(),
+            metrics: BTreeMap::new(),
             answers: Vec::new(),
             watches: VecDeque::new(),
             conns: BTreeMap::new(),
@@ -204,6 +207,9 @@ impl Cluster {
                 }
             },
             Effect::SetTimer { after, timer, .. } => node.timers.push((after, timer)),
+            Effect::Observe(Observation::Metric { metric, value, .. }) => {
+                node.metrics.insert(metric, value);
+            }
             Effect::Observe(observation) => node.observed.push(observation),
             Effect::Close(conn) => node.inputs.retain(|input| input.conn() != conn),
             Effect::CancelTimer(_) => {}

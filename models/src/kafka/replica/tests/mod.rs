@@ -221,7 +221,15 @@ impl Cluster {
         let values = (self.next_value..self.next_value + records).map(ValueId).collect();
         self.next_value += records;
         let timestamp = self.harness.now();
-        Arc::new(RecordBatch { base_offset: 0, leader_epoch: -1, producer, values, size: 100, timestamp })
+        Arc::new(RecordBatch {
+            base_offset: 0,
+            leader_epoch: -1,
+            producer,
+            values,
+            content: None,
+            size: 100,
+            timestamp,
+        })
     }
 
     /// Produces to `P0`; the answer, if it is there at once, is in [`Cluster::last_produce`].
