@@ -47,7 +47,12 @@ pub struct Writer {
 
 impl Writer {
     fn new(servers: Arc<[Address]>) -> Self {
-        let spec = ZkClientSpec { servers, session_timeout: SESSION_TIMEOUT, socket: ClientCnxnSocket::default() };
+        let spec = ZkClientSpec {
+            servers,
+            session_timeout: SESSION_TIMEOUT,
+            socket: ClientCnxnSocket::default(),
+            gives_up: false,
+        };
         let (path, data) = ("/written".into(), "0123456789".repeat(10).into());
         Self { zookeeper: ZooKeeper::new(1, spec), path, data, created: false, written: 0 }
     }

@@ -86,6 +86,9 @@ pub struct Clock {
     pub offset_ns: i64,
     /// Parts per million that wall and monotonic clock run too fast.
     pub drift_ppm: i32,
+    /// What the monotonic clock shows at the start: how long the host has been up. ZooKeeper's expiry buckets are multiples of
+    /// a tick of it.
+    pub uptime: Span,
 }
 
 impl Host {

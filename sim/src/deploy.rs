@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use models::defect::Defects;
+use models::defect::{Defect, Defects};
 use models::id::{BrokerId, HostId, ProcessId, Sid, Topic};
 use models::kafka::Addresses;
 use models::kafka::broker::{Broker, BrokerSpec};
@@ -112,6 +112,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
             shuffle: config.shuffle,
             session_timeout: config.session_timeout,
             pause: config.pause,
+            gives_up: !scenario.cluster.zookeeper.defects.has(Defect::ClientNeverGivesUp),
             thread_delay: thread_delay(scenario, process.host),
         })),
     }
@@ -211,7 +212,11 @@ fn host(host: &scenarios::topology::Host) -> HostSpec {
             bandwidth: host.disk.bandwidth,
         },
         thread_delay: host.thread_delay,
-        clock: ClockProfile { offset_ns: host.clock.offset_ns, drift_ppb: host.clock.drift_ppm.saturating_mul(1_000) },
+        clock: ClockProfile {
+            offset_ns: host.clock.offset_ns,
+            drift_ppb: host.clock.drift_ppm.saturating_mul(1_000),
+            uptime: host.clock.uptime,
+        },
         tcp: None,
     }
 }

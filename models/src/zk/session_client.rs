@@ -29,6 +29,8 @@ pub struct SessionSpec {
     pub session_timeout: Span,
     /// From the result of a write to the next write.
     pub pause: Span,
+    /// As in [`ZkClientSpec::gives_up`].
+    pub gives_up: bool,
     /// As in [`super::server::ServerSpec::thread_delay`].
     pub thread_delay: Span,
 }
@@ -219,7 +221,7 @@ impl SessionClient {
     fn woken(&mut self, ctx: &mut Ctx<'_>) {
         let (zxid, error) = self.result;
         self.step = Step::Pause;
-        ctx.observe(Observation::ZkWrite { number: self.number, began: self.began, zxid, error });
+        ctx.observe(Observation::ZkWrite { number: self.number, took: ctx.now - self.began, zxid, error });
         ctx.set_timer(self.spec.pause, Timer::SessionClient);
     }
 
@@ -281,7 +283,12 @@ fn handle(number: u32, spec: &SessionSpec) -> ZooKeeper {
     let servers = spec.servers.clone();
     ZooKeeper::new(
         number,
-        ZkClientSpec { servers, session_timeout: spec.session_timeout, socket: ClientCnxnSocket::Nio },
+        ZkClientSpec {
+            servers,
+            session_timeout: spec.session_timeout,
+            socket: ClientCnxnSocket::Nio,
+            gives_up: spec.gives_up,
+        },
     )
 }
 

@@ -112,6 +112,7 @@ fn read_clock(item: &Item<'_>) -> Clock {
     let clock = Clock {
         offset_ns: fields.optional("offset").and_then(|offset| signed_span(&offset)).unwrap_or(0),
         drift_ppm: fields.optional("drift").and_then(|drift| ppm(&drift)).unwrap_or(0),
+        uptime: fields.span("uptime", models::time::Span::ZERO),
     };
     fields.finish();
     clock

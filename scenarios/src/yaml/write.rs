@@ -134,7 +134,14 @@ fn topology(out: &mut Text, topology: &Topology) {
             fields.extend((host.disk != Disk::default()).then(|| ("disk", disk(&host.disk))));
             fields.extend((host.clock != Clock::default()).then(|| {
                 let drift = format!("{}ppm", host.clock.drift_ppm);
-                ("clock", inline(&[("offset", show_signed_span(host.clock.offset_ns)), ("drift", drift)]))
+                (
+                    "clock",
+                    inline(&[
+                        ("offset", show_signed_span(host.clock.offset_ns)),
+                        ("drift", drift),
+                        ("uptime", show_span(host.clock.uptime)),
+                    ]),
+                )
             }));
             if host.thread_delay != Host::THREAD_DELAY {
                 fields.push(("thread_delay", show_span(host.thread_delay)));

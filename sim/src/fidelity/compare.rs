@@ -195,7 +195,14 @@ fn number(metric: Metric, real: &[Measures], simulated: &[Measures], course: Opt
         (Some(first), Some(_)) if first.runs < FEWEST => {
             remark = format!("{} measured: values not judged", first.runs);
         }
-        (Some(first), Some(second)) => faults.extend(differences(metric, &first, &second, course.is_some())),
+        (Some(first), Some(second)) => {
+            faults.extend(differences(metric, &first, &second, course.is_some()));
+            if !faults.is_empty() {
+                let values: Vec<f64> = simulated.iter().filter_map(|run| run.numbers.get(&metric).copied()).collect();
+                let p = exact::median_p_value(&values, first.runs, first.median);
+                faults.push(format!("a median of {} simulated runs is as far off with p = {p:.2}", first.runs));
+            }
+        }
         _ => {}
     }
     let agree = faults.is_empty();

@@ -103,6 +103,11 @@ impl Measured {
 }
 
 impl LabRun {
+    /// When the fault began, ms since the epoch.
+    pub fn fault_at_ms(&self) -> f64 {
+        self.t_fault
+    }
+
     /// How long the fault lasted, ms.
     pub fn duration_ms(&self) -> f64 {
         self.t_heal - self.t_fault

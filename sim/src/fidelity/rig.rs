@@ -36,8 +36,13 @@ const RAM_DISK: Disk = Disk {
     bandwidth: 1_000_000_000,
     capacity: 100_000_000_000,
 };
+/// The monotonic clock of the machine that measured showed a multiple of [`UPTIME_PERIOD`] whenever its wall clock was this much
+/// past one: every expiry of every run fell into that moment, since ZooKeeper's expiry buckets are multiples of a tick.
+const UPTIME_PHASE: Span = Span::from_ms(398);
+/// See [`UPTIME_PHASE`].
+const UPTIME_PERIOD: Span = Span::from_ms(2_000);
 /// Several ensembles shared two cores.
-const THREAD_DELAY: Span = Span::from_ms(110);
+const THREAD_DELAY: Span = Span::from_ms(95);
 /// The sites' names in measured runs.
 const SITES: [&str; 2] = ["A", "B"];
 
@@ -48,7 +53,7 @@ const SITES: [&str; 2] = ["A", "B"];
 pub fn scenario(run: &LabRun, at: Span) -> Result<Scenario, String> {
     let config = config(run)?;
     let duration = Span::from_us((run.duration_ms().max(0.0) * 1_000.0) as u64);
-    let topology = topology(run);
+    let topology = topology(run, uptime(run, WARM_UP + at));
     let (version, defects) = release(&run.conf.zk)?;
     let servers = run.servers();
     let leader = run.leader();
@@ -111,12 +116,20 @@ fn site(name: &str) -> SiteId {
     SiteId(u16::from(name != SITES[0]))
 }
 
-fn topology(run: &LabRun) -> Topology {
+/// What the machine's monotonic clock showed at the start of the run, up to whole periods, if the fault begins at `fault`.
+fn uptime(run: &LabRun, fault: Span) -> Span {
+    let period = UPTIME_PERIOD.as_ns();
+    let measured = ((run.fault_at_ms() * 1e6) as u64 % period + period - UPTIME_PHASE.as_ns()) % period;
+    Span::from_ns((measured + period - fault.as_ns() % period) % period)
+}
+
+fn topology(run: &LabRun, uptime: Span) -> Topology {
+    let clock = Clock { uptime, ..Clock::default() };
     let host = |name: String, site: SiteId| Host {
         name,
         site,
         disk: RAM_DISK,
-        clock: Clock::default(),
+        clock: clock.clone(),
         thread_delay: THREAD_DELAY,
     };
     let mut hosts: Vec<Host> = run

@@ -190,9 +190,9 @@ impl Recorder {
                     client.session.disconnected.get_or_insert(ms(seen.at - self.fault));
                 }
             }
-            Observation::ZkWrite { number, began, error, .. } => {
+            Observation::ZkWrite { number, took, error, .. } => {
                 if let Some(client) = self.clients.get_mut(&seen.process) {
-                    client.wrote(seen.at, self.heal, (*number, *began), *error);
+                    client.wrote(seen.at, self.heal, (*number, *took), *error);
                 }
             }
             _ => {}
@@ -238,11 +238,11 @@ impl Client {
         }
     }
 
-    fn wrote(&mut self, at: Instant, heal: Instant, (number, began): (u64, Instant), error: Option<ZkError>) {
+    fn wrote(&mut self, at: Instant, heal: Instant, (number, took): (u64, Span), error: Option<ZkError>) {
         match error {
             None => {
                 self.acknowledged.push(number);
-                self.last_began = began;
+                self.last_began = Instant::ZERO + (at - (Instant::ZERO + took));
                 if let Some(last) = self.last_ok.replace(at) {
                     let gap = ms(at - last);
                     self.session.longest_gap = Some(self.session.longest_gap.map_or(gap, |longest| longest.max(gap)));

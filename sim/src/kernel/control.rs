@@ -91,7 +91,10 @@ impl<P: Process> Simulation<P> {
                 waiting.push(open);
             }
         }
-        while let Some(input) = self.slots[usize::from(id.0)].inbox.pop_front() {
+        let inbox = std::mem::take(&mut self.slots[usize::from(id.0)].inbox);
+        let yields = |input: &Input<P::Message, P::Timer>| matches!(input, Input::Timer { timer, .. } if P::yields_to_input(timer));
+        let (last, first): (Vec<_>, Vec<_>) = inbox.into_iter().partition(yields);
+        for input in first.into_iter().chain(last) {
             self.read(id, input);
         }
         for open in waiting {

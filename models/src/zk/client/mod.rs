@@ -53,6 +53,9 @@ pub struct ZkClientSpec {
     pub session_timeout: Span,
     /// Which socket implementation.
     pub socket: ClientCnxnSocket,
+    /// Whether the client gives its session up by itself when it has not been connected for 4/3 of the session timeout: the
+    /// rule that repairs [`crate::defect::Defect::ClientNeverGivesUp`].
+    pub gives_up: bool,
 }
 
 /// `zookeeper.clientCnxnSocket`. The two differ in what is sent before the session is confirmed.
@@ -165,11 +168,15 @@ pub struct ZooKeeper {
     closing: bool,
     session: SessionId,
     password: u64,
+    /// The session timeout as negotiated.
+    granted: Span,
     last_zxid: Zxid,
     read_timeout: Span,
     connect_timeout: Span,
     last_send: Instant,
     last_heard: Instant,
+    /// When a server was last heard of on a confirmed connection.
+    confirmed_at: Instant,
     /// When the send thread wants to ping.
     ping_at: Instant,
     wake: Option<(TimerId, Instant)>,
@@ -193,11 +200,13 @@ impl ZooKeeper {
             closing: false,
             session: SessionId(0),
             password: 0,
+            granted: Span::ZERO,
             last_zxid: Zxid::ZERO,
             read_timeout: spec.session_timeout.scaled(2, 3),
             connect_timeout,
             last_send: Instant::ZERO,
             last_heard: Instant::ZERO,
+            confirmed_at: Instant::ZERO,
             ping_at: Instant::MAX,
             wake: None,
             outgoing: VecDeque::new(),
@@ -343,6 +352,7 @@ impl ZooKeeper {
             | ClientMessage::SetWatches { .. } => {}
         }
         if matches!(self.state, State::Connected { .. }) {
+            self.confirmed_at = ctx.now;
             self.run_send_thread(ctx, out);
         }
     }
@@ -364,6 +374,7 @@ impl ZooKeeper {
                 self.cleaned_up(ctx, was_connected, out);
             }
             (ZkClientTimerKind::CleanedUp, State::Closed) => self.fail_outstanding(out),
+            (ZkClientTimerKind::Dial, State::Waiting { .. }) if self.has_given_up(ctx) => self.expire(ctx, out),
             (ZkClientTimerKind::Dial, State::Waiting { to }) => self.dial(ctx, to),
             (ZkClientTimerKind::Wake, _) => {
                 self.wake = None;
@@ -394,14 +405,9 @@ impl ZooKeeper {
             return;
         }
         if timeout == Span::ZERO {
-            ctx.observe(Observation::ZkClient { state: ZkClientState::Expired, session: self.session });
-            out.push(ZkClientEvent::Expired);
-            self.drop_socket(ctx);
-            self.state = State::Closed;
-            self.reports_connected = false;
-            self.pause_for_cleanup(ctx, out);
-            return;
+            return self.expire(ctx, out);
         }
+        self.granted = timeout;
         self.read_timeout = timeout.scaled(2, 3);
         self.connect_timeout = timeout / self.spec.servers.len() as u64;
         self.hosts.on_connected();
@@ -413,6 +419,25 @@ impl ZooKeeper {
         out.push(ZkClientEvent::Connected);
         // The watches were collected before the ConnectRequest; nothing can have changed them since.
         self.send_queued(ctx, conn, self.spec.socket == ClientCnxnSocket::Nio);
+    }
+
+    /// The session is over; the handle dies.
+    fn expire(&mut self, ctx: &mut Ctx<'_>, out: &mut Vec<ZkClientEvent>) {
+        ctx.observe(Observation::ZkClient { state: ZkClientState::Expired, session: self.session });
+        out.push(ZkClientEvent::Expired);
+        self.drop_socket(ctx);
+        self.state = State::Closed;
+        self.reports_connected = false;
+        self.pause_for_cleanup(ctx, out);
+    }
+
+    /// Whether the client takes its session for lost without having been told (`SendThread.run`, since 3.9.3).
+    fn has_given_up(&self, ctx: &Ctx<'_>) -> bool {
+        let connected = matches!(self.state, State::Connected { .. });
+        self.spec.gives_up
+            && self.session != SessionId(0)
+            && !connected
+            && ctx.now.since(self.confirmed_at) >= self.granted.scaled(4, 3)
     }
 
     fn on_reply(
@@ -449,6 +474,9 @@ impl ZooKeeper {
             State::Dialling { .. } | State::Priming { .. } => self.connect_timeout,
             State::Idle | State::Waiting { .. } | State::CleaningUp { .. } | State::Closed => return,
         };
+        if self.has_given_up(ctx) {
+            return self.expire(ctx, out);
+        }
         if ctx.now - self.last_heard >= patience {
             self.lose(ctx, out);
             return;
@@ -470,6 +498,9 @@ impl ZooKeeper {
     fn arm(&mut self, ctx: &mut Ctx<'_>) {
         let due = match self.state {
             State::Connected { .. } => self.ping_at.min(self.last_heard + self.read_timeout),
+            State::Dialling { .. } | State::Priming { .. } if self.spec.gives_up && self.session != SessionId(0) => {
+                (self.last_heard + self.connect_timeout).min(self.confirmed_at + self.granted.scaled(4, 3)).max(ctx.now)
+            }
             State::Dialling { .. } | State::Priming { .. } => self.last_heard + self.connect_timeout,
             State::Idle | State::Waiting { .. } | State::CleaningUp { .. } | State::Closed => return,
         };

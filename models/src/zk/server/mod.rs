@@ -118,6 +118,13 @@ pub enum ZkServerTimer {
     ClientIdle(ConnId),
 }
 
+impl ZkServerTimer {
+    /// Whether it ends a wait for input.
+    pub fn is_read_timeout(&self) -> bool {
+        matches!(self, Self::HandlerRead(_) | Self::LearnerRead(_) | Self::ClientIdle(_) | Self::Dial(_))
+    }
+}
+
 #[derive(Clone, Debug, Hash)]
 enum Role {
     /// Starting, or shutting down a role: the sync thread is joined.
