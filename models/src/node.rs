@@ -8,6 +8,7 @@ use crate::kafka::client::{AdminClient, Consumer, Producer};
 use crate::process::{Context, Input, Loss, Process, TERMINATED};
 use crate::random::Random;
 use crate::world::{Message, Timer};
+use crate::zk::client::ZkClientTimerKind;
 use crate::zk::server::Server;
 use crate::zk::session_client::SessionClient;
 
@@ -60,6 +61,14 @@ impl Process for Node {
             Self::Consumer(consumer) => consumer.crash(loss, random),
             Self::Admin(admin) => admin.crash(loss, random),
             Self::Session(session) => session.crash(loss, random),
+        }
+    }
+
+    fn yields_to_input(timer: &Timer) -> bool {
+        match timer {
+            Timer::ZkServer(timer) => timer.is_read_timeout(),
+            Timer::ZkClient(timer) => timer.kind == ZkClientTimerKind::Wake,
+            Timer::SessionClient | Timer::Kafka(_) => false,
         }
     }
 

@@ -198,8 +198,8 @@ pub enum Observation {
         /// The node's number among those of the application; that of the last one if the application failed before it
         /// came to write the next.
         number: u64,
-        /// When the operation was issued, by the process's own clock.
-        began: Instant,
+        /// Since the operation was issued.
+        took: Span,
         /// The transaction; zero if no server answered.
         zxid: Zxid,
         /// Why it failed. [`ZkError::ConnectionLoss`] leaves the outcome open.

@@ -31,6 +31,12 @@ pub trait Process: Clone {
     /// as `random` says. Returns whether anything written was lost.
     fn crash(&mut self, loss: Loss, random: &mut Random) -> bool;
 
+    /// Whether a thread that this timer wakes looks for input first, as a `select` with a timeout does. After the process has
+    /// stood still such a timer that has become due meanwhile comes behind everything that arrived; others keep their place.
+    fn yields_to_input(_timer: &Self::Timer) -> bool {
+        false
+    }
+
     /// Folds the whole state in, in a stable order.
     fn fold_state(&self, into: &mut Fingerprint);
 }

@@ -44,6 +44,9 @@ pub struct Workload {
 pub struct SessionConfig {
     /// The servers of its connect string, in the order written.
     pub servers: Vec<Sid>,
+    /// Whether its first handle shuffles them, as the Java client does, or tries them as they are written. Later handles
+    /// shuffle in any case.
+    pub shuffle: bool,
     /// The session timeout that it asks for.
     pub session_timeout: Span,
     /// From the result of a write to the next write.

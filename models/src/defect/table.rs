@@ -242,6 +242,12 @@ defects! {
     CommitBeforeUpToDate = "X03", "commit-before-up-to-date", ZooKeeper {
         ticket: "ZOOKEEPER-4394", laws: ["L-ZK-QUORUM"], fixed_in: "3.9.3",
     }
+    /// ZOOKEEPER-4508: a client that reaches no server goes on believing in its session for ever; only a server can tell it
+    /// otherwise. The repaired client gives up when it has not been connected for 4/3 of the session timeout. All 3.8.x;
+    /// it is a switch of ZooKeeper's own clients, since every Kafka release bundles an unrepaired one.
+    ClientNeverGivesUp = "X04", "client-never-gives-up", ZooKeeper {
+        ticket: "ZOOKEEPER-4508", laws: [], fixed_in: "3.9.3",
+    }
     /// KAFKA-3197: one request in flight is counted for each connection, not for each partition, so that a retry lands
     /// behind its successor.
     ReorderWithOneInFlight = "T01", "reorder-with-one-in-flight", Kafka {

@@ -21,7 +21,13 @@ impl ImportedCluster {
         for site in self.topology.site_ids() {
             let name = unused(&format!("app-{}", topology.site_name(site)), &topology);
             hosts.push(HostId(topology.hosts.len() as u16));
-            topology.hosts.push(Host { name, site, disk: Disk::default(), clock: Clock::default() });
+            topology.hosts.push(Host {
+                name,
+                site,
+                disk: Disk::default(),
+                clock: Clock::default(),
+                thread_delay: Host::THREAD_DELAY,
+            });
         }
         let earliest = ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };
         let brokers = &self.cluster.kafka.brokers;

@@ -180,7 +180,7 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
     let host = fields.required("host").and_then(|host| host_of(&host, topology));
     let count = fields.optional("count").map_or(Some(1), |count| count.integer(1..=1_000));
     let servers = &cluster.zookeeper.servers;
-    let servers = match fields.optional("servers") {
+    let servers: Vec<Sid> = match fields.optional("servers") {
         None => servers.iter().map(|server| server.sid).collect(),
         Some(list) => match &list.node.value {
             Value::Scalar(word) if word == "all" => servers.iter().map(|server| server.sid).collect(),
@@ -197,6 +197,8 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
             _ => read_connect(&list, &cluster.zookeeper),
         },
     };
+    let words = [("true", true), ("false", false)];
+    let shuffle = fields.optional("shuffle").and_then(|shuffle| shuffle.choice(&words)).unwrap_or(true);
     let timeout = fields.required("session_timeout").and_then(|timeout| timeout.positive_span());
     let pause = fields.required("pause").and_then(|pause| pause.positive_span());
     fields.finish();
@@ -204,7 +206,7 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
         host: host?,
         count: count?,
         group: None,
-        config: SessionConfig { servers, session_timeout: timeout?, pause: pause? },
+        config: SessionConfig { servers, shuffle, session_timeout: timeout?, pause: pause? },
     })
 }
 

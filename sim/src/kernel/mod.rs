@@ -188,6 +188,7 @@ impl<P: Process> Simulation<P> {
             Event::Datagram { from, to, letter } => self.on_datagram(from, to, letter),
             Event::Timer { process, id, timer } => self.on_timer(process, id, timer),
             Event::Retransmit { conn, side } => self.on_retransmit(conn, side),
+            Event::TornDown { conn, side } => self.close_end(conn, side),
             Event::Disk(request) => self.on_disk(request),
             Event::Start { process, incarnation } => self.on_start(process, incarnation),
         }

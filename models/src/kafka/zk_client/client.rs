@@ -37,6 +37,7 @@ impl KafkaZkSpec {
             servers: self.zookeeper.clone(),
             session_timeout: self.config.zookeeper_session_timeout(),
             socket: self.config.zookeeper_client_cnxn_socket,
+            gives_up: false,
         }
     }
 }
