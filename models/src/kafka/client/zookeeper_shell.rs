@@ -35,6 +35,7 @@ impl ZooKeeperShell {
             servers: self.servers.clone(),
             session_timeout: SESSION_TIMEOUT,
             socket: ClientCnxnSocket::Nio,
+            gives_up: false,
         };
         let mut zk = ZooKeeper::new(self.handles, spec);
         zk.start(ctx);
