@@ -36,24 +36,12 @@ pub(super) enum Event {
     Reelect,
     RegisterBrokerAndReelect,
     Expire,
-    /// `ControllerEpochListener`, only with `Defect::ZombieAdoptsNewEpoch`.
     ControllerEpochChange,
     BrokerChange,
     TopicChange,
-    LeaderAndIsrResponse {
-        broker: BrokerId,
-        error: ErrorCode,
-        partitions: Vec<(TopicPartition, ErrorCode)>,
-    },
-    AlterPartition {
-        origin: Origin,
-        request: Arc<AlterPartitionRequest>,
-    },
-    AllocateProducerIds {
-        origin: Origin,
-        broker: BrokerId,
-        broker_epoch: i64,
-    },
+    LeaderAndIsrResponse { broker: BrokerId, error: ErrorCode, partitions: Vec<(TopicPartition, ErrorCode)> },
+    AlterPartition { origin: Origin, request: Arc<AlterPartitionRequest> },
+    AllocateProducerIds { origin: Origin, broker: BrokerId, broker_epoch: i64 },
     AutoPreferredReplicaLeaderElection,
 }
 
