@@ -156,6 +156,7 @@ pub fn simulation(seed: u64) -> Simulation<Member> {
                 host: HostId(id),
                 restart: RestartPolicy::default(),
                 start_at: Instant::ZERO,
+                start_up: Default::default(),
             })
             .collect(),
     })

@@ -256,7 +256,7 @@ impl Process for Participant {
                 self.say(0, Kind::Record, self.next_id, ctx);
                 self.wake_again(RECORD, Timer::Record, ctx);
             }
-            Input::Accepted { .. } | Input::Closed { .. } | Input::Disk { .. } => {}
+            Input::Accepted { .. } | Input::Closed { .. } | Input::Disk { .. } | Input::Terminate => {}
         }
     }
 
@@ -311,6 +311,7 @@ pub fn simulation(seed: u64, transport: Transport, plan: Plan) -> Simulation<Par
                 host: HostId(id),
                 restart: RestartPolicy::default(),
                 start_at: Instant::ZERO,
+                start_up: Default::default(),
             })
             .collect(),
     })

@@ -6,6 +6,7 @@ mod golden;
 mod library;
 mod losses;
 mod monitors;
+mod old_protocols;
 mod profile;
 mod tidy;
 

@@ -5,10 +5,11 @@ use std::hash::Hash;
 use crate::fingerprint::Fingerprint;
 use crate::kafka::broker::Broker;
 use crate::kafka::client::{AdminClient, Consumer, Producer};
-use crate::process::{Context, Input, Loss, Process};
+use crate::process::{Context, Input, Loss, Process, TERMINATED};
 use crate::random::Random;
 use crate::world::{Message, Timer};
 use crate::zk::server::Server;
+use crate::zk::session_client::SessionClient;
 
 /// A process of the deployment.
 #[derive(Clone, Debug, Hash)]
@@ -27,6 +28,8 @@ pub enum Node {
     Consumer(Consumer),
     /// Creates the topics.
     Admin(AdminClient),
+    /// An application with a ZooKeeper session.
+    Session(SessionClient),
 }
 
 impl Process for Node {
@@ -34,12 +37,18 @@ impl Process for Node {
     type Timer = Timer;
 
     fn on_input(&mut self, input: Input<Message, Timer>, ctx: &mut Context<'_, Message, Timer>) {
+        // Only a broker has work to do before it goes. `QuorumPeerMain` has no shutdown hook, and an application that is told
+        // to stop does not wait for its records: the kernel closes their sockets.
+        if matches!(input, Input::Terminate) && !matches!(self, Self::Broker(_)) {
+            return ctx.exit(TERMINATED);
+        }
         match self {
             Self::ZooKeeper(server) => server.on_input(input, ctx),
             Self::Broker(broker) => broker.on_input(input, ctx),
             Self::Producer(producer) => producer.on_input(input, ctx),
             Self::Consumer(consumer) => consumer.on_input(input, ctx),
             Self::Admin(admin) => admin.on_input(input, ctx),
+            Self::Session(session) => session.on_input(input, ctx),
         }
     }
 
@@ -50,6 +59,7 @@ impl Process for Node {
             Self::Producer(producer) => producer.crash(loss, random),
             Self::Consumer(consumer) => consumer.crash(loss, random),
             Self::Admin(admin) => admin.crash(loss, random),
+            Self::Session(session) => session.crash(loss, random),
         }
     }
 

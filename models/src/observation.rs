@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BrokerId, FaultId, HostId, ProcessId, SessionId, TopicPartition, ValueId, Zxid};
+use crate::id::{
+    BrokerId, FaultId, Group, HostId, MemberId, ProcessId, SessionId, Topic, TopicPartition, ValueId, Zxid,
+};
 use crate::kafka::config::Acks;
 use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
+use crate::process::DiskError;
 use crate::time::{Instant, Span};
-use crate::zk::protocol::Txn;
+use crate::zk::protocol::{Txn, ZkError};
 
 /// Version of the observation vocabulary.
 pub const VERSION: u32 = 1;
@@ -76,6 +79,48 @@ pub enum Observation {
         /// Its last logged zxid.
         last_zxid: Zxid,
     },
+    /// A server has started and read its disk.
+    ZkLoaded {
+        /// The last transaction of its log.
+        zxid: Zxid,
+        /// The last one that an fsync is known to have covered, or that came back after a power loss.
+        durable: Zxid,
+    },
+    /// A server enters an election.
+    ZkElection {
+        /// The zxid that it votes with.
+        vote: Zxid,
+        /// The last transaction applied to its tree.
+        applied: Zxid,
+        /// The last transaction of its log.
+        logged: Zxid,
+    },
+    /// A learner has stored `currentEpoch`.
+    ZkEpochEntered {
+        /// The epoch.
+        epoch: u32,
+        /// The last committed transaction of the history that the epoch's leader gave it.
+        history: Zxid,
+    },
+    /// A leader proposes a transaction.
+    ZkPropose {
+        /// The transaction.
+        zxid: Zxid,
+        /// Digest of the transaction alone.
+        content: u64,
+    },
+    /// A server acknowledges transactions to its leader, or to itself if it leads.
+    ZkAck {
+        /// The newest proposal acknowledged, or NEWLEADER's zxid.
+        zxid: Zxid,
+        /// The last transaction that it thereby vouches for, with all before.
+        history: Zxid,
+    },
+    /// A server got a message that its phase declares impossible, and gave up.
+    ZkIllegalMessage {
+        /// The message and the phase.
+        what: Arc<str>,
+    },
     /// A server's log holds these transactions durably now: all up to `zxid`, with a running digest of them.
     ZkLog {
         /// The last transaction.
@@ -96,6 +141,8 @@ pub enum Observation {
         txn: Arc<Txn>,
         /// Digest of all transactions applied, in order, this one included.
         digest: u64,
+        /// Digest of the znodes afterwards (path, data, version, owner), if the tree stands there now.
+        tree: Option<u64>,
     },
     /// A server replaced its tree by a snapshot, or cut its log, during synchronisation.
     ZkReset {
@@ -106,6 +153,8 @@ pub enum Observation {
     },
     /// A server's log was cut after `zxid`.
     ZkTruncate {
+        /// The last transaction before the cut.
+        from: Zxid,
         /// The last transaction that stays.
         zxid: Zxid,
     },
@@ -122,15 +171,39 @@ pub enum Observation {
     ZkSessionExpiring {
         /// The session.
         session: SessionId,
+        /// Its timeout.
+        timeout: Span,
+        /// How long ago, by the leader's clock, the leader last learned of a contact with its client, or was established.
+        silent: Span,
     },
 
     // --- ZooKeeper clients ---------------------------------------------------------------------------------------
+    /// A client's handle got an answer.
+    ZkReply {
+        /// The session.
+        session: SessionId,
+        /// The zxid of the write, or the server's last processed one for a read.
+        zxid: Zxid,
+    },
     /// A client's session handle changed its state.
     ZkClient {
         /// The new state.
         state: ZkClientState,
         /// The session, 0 if there is none yet.
         session: SessionId,
+    },
+
+    /// An application that writes one new node after another learned what came of one.
+    ZkWrite {
+        /// The node's number among those of the application; that of the last one if the application failed before it
+        /// came to write the next.
+        number: u64,
+        /// When the operation was issued, by the process's own clock.
+        began: Instant,
+        /// The transaction; zero if no server answered.
+        zxid: Zxid,
+        /// Why it failed. [`ZkError::ConnectionLoss`] leaves the outcome open.
+        error: Option<ZkError>,
     },
 
     // --- Controllers ---------------------------------------------------------------------------------------------
@@ -203,6 +276,12 @@ pub enum Observation {
         /// Whether it was applied.
         applied: bool,
     },
+    /// A broker took an UpdateMetadata request: it serves these states to clients from now on, and those of other
+    /// partitions as before.
+    MetadataServed {
+        /// The states that the request named.
+        states: Arc<[ServedState]>,
+    },
     /// A broker is registered in ZooKeeper with this epoch, as it knows itself.
     Registered {
         /// The broker.
@@ -216,6 +295,51 @@ pub enum Observation {
         broker: BrokerId,
         /// Why.
         reason: Arc<str>,
+    },
+
+    /// A broker was told to stop, and asks the controller to move what it leads (controlled shutdown).
+    ControlledShutdownBegin,
+    /// An attempt at controlled shutdown ended. After the last one the broker stops in any case.
+    ControlledShutdownEnd {
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How many partitions it still leads; 0 is success. None if the controller was not found or gave no answer.
+        remaining: Option<u32>,
+    },
+
+    // --- Log directories -----------------------------------------------------------------------------------------
+    /// A broker that was not stopped cleanly reads what it had not flushed of a log directory, and rebuilds the indexes. It is
+    /// not registered meanwhile.
+    LogRecoveryBegin {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many logs have something to be read.
+        logs: u32,
+        /// How much is read.
+        bytes: u64,
+    },
+    /// The recovery of a log directory is complete.
+    LogRecoveryEnd {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How much was read.
+        bytes: u64,
+    },
+    /// A log directory failed: its replicas are offline until the broker's next start.
+    LogDirOffline {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many replicas were in it.
+        partitions: u32,
+        /// What the disk said.
+        error: DiskError,
+    },
+    /// A broker that stops has flushed its logs and left the marker of a clean shutdown.
+    LogsClosed {
+        /// Whether it worked.
+        clean: bool,
+        /// Bytes of all logs.
+        bytes: u64,
     },
 
     // --- Replicas ------------------------------------------------------------------------------------------------
@@ -262,6 +386,13 @@ pub enum Observation {
         /// The high watermark it starts with.
         high_watermark: u64,
     },
+    /// A replica's log begins later: retention deleted what lay before.
+    LogStart {
+        /// The partition.
+        partition: TopicPartition,
+        /// Its first offset now.
+        log_start: u64,
+    },
     /// A replica's high watermark changed.
     HighWatermark {
         /// The partition.
@@ -302,6 +433,26 @@ pub enum Observation {
         /// The partition epoch.
         partition_epoch: i32,
     },
+    /// A leader asks for a follower to be taken into the ISR, because of the fetch at hand.
+    IsrJoin {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// Who is to join.
+        follower: BrokerId,
+        /// Where it fetches from: its LEO.
+        fetch_offset: u64,
+    },
+    /// A leader answered a client's question for the end of its log (ListOffsets, latest).
+    EndOffsetAnswer {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// The end that it named.
+        offset: u64,
+    },
     /// A leader acknowledged a batch (or is about to, when the response travels).
     Acknowledge {
         /// The partition.
@@ -318,6 +469,92 @@ pub enum Observation {
         maximal_isr: u32,
         /// `min.insync.replicas`.
         min_isr: u32,
+    },
+
+    // --- Group coordinators --------------------------------------------------------------------------------------
+    /// A broker coordinates the groups of an offsets partition from now on: it has read the partition's log.
+    CoordinatorLoaded {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch.
+        leader_epoch: i32,
+        /// Groups found.
+        groups: u32,
+        /// Committed offsets found.
+        offsets: u32,
+    },
+    /// A broker coordinates the groups of an offsets partition no longer.
+    CoordinatorUnloaded {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that it had loaded.
+        leader_epoch: i32,
+    },
+    /// A coordinator changed a group.
+    GroupState {
+        /// The group.
+        group: Group,
+        /// The new state.
+        state: GroupState,
+        /// The generation.
+        generation: i32,
+        /// Its members.
+        members: u32,
+    },
+    /// A coordinator stored and handed out who reads what.
+    GroupAssigned {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// Who reads what.
+        assignment: Arc<[(MemberId, Arc<[TopicPartition]>)]>,
+    },
+    /// A coordinator removed a member.
+    MemberRemoved {
+        /// The group.
+        group: Group,
+        /// Who.
+        member: MemberId,
+        /// Why.
+        reason: RemovalReason,
+    },
+    /// A coordinator took a heartbeat for good.
+    HeartbeatAccepted {
+        /// The group.
+        group: Group,
+        /// Whose.
+        member: MemberId,
+        /// Of which generation.
+        generation: i32,
+    },
+    /// A coordinator acknowledged a commit.
+    CommitAccepted {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that the coordinator has loaded.
+        leader_epoch: i32,
+        /// Where its first record stands.
+        base_offset: u64,
+        /// The group.
+        group: Group,
+        /// Who committed.
+        member: MemberId,
+        /// Of which generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A coordinator told a member the group's positions.
+    OffsetsServed {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that the coordinator has loaded.
+        leader_epoch: i32,
+        /// The group.
+        group: Group,
+        /// The positions, `None` where it knows of none.
+        offsets: Arc<[(TopicPartition, Option<u64>)]>,
     },
 
     // --- Clients -------------------------------------------------------------------------------------------------
@@ -365,10 +602,75 @@ pub enum Observation {
         /// The error.
         error: ErrorCode,
     },
-    /// A consumer was told to read these partitions from the earliest offset.
+    /// A consumer was told to read these partitions. Where it begins is told by [`Observation::FirstPosition`].
     Assign {
         /// The partitions.
         partitions: Arc<[TopicPartition]>,
+    },
+    /// A consumer is to read these topics as a member of a group.
+    Subscribe {
+        /// The group.
+        group: Group,
+        /// The topics.
+        topics: Arc<[Topic]>,
+    },
+    /// A member was given its share.
+    Assigned {
+        /// The group.
+        group: Group,
+        /// The member.
+        member: MemberId,
+        /// The generation.
+        generation: i32,
+        /// All that it is to read.
+        partitions: Arc<[TopicPartition]>,
+    },
+    /// A member gave its share up.
+    Revoked {
+        /// The group.
+        group: Group,
+        /// The generation that it was a member of.
+        generation: i32,
+        /// What it had.
+        partitions: Arc<[TopicPartition]>,
+        /// Whether others may have it already (`onPartitionsLost`).
+        lost: bool,
+    },
+    /// A member asked its coordinator to keep its positions.
+    Commit {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A member was told that its positions are kept.
+    CommitOk {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A member was told that its positions are not kept, or not told at all.
+    CommitFailed {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// Why.
+        error: ErrorCode,
+    },
+    /// A member was told the group's positions.
+    FetchCommitted {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions, `None` where there is none.
+        offsets: Arc<[(TopicPartition, Option<u64>)]>,
     },
     /// A consumer got records.
     Poll {
@@ -388,6 +690,13 @@ pub enum Observation {
         /// The end: a consumer can read below it.
         offset: u64,
     },
+    /// A consumer without a position got one by `auto.offset.reset`: what lies before is not for it.
+    FirstPosition {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it begins.
+        offset: u64,
+    },
     /// A consumer's position became invalid and was reset.
     PositionReset {
         /// The partition.
@@ -397,6 +706,21 @@ pub enum Observation {
         /// Where it goes on.
         to: u64,
     },
+}
+
+/// A partition's state as a broker serves it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ServedState {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The leader.
+    pub leader: Option<BrokerId>,
+    /// Its epoch.
+    pub leader_epoch: i32,
+    /// The ISR.
+    pub isr: Arc<[BrokerId]>,
+    /// The version of the state znode that said so.
+    pub partition_epoch: i32,
 }
 
 /// Why a process is gone.
@@ -430,8 +754,10 @@ pub struct FaultScope {
 pub enum ZkRole {
     /// Electing.
     Looking,
-    /// Elected itself, or leads while it synchronises; not yet established.
+    /// Elected itself; no quorum has promised it an epoch.
     Electing,
+    /// Leads and synchronises its learners: a quorum has promised its epoch, none has acknowledged its history.
+    Synchronizing,
     /// Leads and serves.
     Leading,
     /// Follows and serves.
@@ -470,6 +796,34 @@ pub enum ReplicaRole {
     Leader,
     /// It follows, or has not been told.
     Follower,
+}
+
+/// The state of a group at its coordinator. A group that its coordinator does not know is Dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupState {
+    /// No members.
+    Empty,
+    /// Waits for members to join.
+    PreparingRebalance,
+    /// Waits for the leader's assignment.
+    CompletingRebalance,
+    /// Members read.
+    Stable,
+}
+
+/// Why a member is no longer in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// Silent for `session.timeout.ms`.
+    SessionTimeout,
+    /// Did not join in time.
+    NotRejoined,
+    /// Joined, and did not ask for its share in time.
+    NotSynced,
+    /// It said so.
+    Left,
 }
 
 /// Why a replica cut its log.

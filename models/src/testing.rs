@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::id::{ConnId, Port, ProcessId, TimerId};
-use crate::observation::{Observation, Observed};
+use crate::observation::{DownCause, Observation, Observed};
 use crate::process::{CloseReason, Context, DiskState, Effect, Input, Loss, Numbers, Process};
 use crate::random::{Purpose, Random};
 use crate::time::{Instant, Span};
@@ -97,6 +97,11 @@ impl<P: Process> Harness<P> {
         &mut self.slots[usize::from(id)].process
     }
 
+    /// The disk of a process.
+    pub(crate) fn disk_mut(&mut self, id: u16) -> &mut DiskState {
+        &mut self.slots[usize::from(id)].disk
+    }
+
     /// Runs for a while.
     pub(crate) fn run_for(&mut self, span: Span) {
         let end = self.now + span;
@@ -133,7 +138,10 @@ impl<P: Process> Harness<P> {
         slot.up = false;
         slot.listening.clear();
         slot.timers.clear();
-        slot.process.crash(loss, &mut slot.random);
+        let lossy = slot.process.crash(loss, &mut slot.random);
+        let cause = if loss == Loss::PageCache { DownCause::HostCrash } else { DownCause::Killed };
+        let (at, incarnation) = (self.now, slot.incarnation);
+        self.observed.push(Observed { at, process: me, incarnation, what: Observation::Down { lossy, cause } });
         let conns: Vec<_> = self.peers.keys().filter(|(p, _)| *p == me).copied().collect();
         for from in conns {
             self.transmit(from, Segment::Rst(CloseReason::Reset));
@@ -292,7 +300,7 @@ impl<P: Process> Harness<P> {
             }
             Effect::Observe(what) => self.observed.push(Observed { at: self.now, process: me, incarnation, what }),
             Effect::Exit { reason } => {
-                let cause = crate::observation::DownCause::Exited(reason.into());
+                let cause = DownCause::Exited(reason.into());
                 let what = Observation::Down { lossy: false, cause };
                 self.observed.push(Observed { at: self.now, process: me, incarnation, what });
                 self.crash(me.0, Loss::Memory);

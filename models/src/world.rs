@@ -46,6 +46,8 @@ pub enum Timer {
     ZkServer(ZkServerTimer),
     /// Of a ZooKeeper client.
     ZkClient(ZkClientTimer),
+    /// Of an application with a session of its own.
+    SessionClient,
     /// Of a Kafka process.
     Kafka(kafka::Timer),
 }

@@ -3,6 +3,7 @@
 use models::defect::{Defect, Defects};
 use models::id::{BrokerId, HostId, Sid};
 use models::kafka::config::BrokerConfig;
+use models::time::Span;
 use models::zk::config::ZooKeeperConfig;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,15 @@ pub const FIXED: &str = "fixed";
 pub struct Cluster {
     /// The ensemble.
     pub zookeeper: ZooKeeper,
-    /// The brokers.
+    /// The brokers; none if the ensemble stands alone.
     pub kafka: Kafka,
+}
+
+impl Cluster {
+    /// Whether there are brokers.
+    pub fn has_kafka(&self) -> bool {
+        !self.kafka.brokers.is_empty()
+    }
 }
 
 /// A ZooKeeper ensemble.
@@ -38,6 +46,8 @@ pub struct ZooKeeperServer {
     pub sid: Sid,
     /// Where it runs.
     pub host: HostId,
+    /// When its host begins to start it, since the beginning of the run.
+    pub start: Span,
 }
 
 /// The brokers of a Kafka cluster.
@@ -65,9 +75,12 @@ pub struct Broker {
 }
 
 impl Kafka {
-    /// Switches every defect off.
+    /// Switches every defect off, and the protocol among brokers back to the default: old ones bring defects along.
     pub fn repair(&mut self) {
         (self.version, self.defects) = (FIXED.to_owned(), Defects::NONE);
+        for broker in &mut self.brokers {
+            broker.config.inter_broker_protocol_version = None;
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! The processes of a scenario in the order in which they are deployed: ZooKeeper servers, brokers, the admin client,
-//! producers, consumers. A [`ProcessId`] is a position in that order.
+//! producers, consumers, ZooKeeper's own clients. A [`ProcessId`] is a position in that order.
 
 use std::collections::BTreeMap;
 
-use models::id::{Address, BrokerId, HostId, ProcessId, Sid, TopicPartition};
+use models::id::{Address, BrokerId, Group, HostId, ProcessId, Sid, TopicPartition};
 use models::kafka::config::{ConsumerConfig, ProducerConfig};
 use models::world::{KAFKA_PORT, ZK_CLIENT_PORT};
 
 use crate::cluster::Broker;
 use crate::scenario::Scenario;
+use crate::workload::SessionConfig;
 
 /// All processes of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,8 @@ pub struct Deployment {
 pub struct Process {
     /// Its id.
     pub id: ProcessId,
-    /// Its name: `zk1`, `broker1`, `admin`, `producer-london-1`, `consumer-frankfurt-2`.
+    /// Its name: `zk1`, `broker1`, `admin`, `producer-london-1`, `consumer-frankfurt-2`,
+    /// `session-london-1`.
     pub name: String,
     /// Where it runs.
     pub host: HostId,
@@ -58,10 +60,17 @@ pub enum ProcessKind {
     Consumer {
         /// Its number among all consumers, from 0.
         ordinal: u32,
-        /// What it reads.
+        /// The group that it is a member of.
+        group: Option<Group>,
+        /// What it reads; as a member of a group, all that the group reads.
         partitions: Vec<TopicPartition>,
         /// Its settings.
         config: ConsumerConfig,
+    },
+    /// An application with a ZooKeeper session.
+    Session {
+        /// Its settings.
+        config: SessionConfig,
     },
 }
 
@@ -74,9 +83,12 @@ impl Deployment {
         for Broker { id, host, .. } in &scenario.cluster.kafka.brokers {
             deployment.add(format!("broker{id}"), *host, ProcessKind::Broker { broker: *id });
         }
-        deployment.add("admin".to_owned(), scenario.workload.admin, ProcessKind::Admin);
-        deployment.add_producers(scenario);
-        deployment.add_consumers(scenario);
+        if scenario.cluster.has_kafka() {
+            deployment.add("admin".to_owned(), scenario.workload.admin, ProcessKind::Admin);
+            deployment.add_producers(scenario);
+            deployment.add_consumers(scenario);
+        }
+        deployment.add_sessions(scenario);
         deployment
     }
 
@@ -101,12 +113,27 @@ impl Deployment {
         for group in &scenario.workload.consumers {
             let count = usize::from(group.count);
             for member in 0..count {
-                let partitions = scenario.workload.all_partitions().skip(member).step_by(count).collect();
+                let all = scenario.workload.all_partitions();
+                let partitions =
+                    if group.group.is_some() { all.collect() } else { all.skip(member).step_by(count).collect() };
                 let name = names.next("consumer", scenario.topology.site_name_of(group.host));
                 let config = group.config.clone();
-                self.add(name, group.host, ProcessKind::Consumer { ordinal, partitions, config });
+                self.add(
+                    name,
+                    group.host,
+                    ProcessKind::Consumer { ordinal, group: group.group.clone(), partitions, config },
+                );
                 ordinal += 1;
             }
+        }
+    }
+
+    fn add_sessions(&mut self, scenario: &Scenario) {
+        let mut names = SiteNames::default();
+        let members = scenario.workload.sessions.iter().flat_map(|group| (0..group.count).map(move |_| group));
+        for group in members {
+            let name = names.next("session", scenario.topology.site_name_of(group.host));
+            self.add(name, group.host, ProcessKind::Session { config: group.config.clone() });
         }
     }
 
@@ -161,10 +188,10 @@ impl Deployment {
         self.brokers().map(|(broker, process)| (broker, Address { process, port: KAFKA_PORT })).collect()
     }
 
-    /// The addresses of a broker's `zookeeper.connect`, in its order.
-    pub fn zookeeper_connect(&self, broker: &Broker) -> Vec<Address> {
+    /// The addresses of a connect string, in its order.
+    pub fn zookeeper_connect(&self, servers: &[Sid]) -> Vec<Address> {
         let address = |sid: &Sid| self.zookeeper(*sid).map(|process| Address { process, port: ZK_CLIENT_PORT });
-        broker.zookeeper_connect.iter().filter_map(address).collect()
+        servers.iter().filter_map(address).collect()
     }
 }
 

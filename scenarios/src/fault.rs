@@ -37,6 +37,14 @@ pub enum Fault {
         /// Who.
         process: ProcessSelector,
     },
+    /// SIGTERM, as `systemctl stop` sends it: a broker hands its leaderships over and closes its logs before it ends. No restart
+    /// for the fault's duration.
+    Stop {
+        /// Who.
+        process: ProcessSelector,
+        /// How long it may take; then SIGKILL (`TimeoutStopSec`).
+        grace: Span,
+    },
     /// SIGSTOP, and SIGCONT at the end. The kernel goes on accepting connections and acknowledging data.
     Pause {
         /// Who.
@@ -70,6 +78,8 @@ pub enum Fault {
     FailDisk {
         /// Whose.
         host: HostSelector,
+        /// Only this path of a broker's `log.dirs`, which then is a file system of its own.
+        dir: Option<String>,
     },
     /// The disk is full except for `leave` bytes.
     FillDisk {
@@ -94,6 +104,12 @@ pub enum Fault {
     },
     /// Both ends of every connection on the route get RST, once, at the beginning. New connections work.
     ResetConnections(Route),
+    /// An operator makes these ZooKeeper servers an ensemble of their own: they are restarted with `server.N` lines for one
+    /// another only, and at the end with the old lines. Two sites that both do this have two ensembles.
+    Reconfigure {
+        /// The servers, ascending.
+        servers: Vec<Sid>,
+    },
 }
 
 /// Packets from some places to some others.
@@ -242,6 +258,7 @@ impl Fault {
             },
             Self::Flap { .. } => "flap",
             Self::Kill { .. } => "kill",
+            Self::Stop { .. } => "stop",
             Self::Pause { .. } => "pause",
             Self::AuthFailed { .. } => "auth-failed",
             Self::DeleteController => "delete-controller",
@@ -253,6 +270,7 @@ impl Fault {
             Self::ClockJump { .. } => "clock-jump",
             Self::ClockDrift { .. } => "clock-drift",
             Self::ResetConnections(_) => "reset-connections",
+            Self::Reconfigure { .. } => "reconfigure",
         }
     }
 
@@ -267,6 +285,9 @@ impl Fault {
                 format!("flap {}: {} cut, {} sound", route.text(&names), show_span(*down), show_span(*up))
             }
             Self::Kill { process } => format!("kill {}", names.process(*process)),
+            Self::Stop { process, grace } => {
+                format!("stop {} (SIGTERM, SIGKILL after {})", names.process(*process), show_span(*grace))
+            }
             Self::Pause { process } => format!("pause {}", names.process(*process)),
             Self::AuthFailed { process } => format!("late AuthFailed at {}", names.process(*process)),
             Self::DeleteController => "an operator deletes /controller".to_owned(),
@@ -275,7 +296,8 @@ impl Fault {
                 format!("slow disk of {}: +{}", names.host_text(*host), show_span(*latency))
             }
             Self::StallDisk { host } => format!("stalled disk of {}", names.host_text(*host)),
-            Self::FailDisk { host } => format!("failing disk of {}", names.host_text(*host)),
+            Self::FailDisk { host, dir: None } => format!("failing disk of {}", names.host_text(*host)),
+            Self::FailDisk { host, dir: Some(dir) } => format!("failing {dir} of {}", names.host_text(*host)),
             Self::FillDisk { host, leave } => {
                 format!("full disk of {}, {} left", names.host_text(*host), show_size(*leave))
             }
@@ -284,6 +306,10 @@ impl Fault {
             }
             Self::ClockDrift { host, ppm } => format!("clock of {} drifts by {ppm} ppm", names.host_text(*host)),
             Self::ResetConnections(route) => format!("reset connections {}", route.text(&names)),
+            Self::Reconfigure { servers } => {
+                let servers: Vec<String> = servers.iter().map(|sid| format!("zk{sid}")).collect();
+                format!("reconfigure {} as an ensemble of their own", servers.join("+"))
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod topology;
 pub mod units;
+pub mod wan_cut;
 pub mod workload;
 mod yaml;
 

@@ -29,6 +29,9 @@ pub struct Scenario {
     pub workload: Workload,
     /// What follows when a process ends.
     pub supervisor: Restart,
+    /// How long a process takes from its start until it does anything: the least and the greatest, drawn uniformly. It is
+    /// the time of a JVM to load, and adds to every start, the first included.
+    pub start_up: (Span, Span),
     /// The kernels' TCP.
     pub tcp: Tcp,
     /// Who watches.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use models::defect::Defects;
 use models::id::{Address, BrokerId, ProcessId, Sid, Topic};
-use models::kafka::Addresses;
 use models::kafka::broker::{Broker, BrokerSpec};
-use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec};
+use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscribed};
+use models::kafka::{Addresses, Racks};
 use models::node::Node;
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
 use models::world::ZK_CLIENT_PORT;
 use models::zk::server::{Server, ServerSpec};
+use models::zk::session_client::{SessionClient, SessionSpec};
 use scenarios::Scenario;
 use scenarios::deployment::{Deployment, Process, ProcessKind};
 use scenarios::scenario::Restart;
@@ -45,7 +46,8 @@ pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64
         process: node(scenario, deployment, &brokers, process),
         host: process.host,
         restart,
-        start_at: start_at(process, seed),
+        start_at: start_at(scenario, process, seed),
+        start_up: scenario.start_up,
     });
     SimulationSpec {
         seed,
@@ -58,14 +60,22 @@ pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64
 }
 
 /// When a process starts first: servers, then brokers, then clients, each a little apart.
-fn start_at(process: &Process, seed: u64) -> Instant {
+fn start_at(scenario: &Scenario, process: &Process, seed: u64) -> Instant {
     let mut random = Random::new(seed, Purpose::Startup, u64::from(process.id.0));
-    let base = match process.kind {
-        ProcessKind::ZooKeeper { .. } => Span::ZERO,
+    let base = match &process.kind {
+        ProcessKind::ZooKeeper { sid } => {
+            let server = scenario.cluster.zookeeper.servers.iter().find(|server| server.sid == *sid);
+            server.map_or(Span::ZERO, |server| server.start)
+        }
         ProcessKind::Broker { .. } => BROKERS_AFTER,
-        ProcessKind::Admin | ProcessKind::Producer { .. } | ProcessKind::Consumer { .. } => CLIENTS_AFTER,
+        ProcessKind::Admin
+        | ProcessKind::Producer { .. }
+        | ProcessKind::Consumer { .. }
+        | ProcessKind::Session { .. } => CLIENTS_AFTER,
     };
-    Instant::ZERO + base + random.span(Span::ZERO, START_SPREAD)
+    let at = Instant::ZERO + base + random.span(Span::ZERO, START_SPREAD);
+    let (low, high) = scenario.start_up;
+    if high > Span::ZERO { at + random.span(low, high) } else { at }
 }
 
 fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, process: &Process) -> Node {
@@ -83,18 +93,30 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 config: Arc::new(config.clone()),
                 bootstrap: brokers.clone(),
                 partitions: workload.all_partitions().collect(),
+                creates_topics: workload.auto_create_topics,
+                skew_ppm: workload.skew.ppm(),
                 interval,
                 jitter: Span::ZERO,
                 record_size: workload.record_size,
                 start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER) + lag,
                 client: u64::from(*ordinal),
+                defects: defects(scenario),
             }))
         }
-        ProcessKind::Consumer { partitions, config, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
+        ProcessKind::Consumer { partitions, config, group, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
             config: Arc::new(config.clone()),
             bootstrap: brokers.clone(),
             partitions: partitions.iter().copied().collect(),
+            subscribed: group.clone().map_or(Subscribed::Manually, Subscribed::In),
             start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
+            end_offsets_every: scenario.workload.end_offsets_every,
+            defects: defects(scenario),
+        })),
+        ProcessKind::Session { config } => Node::Session(SessionClient::new(SessionSpec {
+            name: process.name.as_str().into(),
+            servers: deployment.zookeeper_connect(&config.servers).into(),
+            session_timeout: config.session_timeout,
+            pause: config.pause,
         })),
     }
 }
@@ -120,10 +142,16 @@ fn broker(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, id:
     let broker = kafka.brokers.iter().find(|b| b.id == id).expect("the deployment lists the scenario's own brokers");
     Broker::new(BrokerSpec {
         config: Arc::new(broker.config.clone()),
-        zookeeper: deployment.zookeeper_connect(broker).into(),
+        zookeeper: deployment.zookeeper_connect(&broker.zookeeper_connect).into(),
         addresses: brokers.clone(),
+        racks: racks(scenario),
         defects: defects(scenario),
     })
+}
+
+fn racks(scenario: &Scenario) -> Racks {
+    let brokers = scenario.cluster.kafka.brokers.iter();
+    Arc::new(brokers.filter_map(|broker| Some((broker.id, broker.config.rack.clone()?))).collect())
 }
 
 fn defects(scenario: &Scenario) -> Defects {
@@ -132,11 +160,12 @@ fn defects(scenario: &Scenario) -> Defects {
 
 fn admin_spec(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses) -> AdminSpec {
     let workload = &scenario.workload;
+    let topics = if workload.auto_create_topics { 0 } else { workload.topics };
     AdminSpec {
         bootstrap: brokers.clone(),
         zookeeper: deployment.zookeepers().map(|(_, process)| Address { process, port: ZK_CLIENT_PORT }).collect(),
         brokers_expected: scenario.cluster.kafka.brokers.len(),
-        topics: (0..workload.topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
+        topics: (0..topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
         start_after: Span::ZERO,
     }
 }

@@ -1,6 +1,7 @@
 //! Faults onto the engine: the one match over all of them, and who fills a role at the moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use models::id::{HostId, ProcessId, TopicPartition};
 use models::kafka;
@@ -10,6 +11,7 @@ use models::node::Node;
 use models::observation::{FaultScope, Observation, Observed, ZkRole};
 use models::time::{Instant, Span};
 use models::world::Timer;
+use models::zk::server::Ensemble;
 use scenarios::Scenario;
 use scenarios::deployment::Deployment;
 use scenarios::fault::{Fault, HostSelector, ProcessSelector, Route};
@@ -76,6 +78,8 @@ impl Roles {
 /// Something that the schedule does at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// A process that was told to end is killed if it still runs; before the fault that told it so ends.
+    GraceOver(usize, ProcessId),
     /// Ends come before beginnings of the same moment, so that back-to-back faults do not overlap.
     End(usize),
     Begin(usize),
@@ -91,9 +95,11 @@ enum Undo {
     Resume(ProcessId),
     Boot(HostId),
     Disk(HostId, DiskFault),
+    Dir(ProcessId, u8),
     Capacity(HostId, u64),
     Jump(HostId, i64),
     Drift(HostId, i32),
+    Ensemble(Ensemble, Vec<ProcessId>),
 }
 
 /// Carries a schedule out.
@@ -158,6 +164,11 @@ impl Injector {
             self.steps.remove(&(at, step));
             match step {
                 Step::Begin(index) => self.begin(index, sim, scenario, deployment, roles),
+                Step::GraceOver(index, process) => {
+                    if self.undo.contains_key(&index) {
+                        sim.kill(process);
+                    }
+                }
                 Step::End(index) => self.end_fault(index, sim),
                 Step::FlapDown(index) => self.flap(index, true, sim),
                 Step::FlapUp(index) => self.flap(index, false, sim),
@@ -187,6 +198,7 @@ impl Injector {
             }
             Fault::Impair { route, .. } | Fault::ResetConnections(route) => scope.links = pairs(route),
             Fault::Kill { process: selector }
+            | Fault::Stop { process: selector, .. }
             | Fault::Pause { process: selector }
             | Fault::AuthFailed { process: selector } => {
                 whom = process(*selector);
@@ -196,10 +208,13 @@ impl Injector {
             Fault::HostCrash { host: selector }
             | Fault::SlowDisk { host: selector, .. }
             | Fault::StallDisk { host: selector }
-            | Fault::FailDisk { host: selector }
+            | Fault::FailDisk { host: selector, .. }
             | Fault::FillDisk { host: selector, .. }
             | Fault::ClockJump { host: selector, .. }
             | Fault::ClockDrift { host: selector, .. } => scope.hosts.extend(host(*selector)),
+            Fault::Reconfigure { servers } => {
+                scope.processes.extend(servers.iter().filter_map(|sid| deployment.zookeeper(*sid)));
+            }
         }
         let mut text = fault.text(scenario);
         if let Some(process) = whom {
@@ -220,12 +235,19 @@ impl Injector {
         let begin =
             Observation::FaultBegin { fault: id, name: fault.kind().into(), text: text.into(), scope: scope.clone() };
         sim.observe(ProcessId(0), begin);
-        let undo = self.strike(index, &fault, &scope, sim);
+        let undo = self.strike(index, &fault, &scope, (scenario, deployment), sim);
         self.undo.insert(index, undo);
     }
 
     /// Does what the fault does, and says what undoes it.
-    fn strike(&mut self, index: usize, fault: &Fault, scope: &FaultScope, sim: &mut Simulation<Node>) -> Vec<Undo> {
+    fn strike(
+        &mut self,
+        index: usize,
+        fault: &Fault,
+        scope: &FaultScope,
+        (scenario, deployment): (&Scenario, &Deployment),
+        sim: &mut Simulation<Node>,
+    ) -> Vec<Undo> {
         let mut undo = Vec::new();
         match fault {
             Fault::Cut(_) => undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Cut))),
@@ -241,12 +263,29 @@ impl Injector {
                     sim.reset_connections(&[*from], &[*to]);
                 }
             }
+            Fault::Reconfigure { .. } => {
+                let whole: Ensemble = Arc::new(deployment.zookeepers().collect());
+                let part = whole.iter().filter(|(_, process)| scope.processes.contains(process));
+                let part = Arc::new(part.map(|(sid, process)| (*sid, *process)).collect());
+                self.reconfigure(sim, &part, &scope.processes);
+                undo.push(Undo::Ensemble(whole, scope.processes.clone()));
+            }
             Fault::Kill { .. } => {
                 for process in &scope.processes {
                     self.hold(Hold::Down(*process));
                     sim.kill(*process);
                     sim.hold_down(*process);
                     undo.push(Undo::Start(*process));
+                }
+            }
+            Fault::Stop { grace, .. } => {
+                for process in &scope.processes {
+                    self.hold(Hold::Down(*process));
+                    sim.hold_down(*process);
+                    sim.terminate(*process);
+                    undo.push(Undo::Start(*process));
+                    // Whatever it has not done by then it will not do.
+                    self.steps.insert((sim.now() + *grace, Step::GraceOver(index, *process)), ());
                 }
             }
             Fault::Pause { .. } => {
@@ -276,7 +315,17 @@ impl Injector {
                 undo.extend(scope.hosts.iter().map(|host| Undo::Disk(*host, slow)));
             }
             Fault::StallDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),
-            Fault::FailDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error))),
+            Fault::FailDisk { dir: None, .. } => {
+                undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error)));
+            }
+            Fault::FailDisk { dir: Some(path), .. } => {
+                for broker in scenario.cluster.kafka.brokers.iter().filter(|b| scope.hosts.contains(&b.host)) {
+                    let found = deployment.broker(broker.id).zip(broker.config.log_dirs.position(path));
+                    let Some((process, dir)) = found else { continue };
+                    sim.set_dir_failing(process, dir, true);
+                    undo.push(Undo::Dir(process, dir));
+                }
+            }
             Fault::FillDisk { leave, .. } => {
                 for host in &scope.hosts {
                     let used = sim.disk(*host).used;
@@ -325,9 +374,11 @@ impl Injector {
                     }
                 }
                 Undo::Disk(host, fault) => sim.clear_disk_fault(host, fault),
+                Undo::Dir(process, dir) => sim.set_dir_failing(process, dir, false),
                 Undo::Capacity(host, capacity) => {
                     sim.set_disk_capacity(host, capacity);
                 }
+                Undo::Ensemble(whole, processes) => self.reconfigure(sim, &whole, &processes),
                 Undo::Jump(host, by_ns) => sim.jump_clock(host, by_ns),
                 Undo::Drift(host, ppb) => {
                     sim.set_clock_drift(host, ppb);
@@ -355,6 +406,20 @@ impl Injector {
         };
         // A flap of no length would never let time pass.
         self.steps.insert((sim.now() + rest.max(Span::from_ms(1)), next), ());
+    }
+
+    /// Restarts ZooKeeper servers with other `server.N` lines. A server that a fault holds down reads them later.
+    fn reconfigure(&self, sim: &mut Simulation<Node>, ensemble: &Ensemble, servers: &[ProcessId]) {
+        for server in servers {
+            sim.kill(*server);
+            sim.edit(*server, |node| {
+                let Node::ZooKeeper(server) = node else { unreachable!("the deployment lists ZooKeeper servers") };
+                server.set_ensemble(ensemble.clone());
+            });
+            if !self.holds.contains_key(&Hold::Down(*server)) {
+                sim.start(*server);
+            }
+        }
     }
 
     fn hold(&mut self, hold: Hold) {

@@ -36,6 +36,8 @@ pub struct Judgement {
     pub expectations: Vec<Met>,
     /// Time with none, one, and several active controllers, from the end of the warm-up.
     pub controllers: [Span; 3],
+    /// The sum of ActiveControllerCount at the end.
+    pub controllers_at_end: usize,
     /// From the last heal until all liveness laws held; `None` if they never did.
     pub recovery: Option<Span>,
     /// What the run met.
@@ -98,6 +100,11 @@ impl Jury {
         self.judge.quiet_begins(now);
     }
 
+    /// The producers send no more.
+    pub fn producers_stop(&mut self, now: Instant) {
+        self.judge.producers_stop(now);
+    }
+
     /// Looks at the liveness laws. True if all have held for long enough, or the deadline has passed.
     pub fn is_settled(&mut self, now: Instant) -> bool {
         let Some(quiet) = self.quiet else { return false };
@@ -134,7 +141,14 @@ impl Jury {
         let coverage = self.judge.coverage();
         let reports = self.judge.finish(now);
         let expectations = if ended_early { Vec::new() } else { self.meter.finish(now, controllers, &store, recovery) };
-        Judgement { reports, expectations, controllers: [whole.none, whole.one, whole.several], recovery, coverage }
+        Judgement {
+            reports,
+            expectations,
+            controllers: [whole.none, whole.one, whole.several],
+            controllers_at_end: controllers,
+            recovery,
+            coverage,
+        }
     }
 }
 
@@ -164,6 +178,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
             ProcessKind::Admin => Kind::Admin,
             ProcessKind::Producer { .. } => Kind::Producer,
             ProcessKind::Consumer { .. } => Kind::Consumer,
+            ProcessKind::Session { .. } => Kind::Session,
         },
         host: process.host,
         wanted: true,
@@ -171,7 +186,9 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
     let replication_factor = u32::from(workload.replication_factor);
     let partitions = workload.all_partitions().map(|partition| PartitionFacts { partition, replication_factor });
     let lag = brokers.iter().map(|b| b.config.replica_lag_time_max_ms).max().unwrap_or(30_000);
-    let session = brokers.iter().map(|b| b.config.zookeeper_session_timeout()).max().unwrap_or(Span::from_secs(18));
+    let sessions = workload.sessions.iter().map(|group| group.config.session_timeout);
+    let session = brokers.iter().map(|b| b.config.zookeeper_session_timeout()).chain(sessions).max();
+    let session = session.unwrap_or(Span::from_secs(18));
     let partition_count = u64::from(workload.topics) * u64::from(workload.partitions);
     let producers = workload.producer_count().max(1);
     Facts {
@@ -184,10 +201,12 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         tick: zookeeper.tick(),
         init_limit: zookeeper.init_limit,
         sync_limit: zookeeper.sync_limit,
+        force_sync: zookeeper.force_sync.0,
         acks: acks(scenario),
         idempotence: workload.producers.iter().all(|group| group.config.enable_idempotence),
         produce_interval: deploy::interval(workload.records_per_second, producers) * partition_count,
         controller_probe: false,
+        zookeeper_probe: !workload.sessions.is_empty(),
         start,
     }
 }

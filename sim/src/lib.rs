@@ -10,6 +10,7 @@ pub mod clock;
 mod deploy;
 pub mod disk;
 mod expectations;
+pub mod fidelity;
 mod inject;
 pub mod judge;
 pub mod kernel;

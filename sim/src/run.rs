@@ -2,7 +2,7 @@
 //!
 //! The fault phase lets nothing heal but by itself. Then all faults are off and every liveness law has to hold for a while,
 //! by a deadline that follows from the settings. At the end producers stop and consumers catch up, so that what was
-//! acknowledged can be compared with what can be read.
+//! acknowledged can be compared with what can be read. Clients of ZooKeeper stop writing then too.
 
 use std::ops::ControlFlow;
 
@@ -37,6 +37,7 @@ pub struct Run<'a> {
     roles: Roles,
     jury: Jury,
     faults_end: Instant,
+    beyond_violations: bool,
 }
 
 /// What came of a run.
@@ -86,7 +87,15 @@ impl<'a> Run<'a> {
             monitors,
             roles: Roles::default(),
             faults_end,
+            beyond_violations: false,
         }
+    }
+
+    /// Goes on after a broken safety law, where the consequences are the question.
+    #[must_use]
+    pub fn beyond_violations(mut self) -> Self {
+        self.beyond_violations = true;
+        self
     }
 
     /// The names and ids of its processes.
@@ -94,8 +103,8 @@ impl<'a> Run<'a> {
         &self.deployment
     }
 
-    /// Runs to the end, or until `on_checkpoint` breaks off. The first broken safety law ends the run: what follows would
-    /// only be consequences.
+    /// Runs to the end, or until `on_checkpoint` breaks off. Unless asked to go on, the first broken safety law ends the run:
+    /// what follows would only be consequences.
     pub fn finish(
         mut self,
         watcher: &mut impl Observer,
@@ -164,33 +173,37 @@ impl<'a> Run<'a> {
         watcher: &mut impl Observer,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.jury.producers_stop(self.sim.now());
         let ids: Vec<_> = self.deployment.processes.iter().map(|p| p.id).collect();
         for id in &ids {
-            if let Node::Producer(producer) = self.sim.process_mut(*id) {
-                producer.stop_sending();
+            match self.sim.process_mut(*id) {
+                Node::Producer(producer) => producer.stop_sending(),
+                Node::Session(session) => session.stop_writing(),
+                _ => {}
             }
         }
         let deadline = self.sim.now() + LAST_READ;
-        while self.sim.now() < deadline && !(self.producers_drained() && self.consumers_caught_up()) {
+        while self.sim.now() < deadline && !(self.writers_drained() && self.consumers_caught_up()) {
             let next = self.sim.now() + BEAT;
             self.advance(next, watcher, on_checkpoint)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn producers_drained(&self) -> bool {
+    fn writers_drained(&self) -> bool {
         self.deployment.processes.iter().all(|p| match self.sim.process(p.id) {
             Node::Producer(producer) => producer.is_drained(),
+            Node::Session(session) => session.is_idle(),
             _ => true,
         })
     }
 
-    /// Every consumer has read past every acknowledged record of its partitions.
+    /// Every consumer has read past every acknowledged record of its partitions, in a group of its share.
     fn consumers_caught_up(&self) -> bool {
         let behind = |process: &scenarios::deployment::Process, partition: &TopicPartition| {
             let Node::Consumer(consumer) = self.sim.process(process.id) else { return false };
             let position = consumer.position(*partition).unwrap_or(0);
-            self.jury.acknowledged_end(*partition) > position
+            consumer.reads(*partition) && self.jury.acknowledged_end(*partition) > position
         };
         self.deployment.processes.iter().all(|process| match &process.kind {
             ProcessKind::Consumer { partitions, .. } => !partitions.iter().any(|p| behind(process, p)),
@@ -221,7 +234,7 @@ impl<'a> Run<'a> {
                 let checkpoint =
                     Checkpoint { at: next, events: self.sim.events().queued, fingerprint: self.sim.fingerprint() };
                 on_checkpoint(checkpoint)?;
-                if self.jury.is_broken() {
+                if self.jury.is_broken() && !self.beyond_violations {
                     return ControlFlow::Break(());
                 }
             }

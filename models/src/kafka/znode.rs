@@ -22,6 +22,8 @@ pub const FEATURE: &str = "/feature";
 pub const PRODUCER_ID_BLOCK: &str = "/latest_producer_id_block";
 /// `/isr_change_notification`.
 pub const ISR_CHANGE_NOTIFICATION: &str = "/isr_change_notification";
+/// Name of its children, before the sequence number.
+pub const ISR_CHANGE_PREFIX: &str = "isr_change_";
 /// `/log_dir_event_notification`.
 pub const LOG_DIR_EVENT_NOTIFICATION: &str = "/log_dir_event_notification";
 /// `/admin/preferred_replica_election`.
@@ -160,6 +162,40 @@ impl PartitionStateZnode {
             partition_epoch,
             recovering: self.leader_recovery_state == 1,
         }
+    }
+}
+
+/// Content of a child of `/isr_change_notification`: partitions whose leader has written another ISR.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IsrChangeZnode {
+    /// Format version, 1.
+    pub version: u32,
+    /// The partitions.
+    pub partitions: Vec<IsrChange>,
+}
+
+/// One partition of an [`IsrChangeZnode`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IsrChange {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: u16,
+}
+
+impl IsrChangeZnode {
+    /// The znode that names these partitions.
+    pub fn new(partitions: impl IntoIterator<Item = TopicPartition>) -> Self {
+        let change = |id: TopicPartition| IsrChange { topic: id.topic.to_string(), partition: id.partition };
+        Self { version: 1, partitions: partitions.into_iter().map(change).collect() }
+    }
+
+    /// The partitions that it names; topics that are not of the model are left out.
+    pub fn partitions(&self) -> impl Iterator<Item = TopicPartition> + '_ {
+        let id = |change: &IsrChange| {
+            Some(TopicPartition { topic: Topic::parse(&change.topic)?, partition: change.partition })
+        };
+        self.partitions.iter().filter_map(id)
     }
 }
 

@@ -17,6 +17,8 @@ pub enum ProcessKind {
     Consumer,
     /// The admin client.
     Admin,
+    /// An application with a ZooKeeper session.
+    Session,
 }
 
 /// A process of the deployment.
@@ -60,6 +62,8 @@ pub struct Facts {
     pub init_limit: u32,
     /// `syncLimit`, in ticks.
     pub sync_limit: u32,
+    /// `forceSync` of every ZooKeeper server.
+    pub force_sync: bool,
     /// What the producers ask for.
     pub acks: Acks,
     /// `enable.idempotence`.
@@ -69,6 +73,8 @@ pub struct Facts {
     /// Whether the workload keeps asking the controller for something that makes it write to ZooKeeper. Without such a
     /// probe, "has acted since" cannot be demanded of a controller, nor "a write succeeded" of ZooKeeper.
     pub controller_probe: bool,
+    /// Whether clients of ZooKeeper's own keep writing to it: then "a write succeeded" can be demanded of it.
+    pub zookeeper_probe: bool,
     /// When start-up is over: coverage and controller counts begin.
     pub start: Instant,
 }
@@ -102,7 +108,7 @@ impl Roster {
                     servers.push((sid, id));
                     Some(servers.len() as u16 - 1)
                 }
-                ProcessKind::Producer | ProcessKind::Consumer | ProcessKind::Admin => None,
+                ProcessKind::Producer | ProcessKind::Consumer | ProcessKind::Admin | ProcessKind::Session => None,
             });
         }
         let mut partitions: Vec<Vec<Option<u16>>> = Vec::new();

@@ -1,78 +1,80 @@
 //! The laws that observations of a deployment must obey. A [`Judge`] holds them all and is fed with [`Observed`](crate::observation::Observed) alone, so
 //! that it judges a simulated run and real hosts alike.
 //!
-//! | law | says | file |
-//! |---|---|---|
-//! | J-LOST-WRITE | an acknowledged value below an offset that was read is read | `lost_write` |
-//! | J-UNSEEN | a read to the end returns every acknowledged value | `unseen` |
-//! | J-DUPLICATE | a value stands at one offset | `duplicate` |
-//! | J-INCONSISTENT-OFFSETS | an offset stands for one value | `inconsistent_offsets` |
-//! | J-PHANTOM | nothing is read that was not sent | `phantom` |
-//! | R-LEADER-IN-ISR | the stored leader is in the stored ISR | `leader_in_isr` |
-//! | R-ONE-LEADER-PER-EPOCH | one broker leads in a leader epoch, the stored one | `one_leader_per_epoch` |
-//! | R-LOG-MATCH | replicas agree below their high watermarks | `log_match` |
-//! | R-LEADER-COMPLETE | a new leader holds every committed record | `leader_complete` |
-//! | R-CANDIDATE-COMPLETE | every electable replica holds every committed record | `candidate_complete` |
-//! | R-ACK-RULE | `acks=all` is answered below the high watermark with enough replicas | `ack_rule` |
-//! | R-TRUNC-BELOW-HW | no truncation removes a committed record | `trunc_below_hw` |
-//! | C-ONE-PER-EPOCH | one process claims a controller epoch | `one_per_epoch` |
-//! | C-ZOMBIE-NO-EFFECT | an old controller has no effect | `zombie_no_effect` |
-//! | C-STALE-REQUEST-REJECTED | a stale control request is not applied | `stale_request_rejected` |
-//! | Z-PREFIX | ZooKeeper servers apply one history | `prefix` |
-//! | Z-LEADER-COMPLETENESS | a ZooKeeper leader holds every committed transaction | `leader_completeness` |
-//! | Z-EPHEMERAL-GONE | the nodes of an ended session are gone | `ephemeral_gone` |
-//! | L-ONE-CONTROLLER | one active controller, the stored one, acts | `one_controller` |
-//! | L-ALL-REGISTERED | every broker is registered | `all_registered` |
-//! | L-ISR-FULL | every replica is in the ISR | `isr_full` |
-//! | L-PRODUCE | every partition acknowledges writes | `produce` |
-//! | L-ZK-QUORUM | ZooKeeper serves at every server | `zk_quorum` |
+//! The table of them is in `ledger`; each has a file, or shares one with others on the same thing. `replicas`, `metadata`
+//! and `clients` hold those of one concern each.
 //!
 //! Sources stand in the files, as `SOURCE`. What several laws look at is kept once, in views: `zk_history` says which
 //! transactions are committed, `store_view` what they mean to Kafka, `log_view` keeps all logs with running digests,
-//! `records` what clients know, and `gate` says what the settings do not promise.
+//! `epoch_logs` what the leader of each epoch appended, `leader_view` who holds itself for a leader, `records` what clients know, and `gate` says what the settings do not promise.
 //!
 //! The error table (section 0.3 of the catalogue) is applied by producers: they report a definite failure as `SendFail` and
 //! anything else as `SendUnknown`; neither obliges anybody.
 
+mod ack_durable;
 mod ack_rule;
+mod agreement;
 mod all_registered;
 mod candidate_complete;
+mod cas;
 mod chunks;
+mod clients;
+mod committed_monotonic;
 mod controller_count;
 mod deadline;
 mod duplicate;
 mod ephemeral_gone;
+mod epoch_after_history;
+mod epoch_logs;
 mod facts;
 mod figures;
 mod gate;
+mod global_primary_order;
+mod honest_zxid;
 mod inconsistent_offsets;
+mod integrity;
 mod isr_full;
 mod judge;
 mod leader_complete;
 mod leader_completeness;
 mod leader_in_isr;
+mod leader_view;
+mod leadership;
 mod ledger;
+mod legal_message;
+mod local_primary_order;
 mod log_match;
 mod log_view;
 mod lost_write;
+mod metadata;
 mod one_controller;
 mod one_leader_per_epoch;
 mod one_per_epoch;
 mod pages;
 mod phantom;
 mod prefix;
+mod primary_integrity;
 mod process_view;
 mod produce;
+mod read_session_order;
 mod records;
+mod replicas;
+mod replicas_equal;
+mod session_safety;
 mod sparse;
 mod stale_request_rejected;
 mod store_view;
 #[cfg(test)]
 mod tests;
+mod total_order;
 mod trunc_below_hw;
 mod unseen;
+mod version_agreement;
 mod views;
+mod zk_deliveries;
+mod zk_disks;
 mod zk_history;
+mod zk_nodes;
 mod zk_quorum;
 mod zombie_no_effect;
 

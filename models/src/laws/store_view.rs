@@ -6,7 +6,8 @@ use super::facts::Roster;
 use crate::id::{BrokerId, SessionId, Zxid};
 use crate::kafka::protocol::LeaderAndIsr;
 use crate::kafka::znode::{self, ControllerZnode, PartitionStateZnode};
-use crate::zk::protocol::{Txn, TxnBody};
+use crate::zk::protocol::{Path, Txn, TxnBody};
+use crate::zk::session_client;
 
 /// Something that Kafka's part of the store says now and did not say before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct StoreSummary {
     pub offline: u64,
     /// Registrations so far, renewed ones included.
     pub registrations: u64,
-    /// Sessions of registered brokers that have ended so far.
+    /// Sessions of registered brokers, and of applications with a session of their own, that have ended so far.
     pub sessions_expired: u64,
     /// Elections so far that gave a partition another leader.
     pub leader_changes: u64,
@@ -103,6 +104,11 @@ impl StoreView {
         self.registered[broker].is_some_and(|registered| registered < vouched)
     }
 
+    /// Whether the end of a session is committed.
+    pub(super) fn is_ended(&self, session: SessionId) -> bool {
+        self.ended.binary_search(&session).is_ok()
+    }
+
     /// All of it in numbers.
     pub(super) fn summary(&self) -> &StoreSummary {
         &self.summary
@@ -136,7 +142,7 @@ impl StoreView {
     fn apply_body(&mut self, body: &TxnBody, txn: &Txn, roster: &Roster, out: &mut Vec<StoreEvent>) {
         match body {
             TxnBody::Create { path, data, ephemeral, .. } => {
-                if *ephemeral && self.ended.binary_search(&txn.session).is_ok() {
+                if *ephemeral && self.is_ended(txn.session) {
                     let event =
                         StoreEvent::OrphanCreated { path: Arc::clone(path), session: txn.session, zxid: txn.zxid };
                     out.push(event);
@@ -154,7 +160,9 @@ impl StoreView {
                 if let Err(index) = self.ended.binary_search(&txn.session) {
                     self.ended.insert(index, txn.session);
                 }
-                if ephemerals.iter().any(|path| znode::parse_broker_path(path).is_some()) {
+                let counts =
+                    |path: &Path| znode::parse_broker_path(path).is_some() || session_client::is_ephemeral(path);
+                if ephemerals.iter().any(counts) {
                     self.summary.sessions_expired += 1;
                     out.push(StoreEvent::BrokerSessionExpired);
                 }

@@ -60,6 +60,38 @@ impl ZkHistory {
         self.commits.iter().rev().find(|(e, _)| *e < epoch).map(|(_, zxid)| *zxid)
     }
 
+    /// The largest zxid committed by the leader of `epoch`.
+    pub(super) fn committed_in(&self, epoch: u32) -> Option<Zxid> {
+        self.commits.iter().rev().find(|(e, _)| *e == epoch).map(|(_, zxid)| *zxid)
+    }
+
+    /// The last transaction before `zxid` that is committed and delivered, or delivered and may become so; and whether
+    /// `zxid` itself is.
+    pub(super) fn place(&self, zxid: Zxid) -> (Zxid, bool) {
+        let index = self.committed.partition_point(|_, (z, _)| z < zxid);
+        let before = index.checked_sub(1).and_then(|at| self.committed.get(at)).map_or(Zxid::ZERO, |(z, _)| z);
+        let known = self.committed.get(index).is_some_and(|(z, _)| z == zxid) || self.tail.contains_key(&zxid);
+        let tail = self.tail.range(..zxid).next_back().map_or(Zxid::ZERO, |(z, _)| *z);
+        (before.max(tail), known)
+    }
+
+    /// The last transaction of an epoch below `epoch` that is committed and delivered.
+    pub(super) fn delivered_before(&self, epoch: u32) -> Option<Zxid> {
+        let index = self.committed.partition_point(|_, (z, _)| z.epoch() < epoch);
+        self.committed.get(index.checked_sub(1)?).map(|(z, _)| z)
+    }
+
+    /// The first transaction after `zxid` that is committed and delivered.
+    pub(super) fn delivered_after(&self, zxid: Zxid) -> Option<Zxid> {
+        self.committed.get(self.committed.partition_point(|_, (z, _)| z <= zxid)).map(|(z, _)| z)
+    }
+
+    /// Whether `zxid` is not committed and never will be.
+    pub(super) fn is_stray(&self, zxid: Zxid) -> bool {
+        let passed = self.committed.last().is_some_and(|(last, _)| zxid < last);
+        self.is_dead(zxid) || passed && !self.place(zxid).1
+    }
+
     /// The first established leader after `epoch`, with the end of the history that it began with.
     pub(super) fn established_after(&self, epoch: u32) -> Option<(u32, Zxid)> {
         self.established.iter().find(|(e, _)| *e > epoch).copied()
@@ -97,23 +129,25 @@ impl ZkHistory {
         self.advance(last);
     }
 
-    /// Server number `server`, running as `process`, applied `txn`; `digest` covers all that it has applied.
-    pub(super) fn on_apply(&mut self, server: usize, process: ProcessId, txn: &Arc<Txn>, digest: u64) {
+    /// Server number `server`, running as `process`, applied `txn`; `digest` covers all that it has applied. Returns
+    /// whether that equals what another server applied.
+    pub(super) fn on_apply(&mut self, server: usize, process: ProcessId, txn: &Arc<Txn>, digest: u64) -> bool {
         let zxid = txn.zxid;
-        if self.compare(server, process, zxid, digest) {
-            return;
+        if let Some(equal) = self.compare(server, process, zxid, digest) {
+            return equal;
         }
         if self.is_dead(zxid) || self.committed.last().is_some_and(|(last, _)| zxid < last) {
-            return;
+            return false;
         }
         if zxid > self.bound {
             let tail = self.tail.entry(zxid).or_insert_with(|| Tail { txn: Arc::clone(txn), applied: Vec::new() });
             tail.applied.push((process, digest));
-            return;
+            return false;
         }
         self.committed.push((zxid, digest));
         self.cursors[server] = self.committed.len();
         self.ready.push(Arc::clone(txn));
+        false
     }
 
     /// Server number `server`, running as `process`, replaced its tree by one that ends at `zxid`.
@@ -121,17 +155,17 @@ impl ZkHistory {
         self.compare(server, process, zxid, digest);
     }
 
-    /// Compares with the committed history; false if `zxid` is not in it.
-    fn compare(&mut self, server: usize, process: ProcessId, zxid: Zxid, digest: u64) -> bool {
+    /// Compares with the committed history; nothing if `zxid` is not in it.
+    fn compare(&mut self, server: usize, process: ProcessId, zxid: Zxid, digest: u64) -> Option<bool> {
         let expected = self.cursors[server];
         let index = match self.committed.get(expected) {
             Some((next, _)) if next == zxid => expected,
             _ => self.committed.partition_point(|_, (z, _)| z < zxid),
         };
-        let Some((_, committed)) = self.committed.get(index).filter(|(z, _)| *z == zxid) else { return false };
+        let (_, committed) = self.committed.get(index).filter(|(z, _)| *z == zxid)?;
         self.cursors[server] = index + 1;
         self.note(process, zxid, digest, committed);
-        true
+        Some(digest == committed)
     }
 
     fn note(&mut self, process: ProcessId, zxid: Zxid, digest: u64, committed: u64) {

@@ -51,7 +51,8 @@ impl ZkQuorum {
     }
 
     pub(super) fn quiet_begins(&mut self, views: Views<'_>) {
-        self.write_since = views.roster.facts.controller_probe.then_some(views.at);
+        let facts = &views.roster.facts;
+        self.write_since = (facts.controller_probe || facts.zookeeper_probe).then_some(views.at);
     }
 
     /// What is waited for, since when.

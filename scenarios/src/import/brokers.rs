@@ -5,7 +5,6 @@ use models::kafka::config::BrokerConfig;
 use super::properties::{self, Property};
 use super::zoo_cfg::split_host;
 use super::{Findings, Place};
-use crate::yaml::protocol_is_modelled;
 
 /// What a `server.properties` says.
 pub(super) struct BrokerFile {
@@ -83,10 +82,6 @@ fn apply(file: &str, property: &Property, config: &mut BrokerConfig, findings: &
             let result = config.set(key, &property.value);
             let names = BrokerConfig::table();
             findings.applied(place, result, key, names.iter().map(|option| option.name));
-            let version = &config.inter_broker_protocol_version.0;
-            if key == "inter.broker.protocol.version" && !protocol_is_modelled(version) {
-                findings.invalid(place, key, version, "3.0 to 3.6, whose rules the model has");
-            }
         }
     }
 }

@@ -137,7 +137,9 @@ fn assemble(files: &[BrokerFile], zoo_file: &str, zoo: &ZooCfg, findings: &mut F
         version: FIXED.to_owned(),
         defects: Defects::NONE,
         config: zoo.config.clone(),
-        servers: servers.map(|(server, host)| ZooKeeperServer { sid: server.sid, host: *host }).collect(),
+        servers: servers
+            .map(|(server, host)| ZooKeeperServer { sid: server.sid, host: *host, start: models::time::Span::ZERO })
+            .collect(),
     };
     let broker = |(file, host): (&BrokerFile, &HostId)| Broker {
         id: BrokerId(file.config.broker_id),

@@ -31,10 +31,14 @@ impl ImportedCluster {
             partitions: first.map_or(1, |config| config.num_partitions.min(1_000) as u16),
             replication_factor: self.replication_factor(),
             records_per_second: 200,
+            end_offsets_every: None,
+            auto_create_topics: false,
+            skew: crate::units::Share::NONE,
             record_size: first.map_or(1_000, |config| config.message_max_bytes.clamp(1, 1_000)),
             admin: hosts.first().copied().unwrap_or_default(),
             producers: hosts.iter().map(|host| group(*host, ProducerConfig::default())).collect(),
             consumers: hosts.iter().map(|host| group(*host, earliest.clone())).collect(),
+            sessions: Vec::new(),
         };
         let healthy = vec![
             (Gauge::Controllers, Bound::exactly(1)),
@@ -48,6 +52,7 @@ impl ImportedCluster {
             cluster: self.cluster.clone(),
             workload,
             supervisor: Restart::default(),
+            start_up: Default::default(),
             tcp: Tcp::default(),
             monitoring: Monitoring::default(),
             phases: Phases::default(),
@@ -80,5 +85,5 @@ impl ImportedCluster {
 }
 
 fn group<C>(host: HostId, config: C) -> ClientGroup<C> {
-    ClientGroup { host, count: 1, config }
+    ClientGroup { host, count: 1, group: None, config }
 }

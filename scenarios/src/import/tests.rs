@@ -85,9 +85,11 @@ const BAD_FILES: &[(&[&str], &str, &[&str])] = &[
         &["b1:1: `min.insync.replicas` is 3, but there are 2 brokers"],
     ),
     (
-        &["broker.id=1\ninter.broker.protocol.version=2.6\nzookeeper.connect=zk1\n"],
+        &["broker.id=1\ninter.broker.protocol.version=0.10.1\nzookeeper.connect=zk1\n"],
         ZOO,
-        &["b1:2: `inter.broker.protocol.version`: `2.6` is not valid; expected 3.0 to 3.6, whose rules the model has"],
+        &[
+            "b1:2: `inter.broker.protocol.version`: `0.10.1` is not valid; expected 0.10.2 to 3.6, whose rules the model has",
+        ],
     ),
     (
         &[BROKER],

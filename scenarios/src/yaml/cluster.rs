@@ -4,6 +4,7 @@ use models::defect::{Defect, Defects, KAFKA_VERSIONS, System, ZOOKEEPER_VERSIONS
 use models::id::{BrokerId, HostId, Sid};
 use models::kafka::config::BrokerConfig;
 use models::options::{OptionError, OptionInfo};
+use models::time::Span;
 use models::zk::config::ZooKeeperConfig;
 
 use super::fields::{Fields, Item, join, unknown};
@@ -14,7 +15,7 @@ use crate::topology::Topology;
 pub(super) fn read(item: &Item<'_>, topology: &Topology) -> Cluster {
     let mut fields = item.fields();
     let zookeeper = fields.required("zookeeper").map_or_else(no_zookeeper, |item| read_zookeeper(&item, topology));
-    let kafka = fields.required("kafka").map_or_else(no_kafka, |item| read_kafka(&item, topology, &zookeeper));
+    let kafka = fields.optional("kafka").map_or_else(no_kafka, |item| read_kafka(&item, topology, &zookeeper));
     fields.finish();
     Cluster { zookeeper, kafka }
 }
@@ -48,9 +49,10 @@ fn read_zookeeper(item: &Item<'_>, topology: &Topology) -> ZooKeeper {
     let servers = fields.required("servers");
     for (key, server) in servers.iter().flat_map(|servers| servers.entries("servers")) {
         let sid = number(key, &server, 1..=255u8).map(Sid);
-        let host = host_entry(&server, topology, |_| {});
+        let mut start = Span::ZERO;
+        let host = host_entry(&server, topology, |fields| start = fields.span("start", Span::ZERO));
         if let (Some(sid), Some(host)) = (sid, host) {
-            zookeeper.servers.push(ZooKeeperServer { sid, host });
+            zookeeper.servers.push(ZooKeeperServer { sid, host, start });
         }
     }
     if let Some(servers) = servers.filter(|_| zookeeper.servers.is_empty()) {
@@ -67,6 +69,7 @@ fn read_kafka(item: &Item<'_>, topology: &Topology, zookeeper: &ZooKeeper) -> Ka
     let mut common = BrokerConfig::default();
     if let Some(options) = fields.optional("options") {
         apply_broker(&options, &mut common);
+        check_protocol(&options, &common, defects);
     }
     let mut kafka = Kafka { version, defects, brokers: Vec::new() };
     let brokers = fields.required("brokers");
@@ -77,6 +80,9 @@ fn read_kafka(item: &Item<'_>, topology: &Topology, zookeeper: &ZooKeeper) -> Ka
         let host = host_entry(&item, topology, |fields| {
             if let Some(options) = fields.optional("options") {
                 apply_broker(&options, &mut config);
+                if config.inter_broker_protocol_version != common.inter_broker_protocol_version {
+                    check_protocol(&options, &config, defects);
+                }
             }
             if let Some(list) = fields.optional("zookeeper.connect") {
                 connect = read_connect(&list, zookeeper);
@@ -134,21 +140,28 @@ pub(super) fn host_of(item: &Item<'_>, topology: &Topology) -> Option<HostId> {
     host
 }
 
-fn read_connect(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
-    let mut connect = Vec::new();
+/// Servers of the ensemble by their ids, in the order written.
+pub(super) fn read_sids(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
+    let mut listed = Vec::new();
     for entry in item.list() {
         let Some(sid) = entry.integer(1..=255).map(Sid) else { continue };
-        if connect.contains(&sid) {
+        if listed.contains(&sid) {
             entry.error(format!("server {sid} is listed twice"));
         } else if !zookeeper.servers.iter().any(|server| server.sid == sid) {
             let sids: Vec<String> = zookeeper.servers.iter().map(|server| server.sid.to_string()).collect();
             entry.error(format!("there is no ZooKeeper server {sid}; valid: {}", sids.join(", ")));
         } else {
-            connect.push(sid);
+            listed.push(sid);
         }
     }
+    listed
+}
+
+/// The servers of a connect string.
+pub(super) fn read_connect(item: &Item<'_>, zookeeper: &ZooKeeper) -> Vec<Sid> {
+    let connect = read_sids(item, zookeeper);
     if connect.is_empty() && item.report.is_clean() {
-        item.error("a broker must know at least one ZooKeeper server");
+        item.error("a connect string names at least one ZooKeeper server");
     }
     connect
 }
@@ -160,7 +173,14 @@ fn read_version(fields: &mut Fields<'_>, table: &[(&str, &[Defect])], system: Sy
     let mine = Defect::ALL.iter().filter(|defect| defect.facts().system == system);
     let words: Vec<(&str, Defect)> = mine.map(|defect| (defect.word(), *defect)).collect();
     for item in fields.optional("defects").iter().flat_map(Item::list) {
-        defects = item.choice(&words).map_or(defects, |defect| defects.with(defect));
+        let Some(word) = item.text("the word for a defect") else { continue };
+        match words.iter().find(|(known, _)| *known == word) {
+            Some((_, defect)) => defects = defects.with(*defect),
+            None => {
+                let valid: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
+                item.error(format!("{}; `sim defects list` names them all", unknown("defect", word, &valid)));
+            }
+        }
     }
     (version.to_owned(), defects)
 }
@@ -172,17 +192,19 @@ fn apply_broker(item: &Item<'_>, config: &mut BrokerConfig) {
         "broker.id" => Err(OptionError::NotModelled(name.to_owned())),
         _ => config.set(name, value),
     });
-    let version = &config.inter_broker_protocol_version.0;
-    if !protocol_is_modelled(version) {
-        let message = "the model has the rules of 3.0 to 3.6 only";
-        item.error(format!("`inter.broker.protocol.version`: `{version}`: {message}"));
-    }
 }
 
-/// Whether the broker model holds the rules of an `inter.broker.protocol.version`.
-pub(crate) fn protocol_is_modelled(version: &str) -> bool {
-    let release = version.split_once("-IV").map_or(version, |(release, _)| release);
-    matches!(release, "3.0" | "3.1" | "3.2" | "3.3" | "3.4" | "3.5" | "3.6")
+/// A defect that went with the rules of its time needs them.
+fn check_protocol(item: &Item<'_>, config: &BrokerConfig, defects: Defects) {
+    let Some(given) = config.inter_broker_protocol_version else { return };
+    for defect in defects.iter() {
+        if let Some(needed) = defect.protocol().filter(|needed| given > *needed) {
+            item.error(format!(
+                "`inter.broker.protocol.version` `{given}` is too new for the defect `{defect}`, which needs the rules of \
+                 {needed} or older; leave the option out to get them"
+            ));
+        }
+    }
 }
 
 /// Sets the options of a map.

@@ -13,7 +13,6 @@ mod write;
 
 use std::fmt;
 
-pub(crate) use cluster::protocol_is_modelled;
 pub(crate) use root::parse;
 pub(crate) use write::write;
 

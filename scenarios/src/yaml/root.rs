@@ -45,6 +45,8 @@ fn read(item: &Item<'_>) -> Scenario {
     let expect = fields.optional("expect").map_or_else(Expect::default, |item| expect::read(&item, &topology));
     let monitoring =
         fields.optional("monitoring").map_or_else(Monitoring::default, |item| read_monitoring(&item, &topology));
+    let (supervisor, start_up) =
+        fields.optional("supervisor").map_or_else(Default::default, |item| read_supervisor(&item));
     let mut scenario = Scenario {
         name,
         description,
@@ -53,7 +55,8 @@ fn read(item: &Item<'_>) -> Scenario {
         topology,
         cluster,
         workload,
-        supervisor: fields.optional("supervisor").map_or_else(Restart::default, |item| read_supervisor(&item)),
+        supervisor,
+        start_up,
         tcp: fields.optional("tcp").map_or_else(Tcp::default, |item| read_tcp(&item)),
         phases: fields.optional("phases").map_or_else(Phases::default, |item| read_phases(&item)),
         faults: Vec::new(),
@@ -75,6 +78,7 @@ fn read(item: &Item<'_>) -> Scenario {
     let processes = scenario.cluster.zookeeper.servers.len()
         + scenario.cluster.kafka.brokers.len()
         + scenario.workload.consumers.iter().map(|group| usize::from(group.count)).sum::<usize>()
+        + scenario.workload.sessions.iter().map(|group| usize::from(group.count)).sum::<usize>()
         + scenario.workload.producer_count() as usize;
     if processes > MAX_PROCESSES {
         item.error(format!("{processes} processes; at most {MAX_PROCESSES} are possible"));
@@ -104,7 +108,8 @@ fn read_demonstration(item: &Item<'_>) -> Option<Demonstration> {
     Some(Demonstration { law: law?.to_owned(), within })
 }
 
-fn read_supervisor(item: &Item<'_>) -> Restart {
+/// The restart policy, and the time of a start.
+fn read_supervisor(item: &Item<'_>) -> (Restart, (Span, Span)) {
     let mut fields = item.fields();
     let restart = fields.optional("restart").and_then(|restart| {
         restart.parsed(&format!("`never` or {}", units::SPAN), |text| match text {
@@ -112,8 +117,9 @@ fn read_supervisor(item: &Item<'_>) -> Restart {
             _ => units::parse_span(text).map(Restart::After),
         })
     });
+    let start_up = fields.optional("start_up").and_then(|item| item.range("times, such as 1s..3s", units::parse_span));
     fields.finish();
-    restart.unwrap_or_default()
+    (restart.unwrap_or_default(), start_up.unwrap_or_default())
 }
 
 fn read_monitoring(item: &Item<'_>, topology: &Topology) -> Monitoring {

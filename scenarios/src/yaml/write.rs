@@ -17,7 +17,7 @@ use crate::netem::{Correlated, Distribution, Loss, Netem};
 use crate::scenario::{Demonstration, Phases, Restart, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Topology};
 use crate::units::{Share, show_rate, show_signed_span, show_size, show_span};
-use crate::workload::{ClientGroup, Workload};
+use crate::workload::{ClientGroup, SessionConfig, Workload};
 
 /// Prints `scenario`.
 pub(crate) fn write(scenario: &Scenario) -> String {
@@ -28,13 +28,22 @@ pub(crate) fn write(scenario: &Scenario) -> String {
     }
     out.map("topology", |out| topology(out, &scenario.topology));
     out.map("cluster", |out| cluster(out, &scenario.cluster, &scenario.topology));
-    out.map("workload", |out| workload(out, &scenario.workload, &scenario.topology));
-    if scenario.supervisor != Restart::default() {
-        let restart = match scenario.supervisor {
-            Restart::After(span) => show_span(span),
-            Restart::Never => "never".to_owned(),
-        };
-        out.field("supervisor", format!("{{restart: {restart}}}"));
+    out.map("workload", |out| {
+        if scenario.cluster.has_kafka() {
+            workload(out, &scenario.workload, &scenario.topology);
+        }
+        sessions(out, &scenario.workload.sessions, &scenario.topology);
+    });
+    let restart = match scenario.supervisor {
+        Restart::After(span) => show_span(span),
+        Restart::Never => "never".to_owned(),
+    };
+    let mut supervisor = Vec::new();
+    supervisor.extend((scenario.supervisor != Restart::default()).then_some(("restart", restart)));
+    let (low, high) = scenario.start_up;
+    supervisor.extend((high > Span::ZERO).then(|| ("start_up", format!("{}..{}", show_span(low), show_span(high)))));
+    if !supervisor.is_empty() {
+        out.field("supervisor", inline(&supervisor));
     }
     tcp(&mut out, &scenario.tcp);
     monitoring(&mut out, &scenario.monitoring, &scenario.topology);
@@ -204,10 +213,15 @@ fn cluster(out: &mut Text, cluster: &Cluster, topology: &Topology) {
         options(out, changed(&zookeeper.config.values(), &ZooKeeperConfig::table()));
         out.map("servers", |out| {
             for server in &zookeeper.servers {
-                out.field(server.sid, inline(&[("host", host(server.host))]));
+                let mut fields = vec![("host", host(server.host))];
+                fields.extend((server.start > Span::ZERO).then(|| ("start", show_span(server.start))));
+                out.field(server.sid, inline(&fields));
             }
         });
     });
+    if !cluster.has_kafka() {
+        return;
+    }
     out.map("kafka", |out| {
         let kafka = &cluster.kafka;
         version(out, KAFKA_VERSIONS, &kafka.version, kafka.defects);
@@ -270,6 +284,15 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
     out.field("replication_factor", workload.replication_factor);
     out.field("records_per_second", workload.records_per_second);
     out.field("record_size", show_size(workload.record_size.into()));
+    if let Some(interval) = workload.end_offsets_every {
+        out.field("end_offsets_every", show_span(interval));
+    }
+    if workload.auto_create_topics {
+        out.field("topic_creation", "auto");
+    }
+    if workload.skew != Share::NONE {
+        out.field("skew", workload.skew);
+    }
     out.field("admin", scalar(topology.host_name(workload.admin)));
     let table = ProducerConfig::table();
     clients(out, "producers", &workload.producers, topology, |config| {
@@ -282,6 +305,22 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
     });
     let table = ConsumerConfig::table();
     clients(out, "consumers", &workload.consumers, topology, |config| changed(&config.values(), &table));
+}
+
+fn sessions(out: &mut Text, groups: &[ClientGroup<SessionConfig>], topology: &Topology) {
+    out.map("sessions", |out| {
+        for ClientGroup { host, count, config, .. } in groups {
+            let sids: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
+            let fields = [
+                ("host", scalar(topology.host_name(*host))),
+                ("count", count.to_string()),
+                ("servers", format!("[{}]", sids.join(", "))),
+                ("session_timeout", show_span(config.session_timeout)),
+                ("pause", show_span(config.pause)),
+            ];
+            out.line(format_args!("- {}", inline(&fields)));
+        }
+    });
 }
 
 fn clients<C>(
@@ -299,6 +338,9 @@ fn clients<C>(
             out.field("- host", scalar(topology.host_name(group.host)));
             out.depth += 1;
             out.field("count", group.count);
+            if let Some(group) = &group.group {
+                out.field("group", scalar(&group.0));
+            }
             options(out, values(&group.config));
             out.depth -= 1;
         }
@@ -374,14 +416,23 @@ fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
         Fault::Flap { route, down, up } => {
             with_route("flap", route, vec![("down", show_span(*down)), ("up", show_span(*up))])
         }
+        Fault::Reconfigure { servers } => {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            vec![word("reconfigure"), ("zookeeper", format!("[{}]", servers.join(", ")))]
+        }
         Fault::Kill { process: p } => vec![word("kill"), process(*p)],
+        Fault::Stop { process: p, grace } => vec![word("stop"), process(*p), ("grace", show_span(*grace))],
         Fault::Pause { process: p } => vec![word("pause"), process(*p)],
         Fault::AuthFailed { process: p } => vec![word("auth-failed"), process(*p)],
         Fault::DeleteController => vec![word("delete-controller")],
         Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],
         Fault::SlowDisk { host: h, latency } => vec![word("slow-disk"), host(*h), ("latency", show_span(*latency))],
         Fault::StallDisk { host: h } => vec![word("stall-disk"), host(*h)],
-        Fault::FailDisk { host: h } => vec![word("fail-disk"), host(*h)],
+        Fault::FailDisk { host: h, dir } => {
+            let mut fields = vec![word("fail-disk"), host(*h)];
+            fields.extend(dir.as_ref().map(|dir| ("dir", scalar(dir))));
+            fields
+        }
         Fault::FillDisk { host: h, leave } => vec![word("fill-disk"), host(*h), ("leave", show_size(*leave))],
         Fault::ClockJump { host: h, by_ns } => vec![word("clock-jump"), host(*h), ("by", show_signed_span(*by_ns))],
         Fault::ClockDrift { host: h, ppm } => vec![word("clock-drift"), host(*h), ("by", format!("{ppm}ppm"))],

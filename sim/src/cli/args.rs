@@ -35,6 +35,10 @@ pub enum Command {
     },
     /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
     Survey(SurveyArgs),
+    /// What becomes of the stretch cluster after a cut of the WAN: a table of outcomes by variant and length of the cut.
+    Outcomes(OutcomesArgs),
+    /// Simulate runs of real ZooKeeper ensembles that were measured, and print where the models agree with them.
+    Fidelity(FidelityArgs),
     /// The scenarios that are built in.
     #[command(subcommand)]
     Scenarios(ScenariosCommand),
@@ -58,6 +62,26 @@ pub enum ScenariosCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// `sim outcomes`.
+#[derive(Debug, Args)]
+pub struct OutcomesArgs {
+    /// One variant only.
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// One length of the cut only, e.g. `30s`.
+    #[arg(long, value_name = "SPAN")]
+    pub cut: Option<String>,
+    /// Seeds of each cell.
+    #[arg(long, default_value_t = 21)]
+    pub seeds: u64,
+    /// Runs at a time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// Run nothing, print the scenario files.
+    #[arg(long)]
+    pub show: bool,
 }
 
 /// What to do with defects.
@@ -151,6 +175,30 @@ pub struct SurveyArgs {
     /// Changes to the scenario.
     #[command(flatten)]
     pub changes: Changes,
+}
+
+/// `sim fidelity`.
+#[derive(Debug, Args)]
+pub struct FidelityArgs {
+    /// Measured runs, a JSON object a line, in the format of the raw measurements; without it, those of ZooKeeper 3.8.0 that
+    /// are built in.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Only this case; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub case: Vec<String>,
+    /// Seeds of each case.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub seeds: u64,
+    /// Runs at a time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Instead, print the scenario of this seed of each case, as a file for `sim run`.
+    #[arg(long, value_name = "SEED")]
+    pub rig: Option<u64>,
 }
 
 /// How to print.

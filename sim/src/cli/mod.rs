@@ -3,7 +3,9 @@
 pub mod args;
 mod campaign;
 mod defects;
+mod fidelity;
 mod input;
+mod outcomes;
 mod plan;
 mod replay;
 mod run;
@@ -65,6 +67,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Replay { file, format }) => replay::replay(&file, format),
         Some(Command::Survey(args)) => survey::survey(&args),
+        Some(Command::Outcomes(args)) => outcomes::outcomes(&args),
+        Some(Command::Fidelity(args)) => fidelity::fidelity(&args),
         Some(Command::Scenarios(command)) => scenarios::scenarios(&command),
         Some(Command::Defects(command)) => defects::defects(&command),
     });

@@ -40,6 +40,12 @@ pub(super) fn change(scenario: &mut Scenario, changes: &Changes) -> Result<(), F
         }
         scenario.phases.faults = span;
     }
+    if !scenario.cluster.has_kafka()
+        && (changes.topics.is_some() || changes.partitions.is_some() || changes.rate.is_some())
+    {
+        let what = "this scenario has no Kafka cluster";
+        return Err(Failure::Input(format!("--topics, --partitions, --rate: {what}")));
+    }
     let workload = &mut scenario.workload;
     let positive = |name: &str, value: u32| match value {
         0 => Err(Failure::Input(format!("--{name} 0: expected at least 1"))),

@@ -3,6 +3,7 @@
 use models::id::{HostId, ProcessId, TimerId};
 use models::observation::{DownCause, Observation};
 use models::process::{CloseReason, Input, Loss, Process};
+use models::time::Span;
 
 use crate::disk::DiskFault;
 use crate::net::connection::EndState;
@@ -21,6 +22,21 @@ impl<P: Process> Simulation<P> {
         }
     }
 
+    /// Edits what a process reads when it starts, such as its configuration file.
+    ///
+    /// # Panics
+    /// If the process is not down.
+    pub fn edit(&mut self, id: ProcessId, change: impl FnOnce(&mut P)) {
+        let slot = &mut self.slots[usize::from(id.0)];
+        assert!(slot.run == RunState::Down, "{id} reads its configuration only when it starts");
+        change(&mut slot.process);
+    }
+
+    /// SIGTERM: the process ends when it likes. One that stands still reads the signal when it goes on.
+    pub fn terminate(&mut self, id: ProcessId) {
+        self.deliver(id, Input::Terminate);
+    }
+
     /// Tells the supervisor to leave the process down, once it is, until [`Simulation::start`].
     pub fn hold_down(&mut self, id: ProcessId) {
         self.slots[usize::from(id.0)].held_down = true;
@@ -31,6 +47,18 @@ impl<P: Process> Simulation<P> {
         let slot = &mut self.slots[usize::from(id.0)];
         slot.held_down = false;
         slot.starts_at_boot = true;
+        let start = Event::Start { process: id, incarnation: slot.incarnation };
+        match slot.draw_start_up() {
+            Span::ZERO => self.launch(id),
+            after => {
+                self.queue.push(self.now + after, start);
+            }
+        }
+    }
+
+    /// A process has been loaded and begins.
+    fn launch(&mut self, id: ProcessId) {
+        let slot = &mut self.slots[usize::from(id.0)];
         if slot.run != RunState::Down || !self.hosts[usize::from(slot.host.0)].up {
             return;
         }
@@ -185,6 +213,17 @@ impl<P: Process> Simulation<P> {
         }
     }
 
+    /// Breaks a directory of a process that is a file system of its own, so that it fails with EIO, or mends it.
+    pub fn set_dir_failing(&mut self, process: ProcessId, dir: u8, failing: bool) {
+        let host = self.slot(process).host;
+        let dirs = &mut self.hosts[usize::from(host.0)].disk.state.failing_dirs;
+        if failing {
+            dirs.insert((process, dir))
+        } else {
+            dirs.remove(&(process, dir))
+        };
+    }
+
     /// Changes how much fits on a disk; what is on it stays. Returns what fitted before.
     pub fn set_disk_capacity(&mut self, id: HostId, capacity: u64) -> u64 {
         std::mem::replace(&mut self.hosts[usize::from(id.0)].disk.state.capacity, capacity)
@@ -215,7 +254,7 @@ impl<P: Process> Simulation<P> {
         let slot = &mut self.slots[usize::from(id.0)];
         slot.starts_at_boot = true;
         if slot.incarnation == incarnation && !slot.held_down {
-            self.start(id);
+            self.launch(id);
         }
     }
 
@@ -245,13 +284,14 @@ impl<P: Process> Simulation<P> {
         if was_up || lossy {
             self.record(id, Observation::Down { lossy, cause });
         }
-        let slot = self.slot(id);
+        let slot = &mut self.slots[usize::from(id.0)];
         if !self.hosts[usize::from(slot.host.0)].up {
             return;
         }
         if let RestartPolicy::After(delay) = slot.restart
             && !slot.held_down
         {
+            let delay = delay + slot.draw_start_up();
             let start = Event::Start { process: id, incarnation: slot.incarnation };
             self.queue.push(self.now + delay, start);
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use models::id::{ConnId, HostId, Port, ProcessId, TimerId};
 use models::process::{Input, Numbers, Process};
 use models::random::{Purpose, Random};
+use models::time::Span;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -36,6 +37,8 @@ pub(crate) struct Slot<P: Process> {
     pub(crate) process: P,
     pub(crate) host: HostId,
     pub(crate) restart: RestartPolicy,
+    /// Least and greatest time of a start.
+    pub(crate) start_up: (Span, Span),
     pub(crate) run: RunState,
     /// The supervisor has orders not to start it.
     pub(crate) held_down: bool,
@@ -61,6 +64,7 @@ impl<P: Process> Slot<P> {
             process: spec.process,
             host: spec.host,
             restart: spec.restart,
+            start_up: spec.start_up,
             run: RunState::Down,
             held_down: false,
             starts_at_boot: false,
@@ -73,6 +77,12 @@ impl<P: Process> Slot<P> {
             inbox: VecDeque::new(),
             unread_datagrams: 0,
         }
+    }
+
+    /// How long the next start takes.
+    pub(crate) fn draw_start_up(&mut self) -> Span {
+        let (low, high) = self.start_up;
+        if high == Span::ZERO { high } else { self.random.span(low, high) }
     }
 
     pub(crate) fn conn(&self, id: ConnId) -> Option<OpenConn> {

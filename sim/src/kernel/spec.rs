@@ -47,8 +47,10 @@ pub struct ProcessSpec<P> {
     pub host: HostId,
     /// What its supervisor does when it ends.
     pub restart: RestartPolicy,
-    /// When it starts first.
+    /// When it runs first.
     pub start_at: Instant,
+    /// How long every later start takes until it runs: the least and the greatest, drawn uniformly.
+    pub start_up: (Span, Span),
 }
 
 /// What the supervisor does when a process ends.

@@ -8,6 +8,8 @@ use models::observation::{Observation, Observed, ZkClientState, ZkRole};
 use models::time::{Instant, Span};
 use serde::Serialize;
 
+use super::sessions::{SessionFigures, SessionSummary};
+
 /// A record acknowledged later than this counts as unavailability: an application would have noticed.
 const PROMPT: Span = Span::from_secs(1);
 /// Latencies are kept with three digits up to this, in microseconds (one hour).
@@ -25,6 +27,7 @@ pub struct Figures {
     isr: BTreeMap<TopicPartition, usize>,
     last_controller: Option<ProcessId>,
     polled: u64,
+    sessions: SessionFigures,
 }
 
 /// What was counted, from the end of the warm-up on.
@@ -79,6 +82,8 @@ pub struct Summary {
     pub longest_gap_partition: Option<TopicPartition>,
     /// Records that consumers read, over the whole run.
     pub polled: u64,
+    /// Of applications that write to ZooKeeper itself.
+    pub sessions: SessionSummary,
 }
 
 impl Figures {
@@ -95,6 +100,7 @@ impl Figures {
             isr: BTreeMap::new(),
             last_controller: None,
             polled: 0,
+            sessions: SessionFigures::new(start),
         }
     }
 
@@ -117,6 +123,9 @@ impl Figures {
             }
             Observation::ZkRole { role: ZkRole::Leading, .. } => self.counts.zookeeper_elections += count,
             Observation::ZkClient { state: ZkClientState::Expired, .. } => self.counts.sessions_expired += count,
+            Observation::ZkWrite { error, .. } => {
+                self.sessions.ended(seen, *error);
+            }
             Observation::LeaderBegin { partition, .. } => {
                 let before = self.leaders.insert(*partition, seen.process);
                 self.counts.leader_changes += count * u64::from(before.is_some_and(|p| p != seen.process));
@@ -161,6 +170,7 @@ impl Figures {
             longest_gap: worst.0,
             longest_gap_partition: worst.1,
             polled: self.polled,
+            sessions: self.sessions.summary(now),
         }
     }
 }

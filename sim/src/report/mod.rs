@@ -3,5 +3,6 @@
 pub mod figures;
 pub mod json;
 pub mod names;
+pub mod sessions;
 pub mod text;
 pub mod timeline;

@@ -19,35 +19,22 @@ const MOST_LINES: usize = 400;
 pub fn header(scenario: &Scenario, seed: u64, schedule: &Schedule) -> String {
     let mut out = String::new();
     let cluster = &scenario.cluster;
-    let workload = &scenario.workload;
     let _ = writeln!(out, "scenario   {} (seed {seed})", scenario.name);
     for line in scenario.description.lines() {
         let _ = writeln!(out, "           {line}");
     }
-    let _ = writeln!(
-        out,
-        "cluster    {} brokers (Kafka {}), {} ZooKeeper servers (ZooKeeper {}), sites {}",
-        cluster.kafka.brokers.len(),
-        cluster.kafka.version,
-        cluster.zookeeper.servers.len(),
-        cluster.zookeeper.version,
-        scenario.topology.sites.join(", "),
-    );
+    let sites = scenario.topology.sites.join(", ");
+    let kafka = match cluster.kafka.brokers.len() {
+        0 => "no Kafka".to_owned(),
+        brokers => format!("{brokers} brokers (Kafka {})", cluster.kafka.version),
+    };
+    let (servers, version) = (cluster.zookeeper.servers.len(), &cluster.zookeeper.version);
+    let _ = writeln!(out, "cluster    {kafka}, {servers} ZooKeeper servers (ZooKeeper {version}), sites {sites}");
     for link in &scenario.topology.links {
         let name = |site| scenario.topology.site_name(site);
         let _ = writeln!(out, "link       {} -> {}: {}", name(link.from), name(link.to), link.netem.text());
     }
-    let _ = writeln!(
-        out,
-        "workload   {} topics x {} partitions, RF {}, min ISR {}, acks {}, {} records/s of {} bytes",
-        workload.topics,
-        workload.partitions,
-        workload.replication_factor,
-        crate::judge::min_isr(scenario),
-        crate::judge::acks_word(scenario),
-        workload.records_per_second,
-        workload.record_size,
-    );
+    out.push_str(&workload(scenario));
     let defects: Vec<_> = cluster.kafka.defects.union(cluster.zookeeper.defects).iter().map(|d| d.word()).collect();
     if !defects.is_empty() {
         let _ = writeln!(out, "defects    {}", defects.join(", "));
@@ -68,6 +55,37 @@ pub fn header(scenario: &Scenario, seed: u64, schedule: &Schedule) -> String {
             show(Instant::ZERO + timed.at, Instant::ZERO),
             timed.duration,
             timed.fault.text(scenario)
+        );
+    }
+    out
+}
+
+fn workload(scenario: &Scenario) -> String {
+    let mut out = String::new();
+    let workload = &scenario.workload;
+    if scenario.cluster.has_kafka() {
+        let _ = writeln!(
+            out,
+            "workload   {} topics x {} partitions, RF {}, min ISR {}, acks {}, {} records/s of {} bytes",
+            workload.topics,
+            workload.partitions,
+            workload.replication_factor,
+            crate::judge::min_isr(scenario),
+            crate::judge::acks_word(scenario),
+            workload.records_per_second,
+            workload.record_size,
+        );
+    }
+    for group in &workload.sessions {
+        let config = &group.config;
+        let _ = writeln!(
+            out,
+            "workload   {} ZooKeeper sessions of {} at {} over {} servers, a write every {}",
+            group.count,
+            config.session_timeout,
+            scenario.topology.host_name(group.host),
+            config.servers.len(),
+            config.pause,
         );
     }
     out
@@ -130,6 +148,58 @@ pub fn laws(reports: &[LawReport]) -> String {
 pub fn figures(summary: &Summary, judgement: &Judgement) -> String {
     let counts = &summary.counts;
     let mut out = String::from("\nFigures (from the end of start-up)\n");
+    if counts.sent > 0 {
+        out.push_str(&produce_figures(summary));
+    }
+    if summary.sessions.writes > 0 {
+        let sessions = &summary.sessions;
+        let _ = writeln!(
+            out,
+            "  sessions         {} of {} writes acknowledged, {} unknown; longest time without one {}",
+            sessions.acknowledged, sessions.writes, sessions.unknown, sessions.longest_gap
+        );
+    }
+    if counts.sent > 0 || summary.polled > 0 {
+        out.push_str(&kafka_figures(summary, judgement));
+    } else {
+        let _ = writeln!(
+            out,
+            "  failovers        {} ZooKeeper elections, {} sessions expired",
+            counts.zookeeper_elections, counts.sessions_expired
+        );
+    }
+    if let Some(recovery) = judgement.recovery {
+        let waits: Vec<_> =
+            judgement.reports.iter().filter_map(|r| r.longest_wait.map(|wait| format!("{} {wait}", r.name))).collect();
+        let _ = writeln!(out, "  recovery         {recovery} after the last heal ({})", waits.join(", "));
+    }
+    out
+}
+
+/// What a Kafka cluster went through.
+fn kafka_figures(summary: &Summary, judgement: &Judgement) -> String {
+    let mut out = String::new();
+    let counts = &summary.counts;
+    let _ = writeln!(
+        out,
+        "  failovers        {} controller elections ({} to another broker), {} ZooKeeper elections, {} sessions expired",
+        counts.controller_elections, counts.controller_changes, counts.zookeeper_elections, counts.sessions_expired
+    );
+    let _ = writeln!(
+        out,
+        "  partitions       {} leader changes, {} ISR shrinks, {} expansions, {} truncations",
+        counts.leader_changes, counts.isr_shrinks, counts.isr_expansions, counts.truncations
+    );
+    let [zero, one, more] = judgement.controllers;
+    let _ = writeln!(out, "  controllers      none for {zero}, one for {one}, two or more for {more}");
+    let _ = writeln!(out, "  consumers        {} records read", summary.polled);
+    out
+}
+
+/// What producers met.
+fn produce_figures(summary: &Summary) -> String {
+    let mut out = String::new();
+    let counts = &summary.counts;
     let us = |value: u64| Span::from_us(value);
     let percent = |ppm: u64| format!("{}.{:02} %", ppm / 10_000, ppm / 100 % 100);
     let _ = writeln!(
@@ -150,24 +220,6 @@ pub fn figures(summary: &Summary, judgement: &Judgement) -> String {
     );
     if let Some(partition) = summary.longest_gap_partition {
         let _ = writeln!(out, "  longest outage   {} without an acknowledged write ({partition})", summary.longest_gap);
-    }
-    let _ = writeln!(
-        out,
-        "  failovers        {} controller elections ({} to another broker), {} ZooKeeper elections, {} sessions expired",
-        counts.controller_elections, counts.controller_changes, counts.zookeeper_elections, counts.sessions_expired
-    );
-    let _ = writeln!(
-        out,
-        "  partitions       {} leader changes, {} ISR shrinks, {} expansions, {} truncations",
-        counts.leader_changes, counts.isr_shrinks, counts.isr_expansions, counts.truncations
-    );
-    let [zero, one, more] = judgement.controllers;
-    let _ = writeln!(out, "  controllers      none for {zero}, one for {one}, two or more for {more}");
-    let _ = writeln!(out, "  consumers        {} records read", summary.polled);
-    if let Some(recovery) = judgement.recovery {
-        let waits: Vec<_> =
-            judgement.reports.iter().filter_map(|r| r.longest_wait.map(|wait| format!("{} {wait}", r.name))).collect();
-        let _ = writeln!(out, "  recovery         {recovery} after the last heal ({})", waits.join(", "));
     }
     out
 }

@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use models::id::{BrokerId, ProcessId, SessionId, TopicPartition};
 use models::observation::{DownCause, Observation, Observed, TruncateReason, ZkClientState, ZkRole};
+use models::process::DiskError;
 use models::time::{Instant, Span};
+use models::zk::protocol::ZkError;
 
 use super::names::Names;
+use super::sessions::SessionFigures;
 
 /// Lines of the same kind and place that are closer than this become one.
 const WINDOW: Span = Span::from_ms(1_500);
@@ -44,6 +47,7 @@ pub struct Timeline {
     seen: BTreeMap<Arc<str>, u32>,
     acknowledged: BTreeMap<TopicPartition, Instant>,
     outage: Option<Outage>,
+    sessions: SessionFigures,
     looked_at: Instant,
 }
 
@@ -98,6 +102,7 @@ impl Timeline {
             seen: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             outage: None,
+            sessions: SessionFigures::new(Instant::ZERO),
             looked_at: Instant::ZERO,
         }
     }
@@ -121,7 +126,7 @@ impl Timeline {
             Observation::Resume => self.line(at, "process", format!("{} goes on", self.names.process(who))),
             Observation::ZkRole { role, epoch, .. } => self.on_zk_role(at, who, *role, *epoch),
             Observation::ZkClient { state, session } => self.on_zk_client(at, who, *state, *session),
-            Observation::ZkSessionExpiring { session } => {
+            Observation::ZkSessionExpiring { session, .. } => {
                 self.group(at, Kind::Expiring, u64::from(who.0), session.0, String::new());
             }
             Observation::ActiveController { active } => self.on_active(at, who, *active),
@@ -139,7 +144,16 @@ impl Timeline {
             Observation::RegistrationFailed { broker, reason } => {
                 self.line(at, "registered", format!("broker {broker} FAILED for good: {reason}"));
             }
+            Observation::ZkWrite { error, .. } => self.on_zk_write(seen, *error),
+            what if self.on_life_cycle(at, who, what) => {}
             _ => self.observe_data(seen),
+        }
+    }
+
+    fn on_zk_write(&mut self, seen: &Observed, error: Option<ZkError>) {
+        if let Some(gap) = self.sessions.ended(seen, error).filter(|gap| *gap >= OUTAGE) {
+            let text = format!("{} writes to ZooKeeper again, after {gap}", self.names.process(seen.process));
+            self.line(seen.at, "clients", text);
         }
     }
 
@@ -212,13 +226,53 @@ impl Timeline {
         self.on_active(at, who, false);
     }
 
+    /// A broker's orderly end, and its log directories. Returns whether it was about that.
+    fn on_life_cycle(&mut self, at: Instant, who: ProcessId, what: &Observation) -> bool {
+        let name = || self.names.process(who);
+        let (topic, text) = match what {
+            Observation::ControlledShutdownBegin => {
+                ("process", format!("{} is told to stop and asks for a controlled shutdown", name()))
+            }
+            Observation::ControlledShutdownEnd { attempt, remaining } => {
+                let outcome = match remaining {
+                    Some(0) => "has handed everything over".to_owned(),
+                    Some(count) => format!("still leads {count} partition(s)"),
+                    None => "had no answer from a controller".to_owned(),
+                };
+                ("process", format!("{} {outcome} (controlled shutdown, attempt {attempt})", name()))
+            }
+            Observation::LogsClosed { clean, bytes } => {
+                let how =
+                    if *clean { "flushed its logs and marked them clean" } else { "could NOT close its logs cleanly" };
+                ("log", format!("{} {how} ({})", name(), size(*bytes)))
+            }
+            Observation::LogRecoveryBegin { dir, logs, bytes } => {
+                let what = format!("{logs} log(s) of directory {dir}, {}", size(*bytes));
+                ("log", format!("{} was not stopped cleanly: recovers {what}", name()))
+            }
+            Observation::LogRecoveryEnd { dir, bytes } => {
+                ("log", format!("{} has recovered directory {dir}, {}", name(), size(*bytes)))
+            }
+            Observation::LogDirOffline { dir, partitions, error } => {
+                let why = match error {
+                    DiskError::Full => "no space left on device",
+                    DiskError::Io => "input/output error",
+                };
+                ("log", format!("{} loses log directory {dir} with {partitions} replica(s): {why}", name()))
+            }
+            _ => return false,
+        };
+        self.line(at, topic, text);
+        true
+    }
+
     fn on_zk_role(&mut self, at: Instant, who: ProcessId, role: ZkRole, epoch: u32) {
         if self.zk_leader == Some(who) && role != ZkRole::Leading {
             self.lose_quorum(at);
         }
         match role {
             ZkRole::Looking => self.group(at, Kind::Looking, 0, u64::from(who.0), String::new()),
-            ZkRole::Electing => {}
+            ZkRole::Electing | ZkRole::Synchronizing => {}
             ZkRole::Following => self.group(at, Kind::Following, 0, u64::from(who.0), String::new()),
             ZkRole::Leading => {
                 self.zk_leader = Some(who);
@@ -354,6 +408,15 @@ impl Timeline {
                 ("controller", format!("{} refuses {} stale request(s) ({})", at_place(), group.count, group.detail))
             }
         }
+    }
+}
+
+/// A size as people say it.
+fn size(bytes: u64) -> String {
+    let unit = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)].into_iter().find(|(_, unit)| bytes >= *unit);
+    match unit {
+        Some((name, unit)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} B"),
     }
 }
 

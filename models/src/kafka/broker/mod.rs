@@ -1,15 +1,17 @@
 //! `KafkaServer`: the broker process. It starts up in the real order, hands inputs to the parts that they belong to, and
 //! carries a session's expiry through.
 //!
-//! [`startup`] is the way to [`Phase::Running`]; [`requests`] answers on accepted connections; [`control`] takes the
+//! [`startup`] is the way to [`Phase::Running`], [`shutdown`] the way out; [`requests`] answers on accepted connections; [`control`] takes the
 //! controller's requests; [`to_controller`], [`producer_ids`] and [`topics`] are the broker's own conversations.
 
 mod assignment;
 mod connections;
 mod control;
+mod isr_writes;
 mod metrics;
 mod producer_ids;
 mod requests;
+mod shutdown;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -20,19 +22,22 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use self::connections::Connections;
+use self::isr_writes::{IsrWrites, Outcome, PROPAGATION_CHECK};
 use self::producer_ids::ProducerIdManager;
+use self::shutdown::Shutdown;
 use self::startup::{Meta, Phase};
 use self::to_controller::ToController;
 use self::topics::TopicCreations;
 use super::channel::{ChannelId, ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
 use super::controller::KafkaController;
+use super::group::{GroupCoordinator, Host};
 use super::metadata_cache::MetadataCache;
 use super::metrics::Metrics;
-use super::protocol::{AlterPartitionRequest, Body, Frame, Origin, Request, Response};
+use super::protocol::{AlterPartitionItem, AlterPartitionRequest, Body, Frame, Origin, Request, Response};
 use super::replica::ReplicaManager;
-use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
-use super::{Addresses, Timer as KafkaTimer};
+use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkRequests, ZkUser};
+use super::{Addresses, Racks, Timer as KafkaTimer};
 use crate::defect::{Defect, Defects};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId};
@@ -55,8 +60,16 @@ pub enum BrokerTimer {
     ZkConnectDeadline,
     /// A broker-to-controller channel looks again for a controller.
     ControllerLookup(u8),
+    /// The pause between two attempts at controlled shutdown is over.
+    ControlledShutdownRetry,
+    /// `controller.socket.timeout.ms` is over, and no connection to the controller was made in that attempt.
+    ControlledShutdownConnect(u32),
     /// The pause after a refused AlterPartition is over.
     IsrRetry,
+    /// Of [`crate::kafka::group::GroupCoordinator`]: some deadline of a group has come.
+    GroupExpiry,
+    /// `isr-change-propagation`, before protocol 2.7: are ISR changes to be told to the controller?
+    IsrChangePropagation,
     /// A created topic has no leader yet and its client waits no longer; the number of the request.
     CreateTopicsTimeout(u32),
 }
@@ -70,6 +83,8 @@ pub struct BrokerSpec {
     pub zookeeper: Arc<[Address]>,
     /// Where each broker listens, this one included.
     pub addresses: Addresses,
+    /// Where each broker stands. Real brokers learn it from UpdateMetadata.
+    pub racks: Racks,
     /// Which defects it has.
     pub defects: Defects,
 }
@@ -101,22 +116,29 @@ pub struct Broker {
     expiring: bool,
     controller: KafkaController,
     replicas: ReplicaManager,
+    groups: GroupCoordinator,
     cache: MetadataCache,
     connections: Connections,
     alter_partition: ToController,
     allocate_ids: ToController,
     isr_changes: IsrChanges,
+    /// In use instead of `alter_partition` before protocol 2.7.
+    isr_writes: Option<IsrWrites>,
     producer_ids: ProducerIdManager,
     topics: TopicCreations,
     metrics: Metrics,
     /// BrokerState and SessionState as last reported.
     states: [u64; 2],
+    /// Set once the process is told to end.
+    shutdown: Option<Shutdown>,
 }
 
 impl Broker {
     /// A broker that has never run.
     pub fn new(spec: BrokerSpec) -> Self {
-        let BrokerSpec { config, zookeeper, addresses, defects } = spec.clone();
+        let (protocol, defects) = spec.config.rules(spec.defects);
+        let spec = BrokerSpec { defects, ..spec };
+        let BrokerSpec { config, zookeeper, addresses, racks, defects } = spec.clone();
         let id = spec.id();
         Self {
             meta: Meta::default(),
@@ -125,7 +147,8 @@ impl Broker {
             zk: KafkaZkClient::new(KafkaZkSpec { broker: id, config: config.clone(), zookeeper, defects }),
             expiring: false,
             controller: KafkaController::new(id, config.clone(), defects, addresses.clone()),
-            replicas: ReplicaManager::new(id, config.clone(), defects, addresses),
+            replicas: ReplicaManager::new(id, config.clone(), defects, addresses, racks),
+            groups: GroupCoordinator::new(config.clone(), defects),
             cache: MetadataCache::default(),
             connections: Connections::default(),
             alter_partition: ToController::new(ALTER_PARTITION, &config, None),
@@ -135,23 +158,28 @@ impl Broker {
                 Some(Span::from_ms(config.request_timeout_ms.into())),
             ),
             isr_changes: IsrChanges::Idle,
+            isr_writes: (!protocol.has_alter_partition()).then(IsrWrites::default),
             producer_ids: ProducerIdManager::default(),
             topics: TopicCreations::default(),
             metrics: Metrics::default(),
             states: [0; 2],
+            shutdown: None,
             spec,
         }
     }
 
     fn dispatch(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        if self.phase == Phase::Stopping {
+            return self.on_input_while_stopping(ctx, input);
+        }
         match input {
             Input::Start => self.start(ctx),
+            Input::Terminate => self.terminate(ctx),
             Input::Message { conn, message: Message::Kafka(frame) } => self.on_frame(ctx, conn, frame),
             Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message),
             Input::Timer { timer, .. } => self.on_timer(ctx, timer),
             Input::Disk { token, result } => {
                 self.replicas.on_disk(ctx, &self.cache, token, result);
-                self.after_recovery(ctx);
             }
             Input::Accepted { conn, .. } => self.connections.accept(conn),
             Input::Opened { conn } if self.zk.owns(conn) => self.zk.on_opened(ctx, conn),
@@ -179,7 +207,7 @@ impl Broker {
     /// Something happened on a connection that this broker dialled.
     fn on_conn(&mut self, ctx: &mut Ctx<'_>, input: ConnInput) {
         let conn = input.conn();
-        let Some(input) = self.replicas.on_conn(ctx, input) else { return };
+        let Some(input) = self.replicas.on_conn(ctx, &self.cache, input) else { return };
         if self.controller.owns(conn) {
             self.controller.on_conn(ctx, &mut self.zk, input);
         } else if self.alter_partition.owns(conn) {
@@ -188,6 +216,8 @@ impl Broker {
         } else if self.allocate_ids.owns(conn) {
             let response = self.allocate_ids.on_input(ctx, input);
             self.after_allocate_ids(ctx, response);
+        } else {
+            self.on_shutdown_conn(ctx, input);
         }
     }
 
@@ -199,7 +229,7 @@ impl Broker {
             Timer::Kafka(KafkaTimer::Channel(timer)) => self.on_channel_timer(ctx, timer),
             Timer::Kafka(KafkaTimer::Broker(timer)) => self.on_broker_timer(ctx, timer),
             // Other processes' timers never reach a broker.
-            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) => {}
+            Timer::Kafka(KafkaTimer::Client(_)) | Timer::ZkServer(_) | Timer::SessionClient => {}
         }
     }
 
@@ -211,11 +241,12 @@ impl Broker {
                 self.alter_partition.on_channel_timer(ctx, timer.kind);
                 self.after_alter_partition(ctx, None);
             }
+            ChannelId::ToController(CONTROLLED_SHUTDOWN) => self.on_shutdown_channel_timer(ctx, timer.kind),
             ChannelId::ToController(_) => {
                 self.allocate_ids.on_channel_timer(ctx, timer.kind);
                 self.after_allocate_ids(ctx, None);
             }
-            ChannelId::Client(_) | ChannelId::Bootstrap(_) => {}
+            ChannelId::Client(_) | ChannelId::Coordinator(_) | ChannelId::Bootstrap(_) => {}
         }
     }
 
@@ -233,7 +264,19 @@ impl Broker {
                 self.allocate_ids.on_lookup_timer();
                 self.after_allocate_ids(ctx, None);
             }
+            BrokerTimer::ControlledShutdownRetry => self.attempt_controlled_shutdown(ctx),
+            BrokerTimer::ControlledShutdownConnect(attempt) => self.on_shutdown_connect_timeout(ctx, attempt),
             BrokerTimer::IsrRetry => self.isr_changes = IsrChanges::Idle,
+            BrokerTimer::GroupExpiry => {
+                let Self { groups, replicas, cache, .. } = self;
+                groups.on_timer(&mut Host { ctx, replicas, cache });
+            }
+            BrokerTimer::IsrChangePropagation => {
+                if let Some(writes) = &mut self.isr_writes {
+                    writes.propagate(ctx, &mut self.zk);
+                    self.schedule_isr_propagation(ctx);
+                }
+            }
             BrokerTimer::CreateTopicsTimeout(request) => self.topics.on_timeout(ctx, &self.cache, request),
         }
     }
@@ -258,7 +301,18 @@ impl Broker {
     }
 
     fn on_own_answer(&mut self, ctx: &mut Ctx<'_>, answer: ZkAnswer) {
+        if self.phase == Phase::Stopping {
+            return;
+        }
         if self.phase.is_running() {
+            let writes = self.isr_writes.as_mut();
+            let defects = self.spec.defects;
+            if let Some(Outcome { items, answer }) =
+                writes.and_then(|writes| writes.on_answer(ctx, &mut self.zk, defects, &answer))
+            {
+                self.replicas.on_isr_answer(ctx, &self.cache, items, answer);
+            }
+            let Some(answer) = self.on_shutdown_answer(ctx, answer) else { return };
             self.topics.on_answer(ctx, &mut self.zk, &self.cache, answer);
         } else {
             self.on_startup_answer(ctx, answer);
@@ -277,7 +331,7 @@ impl Broker {
     /// `ZooKeeperClientWatcher`, AuthFailed: a dead handle is replaced a second later. KAFKA-13461: a live one, too, and since
     /// that keeps its session, the broker resigns, and then finds its own id in `/controller`.
     fn on_zk_auth_failed(&mut self, ctx: &mut Ctx<'_>) {
-        let scheduled = !self.zk.is_alive() || self.spec.defects.has(Defect::ResignOnAuthEvent);
+        let scheduled = self.zk.is_closed() || self.spec.defects.has(Defect::ResignOnAuthEvent);
         if self.phase.is_running() && !self.expiring && scheduled {
             ctx.set_timer(ZK_RETRY_BACKOFF, Timer::Kafka(KafkaTimer::Broker(BrokerTimer::ZkReinitialize)));
         }
@@ -287,8 +341,8 @@ impl Broker {
     fn reinitialize(&mut self, ctx: &mut Ctx<'_>) {
         let running = self.phase.is_running();
         // With `zkclient` the new session came by itself, whatever the controller was busy with.
-        let waits = !self.spec.defects.has(Defect::SoftFailureLateIsrWrite);
-        if !self.expiring || running && waits && !self.controller.expire_started() {
+        let waits = running && !self.spec.defects.has(Defect::SoftFailureLateIsrWrite);
+        if !self.expiring || self.phase == Phase::Stopping || waits && !self.controller.expire_started() {
             return;
         }
         self.expiring = false;
@@ -298,14 +352,30 @@ impl Broker {
         }
     }
 
+    /// Looks for ISR changes to be told, before protocol 2.7, from the start on.
+    fn schedule_isr_propagation(&self, ctx: &mut Ctx<'_>) {
+        if self.isr_writes.is_some() {
+            ctx.set_timer(PROPAGATION_CHECK, Timer::Kafka(KafkaTimer::Broker(BrokerTimer::IsrChangePropagation)));
+        }
+    }
+
     /// `maybePropagateIsrChanges`.
     fn propagate_isr_changes(&mut self, ctx: &mut Ctx<'_>) {
-        if !matches!(self.isr_changes, IsrChanges::Idle) || !self.phase.is_running() {
+        let idle = self.isr_writes.as_ref().map_or(matches!(self.isr_changes, IsrChanges::Idle), IsrWrites::is_idle);
+        if !idle || !self.phase.is_running() {
             return;
         }
         let partitions = self.replicas.take_isr_changes();
         if partitions.is_empty() {
             return;
+        }
+        if let Some(writes) = &mut self.isr_writes {
+            let epoch = |item: AlterPartitionItem| {
+                let epoch = self.replicas.controller_epoch_of(item.partition);
+                (item, epoch)
+            };
+            let changes = partitions.into_iter().map(epoch).collect();
+            return writes.write(ctx, &mut self.zk, self.spec.id(), changes);
         }
         let broker_epoch = self.controller.broker_epoch();
         let request = Arc::new(AlterPartitionRequest { broker: self.spec.id(), broker_epoch, partitions });
@@ -335,6 +405,16 @@ impl Broker {
         self.allocate_ids.pump(ctx, &self.cache, &self.spec.addresses);
         if self.producer_ids.is_waiting() && !self.allocate_ids.is_busy() {
             self.producer_ids.on_give_up();
+        }
+    }
+
+    /// Tells the group coordinator what became of its partitions and appends.
+    fn run_coordinator(&mut self, ctx: &mut Ctx<'_>) {
+        while self.replicas.has_coordinator_events() {
+            for event in self.replicas.take_coordinator_events() {
+                let Self { groups, replicas, cache, .. } = self;
+                groups.on_event(&mut Host { ctx, replicas, cache }, event);
+            }
         }
     }
 
@@ -371,9 +451,15 @@ impl Process for Broker {
         self.dispatch(input, ctx);
         loop {
             let mut more = self.on_notices(ctx);
+            if self.replicas.handle_log_dir_failures(ctx) && self.phase.is_running() {
+                self.zk.submit(ctx, ZkUser::Broker, vec![super::controller::log_dir_event(self.spec.id())]);
+            }
+            self.after_recovery(ctx);
             self.reinitialize(ctx);
             self.propagate_isr_changes(ctx);
+            self.run_coordinator(ctx);
             more |= self.serve_waiting(ctx, &mut seen);
+            more |= self.go_on_stopping(ctx);
             if !more {
                 break;
             }
@@ -400,5 +486,7 @@ const ZK_RETRY_BACKOFF: Span = Span::from_ms(1_000);
 const ALTER_PARTITION: u8 = 0;
 /// Number of the channel for AllocateProducerIds.
 const ALLOCATE_PRODUCER_IDS: u8 = 1;
+/// Number of the channel for ControlledShutdown.
+const CONTROLLED_SHUTDOWN: u8 = 2;
 /// `DefaultAlterPartitionManager.handleAlterPartitionResponse`: a request refused as a whole is sent again after this.
 const ISR_RETRY: Span = Span::from_ms(50);

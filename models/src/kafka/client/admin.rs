@@ -195,7 +195,11 @@ impl Process for AdminClient {
                         self.retry.fired();
                         self.backing_off = false;
                     }
-                    ClientTimer::Ready | ClientTimer::Delivery | ClientTimer::MaxBlock => {}
+                    ClientTimer::Ready
+                    | ClientTimer::Delivery
+                    | ClientTimer::MaxBlock
+                    | ClientTimer::EndOffsets
+                    | ClientTimer::Group => {}
                 }
                 NetworkEvent::Nothing
             }

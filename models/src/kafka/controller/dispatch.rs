@@ -33,6 +33,9 @@ impl KafkaController {
             Event::AllocateProducerIds { origin, broker, broker_epoch } => {
                 self.allocate_producer_ids(io, origin, broker, broker_epoch);
             }
+            Event::ControlledShutdown { origin, broker, broker_epoch } => {
+                self.controlled_shutdown(io, origin, broker, broker_epoch);
+            }
             // Everything below is for the active controller only.
             _ if !self.takes_itself_for_active() => {}
             Event::BrokerChange => self.read_brokers(io, BrokersFor::Change),
@@ -40,6 +43,8 @@ impl KafkaController {
                 let list = Op::GetChildren { path: znode::TOPICS.into(), watch: true };
                 self.ask(io, vec![list], Then::Topics);
             }
+            Event::IsrChangeNotification => self.read_isr_changes(io),
+            Event::LogDirEventNotification => self.read_log_dir_events(io),
             Event::LeaderAndIsrResponse { broker, error, partitions } => {
                 if error == ErrorCode::None {
                     self.leader_and_isr_answered(broker, &partitions);
@@ -75,7 +80,11 @@ impl KafkaController {
             Call::FlushReplicaBatch => self.flush_replica_batch(io),
             Call::Rebalance { broker, partitions } => self.rebalance_broker(broker, &partitions),
             Call::ScheduleRebalance => self.schedule_rebalance(io, self.rebalance_interval()),
+            Call::DeleteIsrChanges(names) => self.delete_isr_changes(io, &names),
             Call::ReadProducerIdBlock { origin, broker } => self.read_producer_id_block(io, origin, broker),
+            Call::StopFollowing { broker, partitions } => self.stop_following(io, broker, partitions),
+            Call::AnswerControlledShutdown { origin, broker } => self.answer_controlled_shutdown(io, origin, broker),
+            Call::DeleteLogDirEvents(paths) => self.delete_log_dir_events(io, paths),
         }
         Ok(())
     }
@@ -115,6 +124,14 @@ impl KafkaController {
             Then::BrokerIds(purpose) => self.on_broker_ids(io, purpose, &outcome?),
             Then::Brokers(purpose, ids) => self.on_brokers(io, purpose, &ids, &outcome?),
             Then::Topics => self.on_topics(io, &outcome?),
+            Then::IsrChangeNames => self.on_isr_change_names(io, &outcome?),
+            Then::IsrChanges => self.on_isr_changes(io, &outcome?),
+            Then::IsrChangeStates(partitions) => self.on_isr_change_states(io, partitions, &outcome?),
+            Then::LogDirEvents => self.on_log_dir_events(io, &outcome?),
+            Then::LogDirEventBrokers(paths) => {
+                self.on_log_dir_event_brokers(paths, &outcome?);
+                Ok(())
+            }
             Then::NewTopics(topics) => self.on_new_topics(&topics, &outcome?),
             Then::InitTopics(init) => self.on_init_topics(io, init, outcome),
             Then::InitPartitions(init) => self.on_init_partitions(io, init, outcome),

@@ -19,8 +19,10 @@ impl Event {
             Self::BrokerChange => BROKER_CHANGE,
             Self::TopicChange => 3,
             Self::AutoPreferredReplicaLeaderElection => 6,
-            Self::AlterPartition { .. } => 9,
+            Self::AlterPartition { .. } | Self::IsrChangeNotification => 9,
+            Self::ControlledShutdown { .. } => 8,
             Self::LeaderAndIsrResponse { .. } => 10,
+            Self::LogDirEventNotification => 11,
             Self::AllocateProducerIds { .. } => IDLE,
         }
     }

@@ -39,9 +39,12 @@ pub(super) enum Event {
     ControllerEpochChange,
     BrokerChange,
     TopicChange,
+    IsrChangeNotification,
     LeaderAndIsrResponse { broker: BrokerId, error: ErrorCode, partitions: Vec<(TopicPartition, ErrorCode)> },
     AlterPartition { origin: Origin, request: Arc<AlterPartitionRequest> },
     AllocateProducerIds { origin: Origin, broker: BrokerId, broker_epoch: i64 },
+    ControlledShutdown { origin: Origin, broker: BrokerId, broker_epoch: i64 },
+    LogDirEventNotification,
     AutoPreferredReplicaLeaderElection,
 }
 
@@ -95,7 +98,11 @@ pub(super) enum Call {
     FlushReplicaBatch,
     Rebalance { broker: BrokerId, partitions: Vec<TopicPartition> },
     ScheduleRebalance,
+    DeleteIsrChanges(Vec<Path>),
     ReadProducerIdBlock { origin: Origin, broker: BrokerId },
+    StopFollowing { broker: BrokerId, partitions: Vec<TopicPartition> },
+    AnswerControlledShutdown { origin: Origin, broker: BrokerId },
+    DeleteLogDirEvents(Vec<Path>),
 }
 
 /// What the answers of ZooKeeper are for.
@@ -133,7 +140,12 @@ pub(super) enum Then {
     BrokerIds(BrokersFor),
     Brokers(BrokersFor, Vec<BrokerId>),
     Topics,
+    LogDirEvents,
+    LogDirEventBrokers(Vec<Path>),
     NewTopics(Vec<Topic>),
+    IsrChangeNames,
+    IsrChanges,
+    IsrChangeStates(Vec<TopicPartition>),
     InitTopics(Initialization),
     InitPartitions(Initialization),
     InitStates(Initialization),
@@ -179,8 +191,12 @@ pub(super) enum Guard {
     AlterPartition(Origin),
     /// `processAllocateProducerIds`: likewise.
     AllocateProducerIds(Origin),
+    /// `processControlledShutdown`: answered with whatever was thrown.
+    ControlledShutdown(Origin),
     /// The `finally` of `processAutoPreferredReplicaLeaderElection`.
     Rebalance,
+    /// The `finally` of `processIsrChangeNotification`: the call behind it is made in any case.
+    IsrChanges,
 }
 
 /// What the thread waits for.
@@ -220,6 +236,8 @@ pub(super) struct EventThread {
     wait: Option<Wait>,
     /// Whether an Expire event waits to be started.
     pub(super) expire_pending: bool,
+    /// `ShutdownEventThread`: no further event is begun.
+    pub(super) closing: bool,
     /// Whether the event in progress wrote or answered.
     pub(super) acted: bool,
 }
@@ -230,18 +248,16 @@ impl EventThread {
         self.queue.push_back((now, event));
     }
 
-    /// `ControllerEventManager.clearAndPut`. None of the modelled events answers when it is preempted: the leader whose
-    /// AlterPartition is drained waits for its own time-out (KAFKA-10193 covers other events).
-    pub(super) fn clear_and_put(&mut self, event: Event, now: Instant) {
-        self.queue.clear();
-        self.queue.push_back((now, event));
+    /// First half of `ControllerEventManager.clearAndPut`: gives back what was queued. Of the modelled events few answer when
+    /// they are preempted: the leader whose AlterPartition is drained waits for its own time-out (KAFKA-10193 covers others).
+    pub(super) fn clear(&mut self) -> VecDeque<(Instant, Event)> {
+        std::mem::take(&mut self.queue)
     }
 
-    /// As [`EventThread::clear_and_put`], but what is queued comes after the new session.
-    pub(super) fn keep_and_put(&mut self, event: Event, now: Instant) {
+    /// What is queued comes after the new session.
+    pub(super) fn keep(&mut self) {
         self.kept_may_run = false;
         self.kept.append(&mut self.queue);
-        self.queue.push_back((now, event));
     }
 
     /// Puts an event before all others, for a listener that runs on ZooKeeper's own thread.
@@ -252,6 +268,11 @@ impl EventThread {
     /// How many events wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether no event is in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.busy && self.wait.is_none() && self.stack.is_empty()
     }
 
     /// Runs `frames` in order before whatever else is to be done. A guard stands after the calls that it guards.
@@ -280,6 +301,9 @@ impl KafkaController {
                 Some(Frame::Guard(_)) => Ok(()),
                 None => {
                     self.finish_event(io);
+                    if self.thread.closing {
+                        return self.close(io);
+                    }
                     let Some((queued, event)) = self.next_event() else { break };
                     self.thread.busy = true;
                     self.event_begins(io, &event, queued);
@@ -429,11 +453,16 @@ impl KafkaController {
                 Guard::Elect => return self.thread.call(Call::TriggerControllerMove),
                 Guard::Move if moved => return,
                 Guard::Process | Guard::Move => {}
+                Guard::IsrChanges => return,
                 Guard::StateMachine if moved => {}
                 Guard::StateMachine => return,
                 Guard::AlterPartition(origin) => return self.answer_alter_partition_failed(io, origin),
                 Guard::AllocateProducerIds(origin) => {
                     return self.answer(io, origin, Response::AllocateProducerIds(Err(ErrorCode::UnknownServerError)));
+                }
+                Guard::ControlledShutdown(origin) => {
+                    let error = if moved { ErrorCode::StaleControllerEpoch } else { ErrorCode::UnknownServerError };
+                    return self.answer(io, origin, Response::ControlledShutdown(Err(error)));
                 }
                 Guard::Rebalance => self.schedule_rebalance(io, self.rebalance_interval()),
             }

@@ -4,12 +4,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::Partitions;
-use super::partition::Partition;
+use super::partition::{Partition, Shared};
+use crate::defect::Defect;
 use crate::id::{Address, BrokerId, TopicPartition};
 use crate::kafka::by_partition::ByPartition;
 use crate::kafka::channel::{Channel, ChannelId, ChannelLimits};
 use crate::kafka::config::BrokerConfig;
-use crate::kafka::protocol::{FetchPartition, FetchRequest, FetchSession, OffsetSpec};
+use crate::kafka::protocol::{EpochQuery, FetchPartition, FetchRequest, FetchSession, OffsetSpec};
 use crate::sorted_set::SortedSet;
 use crate::time::{Instant, Span};
 
@@ -30,11 +31,39 @@ pub(super) struct FetchState {
     pub(super) delayed_until: Option<Instant>,
     /// Its offset was out of range: it waits for the leader's offsets.
     pub(super) looking_up: bool,
+    /// Where the logs part is not settled yet: see [`super::truncation`].
+    pub(super) truncating: bool,
 }
 
 impl FetchState {
     fn is_ready(&self) -> bool {
-        self.delayed_until.is_none() && !self.looking_up
+        self.delayed_until.is_none() && !self.looking_up && !self.truncating
+    }
+}
+
+/// What protocol and defects make of a fetcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FetcherRules {
+    /// It fetches from the log's end, and hears in an answer where the logs part (KIP-595); else that is settled first.
+    pub(super) truncates_on_fetch: bool,
+    /// Its requests carry the leader epoch (KIP-320).
+    pub(super) sends_leader_epoch: bool,
+    /// Its fetches are incremental (KIP-227).
+    pub(super) has_sessions: bool,
+}
+
+impl FetcherRules {
+    pub(super) fn of(shared: &Shared) -> Self {
+        Self {
+            truncates_on_fetch: shared.protocol.truncates_on_fetch(),
+            sends_leader_epoch: !shared.defects.has(Defect::FetchWithoutEpoch),
+            has_sessions: shared.protocol.has_fetch_sessions(),
+        }
+    }
+
+    /// What a request says of the leader epoch that is followed in.
+    pub(super) fn stated(self, leader_epoch: i32) -> Option<i32> {
+        self.sends_leader_epoch.then_some(leader_epoch)
     }
 }
 
@@ -47,10 +76,11 @@ pub(super) struct Lookup {
 }
 
 /// The request under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum InFlight {
     Fetch,
     Offsets(Lookup),
+    Epochs(Vec<EpochQuery>),
 }
 
 /// The incremental session as its fetcher knows it (KIP-227).
@@ -65,6 +95,7 @@ struct SessionHandler {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Fetcher {
     pub(super) channel: Channel,
+    pub(super) rules: FetcherRules,
     pub(super) in_flight: Option<InFlight>,
     /// Flushes that the thread waits for.
     pub(super) flushes: u32,
@@ -74,13 +105,15 @@ pub(super) struct Fetcher {
     /// Partitions whose state the source may not know.
     changed: SortedSet<TopicPartition>,
     delayed: BTreeSet<(Instant, TopicPartition)>,
+    truncating: SortedSet<TopicPartition>,
     lookups: VecDeque<Lookup>,
     session: SessionHandler,
 }
 
 impl Fetcher {
     /// A thread without partitions.
-    pub(super) fn new(id: FetcherId, source: Address, config: &BrokerConfig) -> Self {
+    pub(super) fn new(id: FetcherId, source: Address, shared: &Shared) -> Self {
+        let config = &shared.config;
         let ms = |ms: u32| Span::from_ms(ms.into());
         let socket_timeout = ms(config.replica_socket_timeout_ms);
         // `BrokerBlockingSender`: no back-off of its own, and no longer wait for a connection than the socket timeout.
@@ -93,12 +126,14 @@ impl Fetcher {
         };
         Self {
             channel: Channel::new(ChannelId::Fetcher(id.0, id.1), source, limits),
+            rules: FetcherRules::of(shared),
             in_flight: None,
             flushes: 0,
             backoff_armed: None,
             partitions: ByPartition::default(),
             changed: SortedSet::default(),
             delayed: BTreeSet::new(),
+            truncating: SortedSet::default(),
             lookups: VecDeque::new(),
             session: SessionHandler::default(),
         }
@@ -109,18 +144,39 @@ impl Fetcher {
         self.partitions.is_empty()
     }
 
-    /// Follows a partition from its LEO on: the leader tells if the logs part (truncation on fetch, IBP 2.7).
+    /// Follows a partition (`ReplicaManager.initialFetchOffset`): from its LEO on, if the leader tells that the logs part;
+    /// else from where the truncation that comes first will end, at its high watermark if nothing better is found.
     pub(super) fn add(&mut self, partition: &Partition) {
+        let truncating = !self.rules.truncates_on_fetch;
+        let log = &partition.log;
         let state = FetchState {
-            offset: partition.log.log_end(),
-            last_fetched_epoch: partition.log.epochs.latest(),
+            offset: if truncating { log.high_watermark() } else { log.log_end() },
+            last_fetched_epoch: log.epochs.latest(),
             leader_epoch: partition.leader_epoch,
             answered: false,
             delayed_until: None,
             looking_up: false,
+            truncating,
         };
         self.remove(partition.id);
         self.set(partition.id, state);
+        if truncating {
+            self.truncating.insert(partition.id);
+        }
+    }
+
+    /// Partitions whose truncation is to be settled now.
+    pub(super) fn truncating(&self) -> Vec<TopicPartition> {
+        let now = |id: &TopicPartition| self.state(*id).is_some_and(|state| state.delayed_until.is_none());
+        self.truncating.iter().copied().filter(now).collect()
+    }
+
+    /// A partition's log ends where its leader's does, or earlier: it is fetched from `offset` on.
+    pub(super) fn truncated(&mut self, id: TopicPartition, offset: u64) {
+        self.truncating.remove(&id);
+        if let Some(state) = self.state(id) {
+            self.set(id, FetchState { offset, truncating: false, ..state });
+        }
     }
 
     /// Follows a partition no more.
@@ -130,6 +186,7 @@ impl Fetcher {
             self.delayed.remove(&(until, id));
         }
         self.lookups.retain(|lookup| lookup.partition != id);
+        self.truncating.remove(&id);
         self.changed.insert(id);
     }
 
@@ -148,8 +205,21 @@ impl Fetcher {
     pub(super) fn state_as_requested(&self, id: TopicPartition) -> Option<FetchState> {
         let requested = self.session.partitions.get(id)?;
         let state = self.state(id).filter(FetchState::is_ready)?;
-        let fits = requested.fetch_offset == state.offset && requested.current_leader_epoch == Some(state.leader_epoch);
+        let fits = requested.fetch_offset == state.offset
+            && requested.current_leader_epoch == self.rules.stated(state.leader_epoch);
         fits.then_some(state)
+    }
+
+    /// Something that the source is to know changed besides the position.
+    pub(super) fn touch(&mut self, id: TopicPartition) {
+        if self.partitions.contains_key(id) {
+            self.changed.insert(id);
+        }
+    }
+
+    /// Whether the last request was about the partition too, whatever became of that since.
+    pub(super) fn has_requested(&self, id: TopicPartition) -> bool {
+        self.session.partitions.contains_key(id)
     }
 
     /// Fetches a partition not before `until`, unless it is delayed already.
@@ -219,6 +289,9 @@ impl Fetcher {
     pub(super) fn on_session_answer(&mut self, session: u32, failed: bool) {
         if failed {
             self.reset_session();
+        } else if !self.rules.has_sessions {
+            // The next fetch names everything again; the answer at hand is for what this one named.
+            self.session.next = FetchSession::default();
         } else if self.session.next.epoch == 0 {
             self.session.next = FetchSession { id: session, epoch: u32::from(session != 0) };
         } else {
@@ -261,6 +334,7 @@ impl Fetcher {
             min_bytes: config.replica_fetch_min_bytes,
             max_bytes: config.replica_fetch_response_max_bytes,
             session: self.session.next,
+            rack: None,
             partitions,
             forgotten,
         })
@@ -270,9 +344,9 @@ impl Fetcher {
         let state = self.partitions.get(id).filter(|state| state.is_ready())?;
         Some(FetchPartition {
             partition: id,
-            current_leader_epoch: Some(state.leader_epoch),
+            current_leader_epoch: self.rules.stated(state.leader_epoch),
             fetch_offset: state.offset,
-            last_fetched_epoch: state.last_fetched_epoch,
+            last_fetched_epoch: state.last_fetched_epoch.filter(|_| self.rules.truncates_on_fetch),
             log_start_offset: logs.get(id)?.log.log_start(),
             max_bytes: config.replica_fetch_max_bytes,
         })

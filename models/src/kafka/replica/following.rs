@@ -3,7 +3,7 @@
 
 use super::fetcher::{FetchState, FetcherId, InFlight, Lookup};
 use super::follower::AppendFailure;
-use super::storage::{FlushWaiter, LOG_DIR_FAILED};
+use super::storage::FlushWaiter;
 use super::{ReplicaManager, ReplicaTimer};
 use crate::defect::Defect;
 use crate::id::TopicPartition;
@@ -18,12 +18,14 @@ use crate::world::Ctx;
 
 impl ReplicaManager {
     /// Something happened on a connection. Gives it back if the connection is none of the fetchers'.
-    pub fn on_conn(&mut self, ctx: &mut Ctx<'_>, input: ConnInput) -> Option<ConnInput> {
+    pub fn on_conn(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, input: ConnInput) -> Option<ConnInput> {
         let owner = self.fetchers.iter_mut().find(|(_, fetcher)| fetcher.channel.conn() == Some(input.conn()));
         let Some((key, fetcher)) = owner else { return Some(input) };
         let key = *key;
         let event = fetcher.channel.on_input(ctx, input);
         self.on_channel_event(ctx, key, event);
+        // Consumers may wait for what came.
+        self.complete_woken_fetches(ctx, cache);
         None
     }
 
@@ -53,18 +55,24 @@ impl ReplicaManager {
     }
 
     /// Sends the next request of a thread, if it is free and has something to ask.
-    fn pump(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
+    pub(super) fn pump(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
+        let Some(fetcher) = self.fetchers.get(&key) else { return };
+        if fetcher.in_flight.is_some() || fetcher.flushes > 0 {
+            return;
+        }
+        let epochs = if fetcher.rules.truncates_on_fetch { Vec::new() } else { self.maybe_truncate(ctx, key) };
         let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
-        let free = fetcher.in_flight.is_none() && fetcher.flushes == 0;
-        if !free || !fetcher.has_work() || !fetcher.channel.ready(ctx) {
+        if !fetcher.has_work() || !fetcher.channel.ready(ctx) {
             return;
         }
         let config = &self.shared.config;
         let timeout = Span::from_ms(config.request_timeout_ms.into());
-        let (request, in_flight) = if let Some(lookup) = fetcher.next_lookup() {
+        let (request, in_flight) = if !epochs.is_empty() {
+            (Request::OffsetsForLeaderEpoch(epochs.clone()), InFlight::Epochs(epochs))
+        } else if let Some(lookup) = fetcher.next_lookup() {
             let query = OffsetQuery {
                 partition: lookup.partition,
-                current_leader_epoch: Some(lookup.leader_epoch),
+                current_leader_epoch: fetcher.rules.stated(lookup.leader_epoch),
                 at: lookup.at,
                 replica: Some(self.shared.broker),
             };
@@ -92,6 +100,9 @@ impl ReplicaManager {
             (InFlight::Offsets(lookup), Response::ListOffsets(answers)) => {
                 self.on_offsets(ctx, key, lookup, answers.first());
             }
+            (InFlight::Epochs(queries), Response::OffsetsForLeaderEpoch(answers)) => {
+                self.on_epoch_ends(ctx, key, &queries, &answers);
+            }
             _ => {}
         }
         self.arm_backoff(ctx, key);
@@ -106,10 +117,21 @@ impl ReplicaManager {
             return;
         }
         for fetched in response.partitions {
-            // An answer that no longer fits is not for this state: a leader would cut its log (KAFKA-13207).
-            let state = self.fetchers.get(&key).and_then(|fetcher| fetcher.state_as_requested(fetched.partition));
-            if let Some(state) = state {
-                self.on_fetched_partition(ctx, key, state, fetched);
+            let Some(fetcher) = self.fetchers.get(&key) else { return };
+            match fetcher.state_as_requested(fetched.partition) {
+                Some(state) => self.on_fetched_partition(ctx, key, state, fetched),
+                // An answer that no longer fits is not for this state. The defective thread cuts the log of whoever leads
+                // meanwhile (KAFKA-13207, R10).
+                None if self.shared.defects.has(Defect::TruncateAfterRoleChange)
+                    && fetcher.has_requested(fetched.partition) =>
+                {
+                    if let (Some(end), Some(partition)) =
+                        (fetched.diverging_epoch, self.partitions.get_mut(fetched.partition))
+                    {
+                        partition.truncate_to_epoch_end(ctx, &mut self.shared, end, TruncateReason::DivergingEpoch);
+                    }
+                }
+                None => {}
             }
         }
     }
@@ -126,8 +148,11 @@ impl ReplicaManager {
             ErrorCode::None if fetched.diverging_epoch.is_some() => {
                 let Some(partition) = self.partitions.get_mut(id) else { return };
                 if let Some(end) = fetched.diverging_epoch {
-                    // The answer's high watermark is not for a log that was not cut yet (KAFKA-14704).
-                    partition.truncate_to_epoch_end(ctx, end);
+                    // The answer's high watermark is not for a log that was not cut yet (KAFKA-14704, R11).
+                    if self.shared.defects.has(Defect::HwBeforeTruncation) {
+                        partition.take_high_watermark(ctx, &mut self.shared, fetched.high_watermark);
+                    }
+                    partition.truncate_to_epoch_end(ctx, &mut self.shared, end, TruncateReason::DivergingEpoch);
                 }
                 self.restart_at_log_end(key, id, state);
             }
@@ -156,7 +181,8 @@ impl ReplicaManager {
         let flush = match appended {
             Ok(flush) => flush,
             Err(AppendFailure::Misplaced) => return self.fail_fetcher(id),
-            Err(AppendFailure::Disk(_)) => return ctx.exit(LOG_DIR_FAILED),
+            // The real thread marks the partition as failed.
+            Err(AppendFailure::Disk) => return self.remove_fetcher(id),
         };
         self.shared.metrics.lag(id, leader_high_watermark.saturating_sub(partition.log.log_end()));
         let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
@@ -184,11 +210,16 @@ impl ReplicaManager {
         }
         let (Some(state), Some(partition)) = (fetcher.state(id), self.partitions.get_mut(id)) else { return };
         let log_end = partition.log.log_end();
+        let always = self.shared.defects.has(Defect::ResetToStartOnOutOfRange);
         match answer {
             Some(answer) if answer.error == ErrorCode::None => match lookup.at {
                 OffsetSpec::Latest if answer.offset >= log_end => return fetcher.look_up(id, OffsetSpec::Earliest),
-                OffsetSpec::Latest => partition.truncate(ctx, answer.offset, TruncateReason::OutOfRange),
-                OffsetSpec::Earliest if answer.offset > log_end => partition.truncate_fully(ctx, answer.offset),
+                OffsetSpec::Latest => {
+                    partition.truncate(ctx, &mut self.shared, answer.offset, TruncateReason::OutOfRange);
+                }
+                OffsetSpec::Earliest if always || answer.offset > log_end => {
+                    partition.truncate_fully(ctx, &mut self.shared, answer.offset);
+                }
                 OffsetSpec::Earliest => {}
             },
             answer => {
@@ -205,7 +236,13 @@ impl ReplicaManager {
         fetcher.set(id, FetchState { offset, last_fetched_epoch, ..state });
     }
 
-    fn on_partition_error(&mut self, ctx: &mut Ctx<'_>, key: FetcherId, id: TopicPartition, error: ErrorCode) {
+    pub(super) fn on_partition_error(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: FetcherId,
+        id: TopicPartition,
+        error: ErrorCode,
+    ) {
         if error == ErrorCode::FencedLeaderEpoch {
             // The epoch sent is still the one we follow in: failed, until the controller tells a new one.
             self.fail_fetcher(id);

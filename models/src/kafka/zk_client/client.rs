@@ -99,9 +99,16 @@ impl KafkaZkClient {
         self.take(ctx, out);
     }
 
-    /// Whether the session has not ended.
-    pub fn is_alive(&self) -> bool {
-        self.zk.is_alive()
+    /// Ends the session: what it owns in ZooKeeper goes at once. To be followed by nothing but inputs of the handle.
+    pub fn close(&mut self, ctx: &mut Ctx<'_>) {
+        let mut out = Vec::new();
+        self.zk.close(ctx, &mut out);
+        self.take(ctx, out);
+    }
+
+    /// Whether the session has ended, or expired.
+    pub fn is_closed(&self) -> bool {
+        !self.zk.is_alive()
     }
 
     /// Whether the session is confirmed, as the Java client reports it.

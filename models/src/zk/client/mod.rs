@@ -414,6 +414,7 @@ impl ZooKeeper {
         };
         if zxid > Zxid::ZERO {
             self.last_zxid = zxid;
+            ctx.observe(Observation::ZkReply { session: self.session, zxid });
         }
         if let Some(watching) = pending.watching {
             self.watches.register(watching, &result);

@@ -193,6 +193,31 @@ mod tests {
         assert!(sorted.is_sorted() && sorted.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
+    /// Z-ELECTION-ORDER (ZOOKEEPER-1419: a comparison that was not transitive kept elections from settling).
+    #[test]
+    fn votes_have_a_strict_total_order_that_elections_follow() {
+        let numbers = [0, 1, 2, u32::MAX];
+        let sids = [Sid(1), Sid(2), Sid(255)];
+        let votes: Vec<Vote> = numbers
+            .iter()
+            .flat_map(|&epoch| numbers.iter().flat_map(move |&zxid| numbers.map(|counter| (epoch, zxid, counter))))
+            .flat_map(|(peer_epoch, epoch, counter)| {
+                sids.map(|leader| Vote { peer_epoch, zxid: Zxid::new(epoch, counter), leader })
+            })
+            .collect();
+        let key = |vote: &Vote| (vote.peer_epoch, vote.zxid.epoch(), vote.zxid.counter(), vote.leader.0);
+        for a in &votes {
+            for b in &votes {
+                // As the order of the keys is strict and total, so is this one.
+                assert_eq!(a.cmp(b), key(a).cmp(&key(b)), "{a:?} against {b:?}");
+                assert_eq!(a == b, key(a) == key(b));
+                let mut election = Election::new(*a, 3, Span::from_ms(200));
+                election.receive(Sid(2), say(PeerState::Looking, *b, 1), &mut 1);
+                assert_eq!(election.proposal(), *a.max(b), "a server votes for the better one");
+            }
+        }
+    }
+
     #[test]
     fn a_quorum_of_equal_votes_starts_the_finalize_wait_and_a_better_vote_ends_it() {
         let mut election = Election::new(vote(1, 5, 1), 3, Span::from_ms(200));

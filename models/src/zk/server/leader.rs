@@ -6,7 +6,7 @@ use super::learner_handler::{Handler, HandlerPhase};
 use super::log::Proposal;
 use super::packet::{QuorumPacket, Request, RequestKind};
 use super::prep::Prep;
-use super::sessions::{Owner, SessionTracker};
+use super::sessions::{Expired, Owner, SessionTracker};
 use super::storage::DiskOp;
 use super::{Role, Server, ZkServerTimer};
 use crate::id::{ConnId, SessionId, Sid, TimerId, Zxid};
@@ -176,11 +176,22 @@ impl Server {
             leader.phase = LeaderPhase::Synchronization;
             leader.last_proposed = leader.new_leader_zxid();
             let op = DiskOp::CurrentEpoch(leader.epoch);
+            let (role, epoch, last_zxid) = (ZkRole::Synchronizing, leader.epoch, self.storage.last_zxid());
+            ctx.observe(Observation::ZkRole { role, epoch, last_zxid });
             self.leader_deadline(ctx);
             self.write_epoch(ctx, op);
             self.each_handler_in(ctx, HandlerPhase::AwaitElection, Self::synchronise);
         }
         true
+    }
+
+    /// The own `currentEpoch` is on disk: that is the leader's own ACK of NEWLEADER.
+    pub(super) fn leader_epoch_entered(&mut self, ctx: &mut Ctx<'_>) {
+        let Role::Leading(leader) = &self.role else { return };
+        let (epoch, zxid, history) = (leader.epoch, leader.new_leader_zxid(), self.tree.applied().zxid);
+        ctx.observe(Observation::ZkEpochEntered { epoch, history });
+        ctx.observe(Observation::ZkAck { zxid, history });
+        self.ack_new_leader(ctx, self.spec.sid);
     }
 
     /// Counts an ACK of NEWLEADER; a quorum of them establishes the leader.
@@ -283,6 +294,7 @@ impl Server {
     /// The proposal leaves before the leader's own disk has it.
     fn propose(&mut self, ctx: &mut Ctx<'_>, proposal: Proposal) {
         let Role::Leading(leader) = &mut self.role else { return };
+        ctx.observe(Observation::ZkPropose { zxid: proposal.zxid(), content: proposal.content() });
         for (conn, handler) in &mut leader.handlers {
             if handler.forwarding {
                 handler.sync_limit.proposed(proposal.zxid(), ctx.now);
@@ -362,8 +374,8 @@ impl Server {
     pub(super) fn expire_sessions(&mut self, ctx: &mut Ctx<'_>) {
         let Role::Leading(leader) = &mut self.role else { return };
         leader.expiry = None;
-        for session in leader.tracker.expire(ctx.now) {
-            ctx.observe(Observation::ZkSessionExpiring { session });
+        for Expired { session, timeout, silent } in leader.tracker.expire(ctx.now) {
+            ctx.observe(Observation::ZkSessionExpiring { session, timeout, silent });
             let request = Request { session, xid: 0, kind: RequestKind::Op(Op::CloseSession) };
             self.lead_request(ctx, &request, Owner::Me);
         }

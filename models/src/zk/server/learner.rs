@@ -177,7 +177,11 @@ impl Server {
     fn register(&mut self, ctx: &mut Ctx<'_>, packet: QuorumPacket) {
         let accepted = self.storage.accepted_epoch;
         let Role::Following(learner) = &mut self.role else { return };
-        let QuorumPacket::LeaderInfo { epoch } = packet else { return self.look(ctx) };
+        let QuorumPacket::LeaderInfo { epoch } = packet else {
+            let what = format!("{} instead of LEADERINFO", packet.name());
+            ctx.observe(Observation::ZkIllegalMessage { what: what.into() });
+            return self.look(ctx);
+        };
         learner.epoch = epoch;
         match epoch.cmp(&accepted) {
             std::cmp::Ordering::Less => self.look(ctx),
@@ -223,6 +227,10 @@ impl Server {
         let breaks = self.spec.defects.has(Defect::CommitBeforeUpToDate);
         let Role::Following(learner) = &mut self.role else { return };
         match packet {
+            // ZOOKEEPER-2355: what the header promises counts as processed before it has come.
+            QuorumPacket::Diff { zxid } if self.spec.defects.has(Defect::LastZxidFromDiffHeader) => {
+                self.tree.set_last_processed(zxid);
+            }
             QuorumPacket::Diff { .. } | QuorumPacket::Ping { .. } => {}
             QuorumPacket::Trunc { zxid } => self.truncate(ctx, zxid),
             QuorumPacket::Snap(snapshot) => {
@@ -241,18 +249,23 @@ impl Server {
             QuorumPacket::Commit { zxid } => learner.committed.push_back(zxid),
             QuorumPacket::NewLeader { .. } => self.new_leader_received(ctx),
             QuorumPacket::UpToDate => self.now_up_to_date(ctx),
-            _ => self.look(ctx),
+            packet => {
+                let what = format!("{} while {:?}", packet.name(), learner.phase);
+                ctx.observe(Observation::ZkIllegalMessage { what: what.into() });
+                self.look(ctx);
+            }
         }
     }
 
     /// TRUNC.
     fn truncate(&mut self, ctx: &mut Ctx<'_>, zxid: Zxid) {
+        let from = self.storage.last_zxid();
         let len = self.storage.log().count_through(zxid);
         self.storage.truncate(ctx, len);
         self.tree = self.storage.load();
         self.refill_committed_log();
         self.reported_no_further_than(self.storage.log().end());
-        ctx.observe(Observation::ZkTruncate { zxid: self.storage.last_zxid() });
+        ctx.observe(Observation::ZkTruncate { from, zxid: self.storage.last_zxid() });
     }
 
     /// NEWLEADER: make durable what was received, then the epoch, then acknowledge (3.8.5 and later). With
@@ -288,7 +301,7 @@ impl Server {
         let shared = snapshot.log().position(common);
         self.reported_no_further_than(shared);
         if common < self.storage.log().len() {
-            ctx.observe(Observation::ZkTruncate { zxid: shared.zxid });
+            ctx.observe(Observation::ZkTruncate { from: self.storage.last_zxid(), zxid: shared.zxid });
         }
         let end = self.storage.replace(snapshot.log().clone(), snapshot.tree());
         ctx.observe(Observation::ZkLog { zxid: end.zxid, digest: end.digest });
@@ -325,7 +338,9 @@ impl Server {
     pub(super) fn epoch_entered(&mut self, ctx: &mut Ctx<'_>) {
         let races = self.spec.defects.has(Defect::AckOvertakesNewLeader);
         let generation = self.generation;
+        let history = self.committed_history();
         let Role::Following(learner) = &mut self.role else { return };
+        ctx.observe(Observation::ZkEpochEntered { epoch: learner.epoch, history });
         let batch = std::mem::take(&mut learner.not_logged);
         learner.pending.extend(batch.iter().cloned());
         // With the sync thread's work done already (ZOOKEEPER-4643 off), its ACKs race all the same.
@@ -366,8 +381,18 @@ impl Server {
         }
         learner.read_timer = Some(ctx.set_timer(sync_limit, Timer::ZkServer(ZkServerTimer::LearnerRead(generation))));
         let zxid = Zxid::new(learner.epoch, 0);
+        ctx.observe(Observation::ZkAck { zxid, history: self.committed_history() });
         self.tell_leader(ctx, QuorumPacket::Ack { zxid });
         self.unblock(ctx);
+    }
+
+    /// The last transaction of what the leader has told to be committed so far.
+    fn committed_history(&self) -> Zxid {
+        let told = match &self.role {
+            Role::Following(learner) => learner.committed.back().copied(),
+            Role::Joining | Role::Looking(_) | Role::Leading(_) => None,
+        };
+        told.unwrap_or(self.tree.applied().zxid)
     }
 
     /// UPTODATE: serve, log what came since NEWLEADER, apply what is committed.
@@ -375,6 +400,7 @@ impl Server {
         let generation = self.generation;
         let Role::Following(learner) = &mut self.role else { return };
         if learner.phase != LearnerPhase::Finishing {
+            ctx.observe(Observation::ZkIllegalMessage { what: "UPTODATE before NEWLEADER".into() });
             return self.look(ctx);
         }
         learner.phase = LearnerPhase::Serving;
@@ -424,7 +450,11 @@ impl Server {
         let Role::Following(learner) = &mut self.role else { return };
         match learner.pending.front() {
             None => {}
-            Some(first) if first.zxid() != zxid => ctx.exit("committing a zxid that is not the next pending one"),
+            Some(first) if first.zxid() != zxid => {
+                let what = format!("COMMIT of {zxid} while {} is the next pending one", first.zxid());
+                ctx.observe(Observation::ZkIllegalMessage { what: what.into() });
+                ctx.exit("committing a zxid that is not the next pending one");
+            }
             Some(_) => {
                 if let Some(proposal) = learner.pending.pop_front() {
                     self.apply(ctx, &proposal);

@@ -9,6 +9,7 @@ use super::sessions::Owner;
 use super::{Role, Server, ZkServerTimer};
 use crate::defect::Defect;
 use crate::id::{ConnId, Sid, TimerId, Zxid};
+use crate::observation::Observation;
 use crate::time::{Instant, Span};
 use crate::world::{Ctx, Message, Timer};
 use crate::zk::protocol::Op;
@@ -189,7 +190,11 @@ impl Server {
             (HandlerPhase::AwaitSyncAck, QuorumPacket::Ack { zxid }) => self.sync_ack(ctx, conn, zxid),
             (HandlerPhase::Serving, packet) => self.serve_learner(ctx, conn, packet),
             // What does not fit ends the thread with an error.
-            _ => self.drop_handler(ctx, conn),
+            (phase, packet) => {
+                let what = format!("{} while the learner's handler is at {phase:?}", packet.name());
+                ctx.observe(Observation::ZkIllegalMessage { what: what.into() });
+                self.drop_handler(ctx, conn);
+            }
         }
     }
 
@@ -331,7 +336,11 @@ impl Server {
                 self.process_sync(ctx, conn, session, xid);
             }
             QuorumPacket::Request(request) => self.lead_request(ctx, &request, Owner::Learner(conn)),
-            _ => self.drop_handler(ctx, conn),
+            packet => {
+                let what = format!("{} from a learner that is synchronised", packet.name());
+                ctx.observe(Observation::ZkIllegalMessage { what: what.into() });
+                self.drop_handler(ctx, conn);
+            }
         }
     }
 

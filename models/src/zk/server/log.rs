@@ -37,6 +37,11 @@ impl Proposal {
         self.xid
     }
 
+    /// Digest of the transaction alone.
+    pub(super) fn content(&self) -> u64 {
+        self.content
+    }
+
     /// Continues the digest of a history with this transaction.
     pub(super) fn chain(&self, digest: u64) -> u64 {
         let mut fingerprint = Fingerprint::from_value(digest);

@@ -62,12 +62,15 @@ pub struct ServerSpec {
     /// `myid`.
     pub sid: Sid,
     /// The `server.N` lines. With one entry, the server is standalone.
-    pub ensemble: Arc<BTreeMap<Sid, ProcessId>>,
+    pub ensemble: Ensemble,
     /// `zoo.cfg`.
     pub config: Arc<ZooKeeperConfig>,
     /// Defects that are switched on.
     pub defects: Defects,
 }
+
+/// The voting servers and where they run: the `server.N` lines of `zoo.cfg`.
+pub type Ensemble = Arc<BTreeMap<Sid, ProcessId>>;
 
 /// What a server's timers carry. Numbers are the server's generation: a timer of an earlier role does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,6 +156,15 @@ impl Server {
         Self::with_storage(spec, Storage::default(), Position::default(), false)
     }
 
+    /// Replaces the `server.N` lines. The server has to be down, as it reads them when it starts.
+    ///
+    /// # Panics
+    /// If the server is not among them.
+    pub fn set_ensemble(&mut self, ensemble: Ensemble) {
+        assert!(ensemble.contains_key(&self.spec.sid), "server {} is not in its ensemble", self.spec.sid);
+        self.spec.ensemble = ensemble;
+    }
+
     fn with_storage(spec: ServerSpec, storage: Storage, reported: Position, rebuilt: bool) -> Self {
         Self {
             spec,
@@ -175,9 +187,13 @@ impl Server {
     }
 
     fn start(&mut self, ctx: &mut Ctx<'_>) {
+        if self.refuses_to_start() {
+            return ctx.exit("the current epoch is older than the last zxid: unable to run quorum server");
+        }
         ctx.listen(ZK_CLIENT_PORT);
         self.tree = self.storage.load();
         self.refill_committed_log();
+        ctx.observe(Observation::ZkLoaded { zxid: self.storage.last_zxid(), durable: self.storage.durable().zxid });
         self.next_session = sessions::first_session_id(self.spec.sid, ctx.wall);
         if !self.alone() {
             ctx.listen(ZK_ELECTION_PORT);
@@ -215,7 +231,8 @@ impl Server {
         let result = self.tree.apply(proposal, &mut changes);
         let txn = proposal.txn();
         self.reported = self.tree.applied();
-        ctx.observe(Observation::ZkApply { txn: txn.clone(), digest: self.reported.digest });
+        let (digest, tree) = (self.reported.digest, Some(self.tree.digest()));
+        ctx.observe(Observation::ZkApply { txn: txn.clone(), digest, tree });
         self.remember(proposal.clone());
         let closes = matches!(txn.body, TxnBody::CloseSession { .. });
         if let Role::Leading(leader) = &mut self.role {
@@ -278,6 +295,10 @@ impl Server {
 
     /// A batch of the sync thread is done: `AckRequestProcessor` at the leader, `SendAckRequestProcessor` at a follower.
     fn logged(&mut self, ctx: &mut Ctx<'_>, requests: Vec<SyncRequest>) {
+        if let Some(last) = requests.iter().rfind(|request| request.generation == self.generation) {
+            let zxid = last.proposal.zxid();
+            ctx.observe(Observation::ZkAck { zxid, history: zxid });
+        }
         for SyncRequest { proposal, generation } in requests {
             if generation != self.generation {
                 continue;
@@ -315,7 +336,7 @@ impl Server {
             }
             DiskOp::CurrentEpoch(epoch) => {
                 self.storage.current_epoch = epoch;
-                if leading { self.ack_new_leader(ctx, self.spec.sid) } else { self.epoch_entered(ctx) }
+                if leading { self.leader_epoch_entered(ctx) } else { self.epoch_entered(ctx) }
             }
             DiskOp::Synchronised => self.synchronised(ctx),
         }
@@ -420,7 +441,7 @@ impl Process for Server {
             Input::Timer { timer: Timer::ZkServer(timer), .. } => self.timer(ctx, timer),
             Input::Disk { token, result } => self.disk(ctx, token, result),
             // Not of this process's vocabulary.
-            Input::Timer { .. } | Input::Datagram { .. } => {}
+            Input::Timer { .. } | Input::Datagram { .. } | Input::Terminate => {}
         }
     }
 

@@ -147,6 +147,27 @@ pub enum QuorumPacket {
 }
 
 impl QuorumPacket {
+    /// Its name as the protocol writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::FollowerInfo { .. } => "FOLLOWERINFO",
+            Self::LeaderInfo { .. } => "LEADERINFO",
+            Self::AckEpoch { .. } => "ACKEPOCH",
+            Self::Diff { .. } => "DIFF",
+            Self::Trunc { .. } => "TRUNC",
+            Self::Snap(_) => "SNAP",
+            Self::Proposal(_) => "PROPOSAL",
+            Self::Commit { .. } => "COMMIT",
+            Self::NewLeader { .. } => "NEWLEADER",
+            Self::Ack { .. } => "ACK",
+            Self::UpToDate => "UPTODATE",
+            Self::Ping { .. } | Self::Touched(_) => "PING",
+            Self::Request(_) => "REQUEST",
+            Self::Revalidate { .. } | Self::Revalidated { .. } => "REVALIDATE",
+            Self::Sync { .. } => "SYNC",
+        }
+    }
+
     /// Bytes on the wire, roughly.
     pub fn wire_size(&self) -> u32 {
         match self {

@@ -15,8 +15,19 @@ pub(super) enum Owner {
     Learner(ConnId),
 }
 
+/// A session that falls due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expired {
+    pub(super) session: SessionId,
+    pub(super) timeout: Span,
+    /// Since its last contact that the leader learned of.
+    pub(super) silent: Span,
+}
+
 #[derive(Clone, Debug, Hash)]
 struct Tracked {
+    timeout: Span,
+    touched: Instant,
     expires: Instant,
     closing: bool,
     /// Unknown until the first request under this leader.
@@ -45,7 +56,7 @@ impl SessionTracker {
     pub(super) fn track(&mut self, session: SessionId, timeout: Span, now: Instant) {
         let expires = round_up(now + timeout, self.interval);
         if let std::collections::btree_map::Entry::Vacant(entry) = self.sessions.entry(session) {
-            entry.insert(Tracked { expires, closing: false, owner: None });
+            entry.insert(Tracked { timeout, touched: now, expires, closing: false, owner: None });
             self.buckets.entry(expires).or_default().insert(session);
         } else {
             self.touch(session, timeout, now);
@@ -56,6 +67,7 @@ impl SessionTracker {
     pub(super) fn touch(&mut self, session: SessionId, timeout: Span, now: Instant) -> bool {
         let Some(tracked) = self.sessions.get_mut(&session).filter(|tracked| !tracked.closing) else { return false };
         let expires = round_up(now + timeout, self.interval);
+        (tracked.timeout, tracked.touched) = (timeout, now);
         if expires != tracked.expires {
             let before = std::mem::replace(&mut tracked.expires, expires);
             self.leave(before, session);
@@ -103,19 +115,23 @@ impl SessionTracker {
     }
 
     /// Takes the sessions whose bucket is due, and marks them as closing.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<SessionId> {
-        let mut due = Vec::new();
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Expired> {
+        let mut due: Vec<SessionId> = Vec::new();
         while let Some(entry) = self.buckets.first_entry()
             && *entry.key() <= now
         {
             due.extend(entry.remove());
         }
         // Closing ones have their close under way already.
-        due.retain(|session| self.sessions.get(session).is_some_and(|tracked| !tracked.closing));
-        for session in &due {
-            self.set_closing(*session);
+        let mut expired = Vec::new();
+        for session in due {
+            if let Some(tracked) = self.sessions.get_mut(&session).filter(|tracked| !tracked.closing) {
+                tracked.closing = true;
+                let (timeout, silent) = (tracked.timeout, now.since(tracked.touched));
+                expired.push(Expired { session, timeout, silent });
+            }
         }
-        due
+        expired
     }
 
     fn leave(&mut self, bucket: Instant, session: SessionId) {
@@ -149,7 +165,8 @@ fn a_session_expires_between_its_timeout_and_one_interval_later() {
         assert_eq!(tracker.next_expiry(), Some(at(due)));
         assert_eq!(tracker.expire(at(due - 1)), vec![]);
         assert!(tracker.touch(session, Span::from_ms(18_000), at(touched)));
-        assert_eq!(tracker.expire(at(due)), vec![session]);
+        let silent = Span::from_ms(due - touched);
+        assert_eq!(tracker.expire(at(due)), vec![Expired { session, timeout: Span::from_ms(18_000), silent }]);
         assert!(!tracker.touch(session, Span::from_ms(18_000), at(due)), "a closing session cannot be touched");
         assert_eq!(tracker.check(session, Owner::Me), Err(ZkError::SessionExpired));
     }

@@ -82,6 +82,11 @@ impl Storage {
         self.log.end().zxid
     }
 
+    /// How far an fsync, or what a power loss has left, vouches for the log.
+    pub(super) fn durable(&self) -> Position {
+        self.log.position(self.synced)
+    }
+
     pub(super) fn has_unsynced(&self) -> bool {
         self.synced < self.log.len()
     }

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::log::{Position, Proposal};
+use crate::fingerprint::Fingerprint;
 use crate::id::{SessionId, Zxid};
 use crate::time::Span;
 use crate::zk::protocol::{Data, OpResult, Path, Stat, Txn, TxnBody, WatchKind, ZkError};
@@ -21,9 +22,16 @@ pub(super) struct Node {
     pub(super) cversion: i32,
     pub(super) owner: SessionId,
     pub(super) children: BTreeSet<Path>,
+    /// What it adds to [`DataTree::digest`].
+    digest: u64,
 }
 
 impl Node {
+    /// `DigestCalculator.calculateDigest`, over what replicas must agree on.
+    fn seal(&mut self, path: &str) {
+        self.digest = Fingerprint::of(&(path, &*self.data, self.version, self.owner));
+    }
+
     /// What clients see (`DataNode.copyStat`).
     pub(super) fn stat(&self) -> Stat {
         let children = self.children.len() as u32;
@@ -65,6 +73,7 @@ pub(super) struct DataTree {
     /// The last transaction and the digest of all.
     applied: Position,
     bytes: u64,
+    digest: u64,
 }
 
 impl Default for DataTree {
@@ -86,6 +95,7 @@ impl Default for DataTree {
             last_processed: Zxid::ZERO,
             applied: Position::default(),
             bytes: 0,
+            digest: 0,
         }
     }
 }
@@ -110,6 +120,12 @@ impl DataTree {
 
     pub(super) fn applied(&self) -> Position {
         self.applied
+    }
+
+    /// Digest of all znodes: path, data, version and owner. A sum over the nodes, so that a change costs one node
+    /// (`DataTree.getTreeDigest`).
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Roughly the size of a snapshot.
@@ -176,6 +192,9 @@ impl DataTree {
                     node.data = data.clone();
                     node.version = *version;
                     node.mzxid = txn.zxid;
+                    let before = node.digest;
+                    node.seal(path);
+                    self.digest = self.digest.wrapping_sub(before).wrapping_add(node.digest);
                     stat = node.stat();
                     changes.push(Change { path: path.clone(), kind: WatchKind::DataChanged, table: WatchTable::Data });
                 }
@@ -196,13 +215,16 @@ impl DataTree {
         parent_cversion: i32,
         changes: &mut Vec<Change>,
     ) -> Stat {
-        let node = Node { data: data.clone(), czxid: zxid, mzxid: zxid, pzxid: zxid, owner, ..Node::default() };
+        let mut node = Node { data: data.clone(), czxid: zxid, mzxid: zxid, pzxid: zxid, owner, ..Node::default() };
         let stat = node.stat();
         let Some((parent, name)) = split(path) else { return stat };
+        node.seal(path);
+        self.digest = self.digest.wrapping_add(node.digest);
         let nodes = Arc::make_mut(&mut self.nodes);
         // Replay over a tree that has the node already happens only when a defect made log and memory differ.
-        if nodes.insert(path.clone(), node).is_none() {
-            self.bytes += (path.len() + data.len()) as u64;
+        match nodes.insert(path.clone(), node) {
+            None => self.bytes += (path.len() + data.len()) as u64,
+            Some(before) => self.digest = self.digest.wrapping_sub(before.digest),
         }
         if let Some(node) = nodes.get_mut(parent) {
             node.children.insert(name.into());
@@ -224,6 +246,7 @@ impl DataTree {
         let nodes = Arc::make_mut(&mut self.nodes);
         let Some(node) = nodes.remove(path) else { return };
         self.bytes -= (path.len() + node.data.len()) as u64;
+        self.digest = self.digest.wrapping_sub(node.digest);
         if let Some(parent) = nodes.get_mut(parent) {
             parent.children.remove(name);
             parent.pzxid = parent.pzxid.max(zxid);

@@ -37,6 +37,7 @@ enum Note {
     Closed(CloseReason),
     Timer(u8),
     Disk(u64, bool),
+    Terminate,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +76,7 @@ impl Process for Node {
             Input::Timer { timer: 99, .. } => return ctx.exit("asked to"),
             Input::Timer { timer, .. } => Note::Timer(timer),
             Input::Disk { token, result } => Note::Disk(token.0, result.is_ok()),
+            Input::Terminate => Note::Terminate,
         };
         self.log.push((ctx.now, note));
     }
@@ -115,7 +117,13 @@ impl World {
             tcp: Default::default(),
             hosts: (0..processes).map(|site| HostSpec { site, ..HostSpec::default() }).collect(),
             processes: (0..processes)
-                .map(|n| ProcessSpec { process: Node::default(), host: HostId(n), restart, start_at: Instant::ZERO })
+                .map(|n| ProcessSpec {
+                    process: Node::default(),
+                    host: HostId(n),
+                    restart,
+                    start_at: Instant::ZERO,
+                    start_up: Default::default(),
+                })
                 .collect(),
         };
         let mut world = Self { sim: Simulation::new(spec), seen: Vec::new() };

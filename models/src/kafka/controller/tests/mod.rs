@@ -4,6 +4,7 @@ mod cluster;
 mod life_cycle;
 mod metrics;
 mod partitions;
+mod stopping;
 mod store;
 
 use crate::zk::protocol::Op;

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use super::{Role, Server, ServerSpec, ZkServerTimer};
 use crate::defect::{Defect, Defects};
 use crate::fingerprint::Fingerprint;
-use crate::id::{Address, ConnId, ProcessId, SessionId, Sid, Zxid};
+use crate::id::{Address, ConnId, HostId, ProcessId, SessionId, Sid, Zxid};
+use crate::kafka::config::Acks;
+use crate::laws::{Facts, Judge, Outcome, ProcessFacts, ProcessKind};
 use crate::observation::{Observation, ZkRole};
 use crate::process::{Input, Loss, Process};
 use crate::random::Random;
@@ -253,40 +255,41 @@ pub(super) fn create_as(path: &str, mode: CreateMode) -> Op {
     Op::Create { path: path.into(), data: "".into(), mode }
 }
 
-/// No two servers ever told different histories: at every zxid that two of them applied, the digests are equal, and what
-/// was committed in one epoch is in the history of every later leader.
+/// The laws of ZooKeeper's servers that an ensemble has broken, with what happened.
 pub(super) fn broken_laws(observed: &[crate::observation::Observed]) -> Vec<String> {
-    let mut digests: BTreeMap<Zxid, u64> = BTreeMap::new();
-    let mut broken = Vec::new();
-    let mut committed = Zxid::ZERO;
-    let mut leaders: BTreeMap<u32, ProcessId> = BTreeMap::new();
-    for o in observed {
-        match &o.what {
-            Observation::ZkApply { txn, digest } => {
-                let known = *digests.entry(txn.zxid).or_insert(*digest);
-                if known != *digest {
-                    broken.push(format!("{} applied another history up to {} at {}", o.process, txn.zxid, o.at));
-                }
-            }
-            Observation::ZkReset { zxid, digest } if digests.get(zxid).is_some_and(|known| known != digest) => {
-                broken.push(format!("{} was reset to another history up to {zxid} at {}", o.process, o.at));
-            }
-            Observation::ZkCommit { zxid, .. } => committed = committed.max(*zxid),
-            Observation::ZkRole { role: ZkRole::Leading, epoch, last_zxid } => {
-                if *last_zxid < committed {
-                    broken.push(format!("{} leads epoch {epoch} with {last_zxid}, without {committed}", o.process));
-                }
-                if leaders.insert(*epoch, o.process).is_some_and(|other| other != o.process) {
-                    broken.push(format!("two leaders of epoch {epoch}"));
-                }
-            }
-            Observation::ZkSessionClosed { left, session, .. } if *left > 0 => {
-                broken.push(format!("{left} nodes of {session} are left on {}", o.process));
-            }
-            _ => {}
-        }
+    let is_server = |o: &&crate::observation::Observed| matches!(o.what, Observation::ZkLoaded { .. });
+    let servers = observed.iter().filter(is_server).map(|o| o.process.0 + 1).max().unwrap_or(0);
+    let mut judge = Judge::new(facts(servers));
+    observed.iter().for_each(|o| judge.observe(o));
+    let now = observed.last().map_or(Instant::ZERO, |o| o.at);
+    let broken = judge.finish(now).into_iter().filter_map(|report| match report.outcome {
+        Outcome::Broken(violation) => Some(violation.to_string()),
+        _ => None,
+    });
+    broken.collect()
+}
+
+/// An ensemble without Kafka.
+fn facts(servers: u16) -> Facts {
+    let kinds = (1..=servers).map(|sid| ProcessKind::ZooKeeper(Sid(sid as u8)));
+    Facts {
+        processes: kinds.map(|kind| ProcessFacts { kind, host: HostId(0), wanted: true }).collect(),
+        partitions: Vec::new(),
+        min_isr: 1,
+        unclean_election: false,
+        replica_lag: Span::ZERO,
+        session_timeout: TIMEOUT,
+        tick: Span::from_secs(2),
+        init_limit: 10,
+        sync_limit: 5,
+        force_sync: true,
+        acks: Acks::All,
+        idempotence: true,
+        produce_interval: Span::ZERO,
+        controller_probe: false,
+        zookeeper_probe: false,
+        start: Instant::ZERO,
     }
-    broken
 }
 
 /// What came of [`chaos`].

@@ -1,0 +1,200 @@
+//! Measured runs, a JSON object a line.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::story::{Role, SessionStory, Side, Story};
+
+/// A measured run.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LabRun {
+    /// The case that the run repeats: runs of the same name are compared together. `key=value` words in it, between slashes,
+    /// are kernel settings, which are recorded nowhere else.
+    pub case: String,
+    /// Server to site, `A` or `B`; servers are `s1`, `s2` ... by sid.
+    pub sites: BTreeMap<String, String>,
+    /// Who led when the fault began.
+    pub leader0: String,
+    /// `cut`, `oneway-ab`, `oneway-ba`, `kill` or `stop`; the last two hit the leader.
+    pub fault: String,
+    /// Round trip between the sites, ms.
+    #[serde(default)]
+    pub rtt_ms: f64,
+    /// Settings.
+    pub conf: Conf,
+    /// When the fault began and ended, ms since the epoch.
+    t_fault: f64,
+    t_heal: f64,
+    /// Whether all was well again within the time allowed.
+    pub recovered: bool,
+    clients: BTreeMap<String, Client>,
+    events: Vec<Event>,
+}
+
+/// The settings of a measured run.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Conf {
+    /// The release.
+    pub zk: String,
+    /// `tickTime`, ms.
+    #[serde(rename = "tickTime")]
+    pub tick_time: u32,
+    /// `initLimit`, ticks.
+    #[serde(rename = "initLimit")]
+    pub init_limit: u32,
+    /// `syncLimit`, ticks.
+    #[serde(rename = "syncLimit")]
+    pub sync_limit: u32,
+    /// The session timeout asked for, ms.
+    pub session_ms: u64,
+    /// From the result of a write to the next one, ms.
+    pub pause_ms: u64,
+    /// Lines of `zoo.cfg` on top.
+    #[serde(default)]
+    pub extra: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Client {
+    unknown: u64,
+    unknown_applied: Option<u64>,
+    acked_lost: Option<u64>,
+    max_ok_gap_ms: Option<f64>,
+    first_ok_completed_after_heal_ms: Option<f64>,
+    expired: u64,
+    #[serde(default)]
+    disconnects_after_fault: Vec<f64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Event {
+    src: String,
+    kind: String,
+    #[serde(default)]
+    msg: String,
+    dt: f64,
+}
+
+/// The measured runs by case, and what was passed over.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Runs by case.
+    pub cases: BTreeMap<String, Vec<LabRun>>,
+    /// Lines that are no complete run, with the reason.
+    pub skipped: Vec<String>,
+}
+
+impl Measured {
+    /// Reads a file of observations. Lines that are no complete run are passed over.
+    pub fn read(text: &str) -> Self {
+        let mut measured = Self::default();
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            match serde_json::from_str::<LabRun>(line) {
+                Ok(run) if run.sites.contains_key(&run.leader0) => {
+                    measured.cases.entry(run.case.clone()).or_default().push(run);
+                }
+                Ok(_) => measured.skipped.push(format!("line {}: `leader0` is not among the servers", number + 1)),
+                Err(error) => measured.skipped.push(format!("line {}: {error}", number + 1)),
+            }
+        }
+        measured
+    }
+}
+
+impl LabRun {
+    /// How long the fault lasted, ms.
+    pub fn duration_ms(&self) -> f64 {
+        self.t_heal - self.t_fault
+    }
+
+    /// The servers in the order of their sids, with their sites.
+    pub fn servers(&self) -> Vec<(&str, &str)> {
+        let mut servers: Vec<_> = self.sites.iter().map(|(name, site)| (name.as_str(), site.as_str())).collect();
+        servers.sort_by_key(|(name, _)| sid(name));
+        servers
+    }
+
+    /// The site of the leader.
+    pub fn leader_site(&self) -> &str {
+        &self.sites[&self.leader0]
+    }
+
+    /// The position of the leader among [`LabRun::servers`].
+    pub fn leader(&self) -> usize {
+        self.servers().iter().position(|(name, _)| *name == self.leader0).unwrap_or(0)
+    }
+
+    /// Whether the leader was killed; its process was started anew at the end of the fault.
+    pub fn kills(&self) -> bool {
+        self.fault == "kill"
+    }
+
+    /// Whether the leader was stopped in its tracks.
+    pub fn pauses(&self) -> bool {
+        self.fault == "stop"
+    }
+
+    /// What happened.
+    pub fn story(&self) -> Story {
+        let servers = self.servers();
+        let position = |name: &str| servers.iter().position(|(server, _)| *server == name);
+        let mut story = Story {
+            far: servers.iter().map(|(_, site)| *site != self.leader_site()).collect(),
+            leader: self.leader(),
+            heal: self.duration_ms(),
+            paused: self.pauses(),
+            recovered: self.recovered,
+            ..Story::default()
+        };
+        if self.kills() {
+            story.roles.push((0.0, self.leader(), Role::Down));
+        }
+        let events = self.events.iter().filter(|event| event.kind == "log" && event.dt > 0.0);
+        for (event, server) in events.filter_map(|event| Some((event, position(&event.src)?))) {
+            if event.msg.starts_with("Expiring session") {
+                story.expiring.push(event.dt);
+            } else if let Some(role) = role(&event.msg) {
+                story.roles.push((event.dt, server, role));
+            }
+        }
+        story.roles.sort_by(|a, b| a.0.total_cmp(&b.0));
+        story.expiring.sort_by(f64::total_cmp);
+        for (name, client) in &self.clients {
+            let (site, kind) = name.split_once('-').unwrap_or((name, ""));
+            let side = Side { far: site != self.leader_site(), local: kind == "local" };
+            story.sessions.insert(side, client.story());
+        }
+        story
+    }
+}
+
+impl Client {
+    fn story(&self) -> SessionStory {
+        SessionStory {
+            first_contact: self.first_ok_completed_after_heal_ms,
+            longest_gap: self.max_ok_gap_ms,
+            disconnected: self.disconnects_after_fault.first().copied(),
+            expired: self.expired,
+            unknown: self.unknown,
+            unknown_applied: self.unknown_applied,
+            lost: self.acked_lost,
+        }
+    }
+}
+
+/// `s3` is 3.
+fn sid(name: &str) -> u8 {
+    name.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0)
+}
+
+/// The role that a server's log line tells of.
+fn role(message: &str) -> Option<Role> {
+    match message {
+        "LOOKING" => Some(Role::Looking),
+        "LEADING" => Some(Role::Elected),
+        "Peer state changed: leading - broadcast" => Some(Role::Leading),
+        "Peer state changed: following - broadcast" => Some(Role::Following),
+        _ => None,
+    }
+}

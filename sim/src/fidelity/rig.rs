@@ -1,0 +1,203 @@
+//! The rig of a measured run as a scenario: an ensemble over two sites, one client host at each with two sessions.
+//!
+//! Every setting comes from what the run recorded. What the rig itself was, whatever the run, stands in the constants below.
+
+use models::defect::{Defect, ZOOKEEPER_VERSIONS};
+use models::id::{HostId, Sid};
+use models::time::Span;
+use models::zk::config::ZooKeeperConfig;
+use scenarios::Scenario;
+use scenarios::cluster::{Cluster, FIXED, Kafka, ZooKeeper, ZooKeeperServer};
+use scenarios::expect::Expect;
+use scenarios::fault::{Fault, Place, ProcessSelector, Route};
+use scenarios::monitoring::Monitoring;
+use scenarios::netem::Netem;
+use scenarios::scenario::{Phases, Restart, Rollback, Tcp};
+use scenarios::schedule::Planned;
+use scenarios::topology::{Clock, Disk, Host, Link, SiteId, Topology};
+use scenarios::units::Share;
+use scenarios::workload::{ClientGroup, SessionConfig, Workload};
+
+use super::lab::LabRun;
+
+/// From the start until faults begin: all servers and clients are up after 12 s, and write for some seconds more.
+const WARM_UP: Span = Span::from_secs(20);
+/// The intended leader is started first; the others this much later.
+const HEAD_START: Span = Span::from_secs(4);
+/// Time of a start until the process runs: a JVM that loads on a shared machine.
+const START_UP: (Span, Span) = (Span::from_ms(1_000), Span::from_ms(3_000));
+/// One way between two network namespaces on one machine.
+const BRIDGE: Span = Span::from_us(50);
+/// Data lay on tmpfs.
+const RAM_DISK: Disk = Disk {
+    fsync: Span::from_us(20),
+    fsync_jitter: Span::from_us(10),
+    read: Span::from_us(10),
+    bandwidth: 1_000_000_000,
+    capacity: 100_000_000_000,
+};
+/// The sites' names in measured runs.
+const SITES: [&str; 2] = ["A", "B"];
+
+/// The rig of `run` as a scenario. Nothing but the moment of the fault depends on `variation`: measured faults began at an
+/// arbitrary point of the servers' ticks.
+///
+/// # Errors
+/// What the run did cannot be expressed.
+pub fn scenario(run: &LabRun, variation: u64) -> Result<Scenario, String> {
+    let config = config(run)?;
+    let at = phase(config.tick(), variation);
+    let duration = Span::from_us((run.duration_ms().max(0.0) * 1_000.0) as u64);
+    let topology = topology(run);
+    let (version, defects) = release(&run.conf.zk)?;
+    let servers = run.servers();
+    let leader = run.leader();
+    let fault = fault(run, Sid(leader as u8 + 1))?;
+    let place = |index: usize| ZooKeeperServer {
+        sid: Sid(index as u8 + 1),
+        host: HostId(index as u16),
+        start: if index == leader { Span::ZERO } else { HEAD_START },
+    };
+    let zookeeper = ZooKeeper {
+        version,
+        defects: defects.iter().copied().collect(),
+        config,
+        servers: (0..servers.len()).map(place).collect(),
+    };
+    let kafka = Kafka { version: FIXED.to_owned(), defects: models::defect::Defects::NONE, brokers: Vec::new() };
+    Ok(Scenario {
+        name: format!("rig-{variation}"),
+        description: format!("The rig of the measured case {}.", run.case),
+        workload: workload(run),
+        topology,
+        cluster: Cluster { zookeeper, kafka },
+        supervisor: Restart::Never,
+        start_up: START_UP,
+        tcp: tcp(run)?,
+        phases: Phases { warm_up: WARM_UP, faults: at + duration, quiet_hold: Span::from_secs(10), quiet_limit: None },
+        faults: vec![Planned { at, duration, fault }],
+        chaos: None,
+        expect: Expect::default(),
+        monitoring: Monitoring { hosts: Some(Vec::new()), ..Monitoring::default() },
+        rollback: Rollback::default(),
+        demonstrates: None,
+    })
+}
+
+/// Evenly over a tick, in an order without pattern (the golden ratio's multiples modulo one).
+fn phase(tick: Span, variation: u64) -> Span {
+    const GOLDEN: u64 = 618_034;
+    tick.scaled(variation * GOLDEN % 1_000_000, 1_000_000)
+}
+
+fn release(word: &str) -> Result<(String, &'static [Defect]), String> {
+    let known = ZOOKEEPER_VERSIONS.iter().find(|(version, _)| *version == word);
+    known.map(|(version, defects)| ((*version).to_owned(), *defects)).ok_or_else(|| {
+        let versions: Vec<_> = ZOOKEEPER_VERSIONS.iter().map(|(version, _)| *version).collect();
+        format!("ZooKeeper {word} is not modelled; valid: {}", versions.join(", "))
+    })
+}
+
+fn config(run: &LabRun) -> Result<ZooKeeperConfig, String> {
+    let mut config = ZooKeeperConfig {
+        tick_time: run.conf.tick_time,
+        init_limit: run.conf.init_limit,
+        sync_limit: run.conf.sync_limit,
+        ..ZooKeeperConfig::default()
+    };
+    for line in &run.conf.extra {
+        let option = line.trim_start_matches("-D");
+        let (name, value) = option.split_once('=').ok_or_else(|| format!("`{line}` is no option"))?;
+        config.set(name.trim(), value).map_err(|error| error.to_string())?;
+    }
+    Ok(config)
+}
+
+fn site(name: &str) -> SiteId {
+    SiteId(u16::from(name != SITES[0]))
+}
+
+fn topology(run: &LabRun) -> Topology {
+    let host = |name: String, site: SiteId| Host { name, site, disk: RAM_DISK, clock: Clock::default() };
+    let mut hosts: Vec<Host> = run
+        .servers()
+        .iter()
+        .map(|(name, place)| host(format!("{name}.{}", place.to_lowercase()), site(place)))
+        .collect();
+    hosts.extend(SITES.iter().map(|name| host(format!("client.{}", name.to_lowercase()), site(name))));
+    let wan = BRIDGE * 2 + Span::from_us((run.rtt_ms.max(0.0) * 500.0) as u64);
+    let link = |from, to| Link { from: SiteId(from), to: SiteId(to), netem: Netem::delay(wan) };
+    Topology {
+        sites: SITES.iter().map(|name| name.to_lowercase()).collect(),
+        hosts,
+        lan: Netem::delay(BRIDGE),
+        loopback: Netem::delay(Topology::LOOPBACK_DELAY),
+        links: vec![link(0, 1), link(1, 0)],
+    }
+}
+
+fn workload(run: &LabRun) -> Workload {
+    let servers = run.servers();
+    let all: Vec<Sid> = (1..=servers.len() as u8).map(Sid).collect();
+    let mut sessions = Vec::new();
+    for (index, name) in SITES.iter().enumerate() {
+        let host = HostId((servers.len() + index) as u16);
+        let is_near = |sid: &Sid| servers[usize::from(sid.0) - 1].1 == *name;
+        let local: Vec<Sid> = all.iter().copied().filter(is_near).collect();
+        for servers in [all.clone(), local] {
+            if servers.is_empty() {
+                continue;
+            }
+            let config = SessionConfig {
+                servers,
+                session_timeout: Span::from_ms(run.conf.session_ms),
+                pause: Span::from_ms(run.conf.pause_ms),
+            };
+            sessions.push(ClientGroup { host, count: 1, group: None, config });
+        }
+    }
+    Workload {
+        topics: 0,
+        partitions: 0,
+        replication_factor: 0,
+        records_per_second: 0,
+        record_size: 1,
+        end_offsets_every: None,
+        skew: Share::NONE,
+        auto_create_topics: false,
+        admin: HostId(0),
+        producers: Vec::new(),
+        consumers: Vec::new(),
+        sessions,
+    }
+}
+
+fn fault(run: &LabRun, leader: Sid) -> Result<Fault, String> {
+    let [a, b] = [Place::Site(SiteId(0)), Place::Site(SiteId(1))];
+    let process = ProcessSelector::ZooKeeper(leader);
+    Ok(match run.fault.as_str() {
+        "cut" => Fault::Cut(Route::between(a, b)),
+        "oneway-ab" => Fault::Cut(Route::one_way(a, b)),
+        "oneway-ba" => Fault::Cut(Route::one_way(b, a)),
+        "kill" => Fault::Kill { process },
+        "stop" => Fault::Pause { process },
+        other => return Err(format!("fault `{other}` is not known; valid: cut, oneway-ab, oneway-ba, kill, stop")),
+    })
+}
+
+/// The kernel's settings: the words `key=value` of the case, under the names of sysctl.
+fn tcp(run: &LabRun) -> Result<Tcp, String> {
+    let mut tcp = Tcp::default();
+    for word in run.case.split('/') {
+        let Some((name, value)) = word.split_once('=').filter(|(name, _)| name.starts_with("tcp_")) else { continue };
+        let number: u32 = value.parse().map_err(|_| format!("`{word}` is no kernel setting"))?;
+        match name {
+            "tcp_retries2" => tcp.retries2 = number,
+            "tcp_syn_retries" => tcp.syn_retries = number,
+            "tcp_rto_max_ms" => tcp.rto_max = Span::from_ms(number.into()),
+            "tcp_rto_min_us" => tcp.rto_min = Span::from_us(number.into()),
+            _ => return Err(format!("kernel setting `{name}` is not modelled")),
+        }
+    }
+    Ok(tcp)
+}
