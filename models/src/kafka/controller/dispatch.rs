@@ -18,6 +18,7 @@ impl KafkaController {
             Event::ControllerChange => self.thread.call(Call::MaybeResign),
             Event::Reelect => self.thread.push([Frame::Call(Call::MaybeResign), Frame::Call(Call::Elect)]),
             Event::RegisterBrokerAndReelect => self.register(io),
+            // `ControllerEpochListener`, only with `Defect::ZombieAdoptsNewEpoch`.
             Event::ControllerEpochChange => {
                 if self.acts() {
                     self.read_new_epoch(io);

@@ -2,7 +2,8 @@
 //!
 //! In reading order: `thread` (the queue, and a blocking thread as a stack of values), `dispatch`, `life_cycle`
 //! (elections and resignations), `failover`, `broker_changes`, the two state machines over `election`,
-//! `alter_partition`, `producer_ids`, `rebalance`, `controlled_shutdown`, `log_dir_events`; below them `context`, `request_batch`, `channel_manager`.
+//! `alter_partition`, `producer_ids`, `rebalance`, `controlled_shutdown`, `log_dir_events`; below them `context`,
+//! `request_batch`, `channel_manager`; beside them `metrics`, what it tells of itself.
 //!
 //! Absent: reassignment, topic deletion, elections asked for by clients, and responses to UpdateMetadata and StopReplica, which the real controller only logs.
 
