@@ -57,6 +57,7 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "unclean-election-default",
     "diverging-fetch-counts-as-progress",
     "hw-before-truncation",
+    "truncate-after-role-change",
     "list-offsets-not-monotonic",
     "stale-hw-after-full-truncation",
     "reorder-with-one-in-flight",

@@ -134,6 +134,9 @@ impl ReplicaManager {
                 None => {}
             }
         }
+        if self.shared.defects.has(Defect::TruncateAfterRoleChange) {
+            self.shut_idle_fetchers(ctx);
+        }
     }
 
     fn on_fetched_partition(

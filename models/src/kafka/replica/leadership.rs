@@ -179,7 +179,10 @@ impl ReplicaManager {
     }
 
     pub(super) fn shut_idle_fetchers(&mut self, ctx: &mut Ctx<'_>) {
-        let idle = |fetcher: &Fetcher| fetcher.is_empty();
+        // A real thread ends with the answer at hand. Where that matters (KAFKA-13207, R10), the model's waits for the answer
+        // under way instead: it stands for one that has come and is not handled yet.
+        let waits = self.shared.defects.has(Defect::TruncateAfterRoleChange);
+        let idle = |fetcher: &Fetcher| fetcher.is_empty() && !(waits && fetcher.in_flight.is_some());
         let keys: BTreeSet<_> = self.fetchers.iter().filter(|(_, f)| idle(f)).map(|(key, _)| *key).collect();
         for key in keys {
             if let Some(mut fetcher) = self.fetchers.remove(&key) {
