@@ -46,6 +46,26 @@ fn consumer_groups_survive_a_wan_cut() {
 }
 
 #[test]
+fn a_rolling_restart_moves_leaders_without_waiting_for_sessions() {
+    check("rolling-restart", 0..2);
+}
+
+#[test]
+fn a_full_disk_halts_its_broker_and_the_others_follow() {
+    check("skewed-disk-full", 0..2);
+}
+
+#[test]
+fn killing_everything_loses_nothing_and_is_recovered_from() {
+    check("kill-everything", 0..2);
+}
+
+#[test]
+fn power_loss_everywhere_loses_what_nobody_had_flushed() {
+    check("power-loss-everywhere", 0..2);
+}
+
+#[test]
 fn stretch_cluster_holds_its_laws() {
     check("stretch-cluster", 0..4);
 }

@@ -14,6 +14,7 @@ use crate::id::{
 use crate::kafka::config::Acks;
 use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
+use crate::process::DiskError;
 use crate::time::{Instant, Span};
 use crate::zk::protocol::{Txn, ZkError};
 
@@ -294,6 +295,51 @@ pub enum Observation {
         broker: BrokerId,
         /// Why.
         reason: Arc<str>,
+    },
+
+    /// A broker was told to stop, and asks the controller to move what it leads (controlled shutdown).
+    ControlledShutdownBegin,
+    /// An attempt at controlled shutdown ended. After the last one the broker stops in any case.
+    ControlledShutdownEnd {
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How many partitions it still leads; 0 is success. None if the controller was not found or gave no answer.
+        remaining: Option<u32>,
+    },
+
+    // --- Log directories -----------------------------------------------------------------------------------------
+    /// A broker that was not stopped cleanly reads what it had not flushed of a log directory, and rebuilds the indexes. It is
+    /// not registered meanwhile.
+    LogRecoveryBegin {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many logs have something to be read.
+        logs: u32,
+        /// How much is read.
+        bytes: u64,
+    },
+    /// The recovery of a log directory is complete.
+    LogRecoveryEnd {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How much was read.
+        bytes: u64,
+    },
+    /// A log directory failed: its replicas are offline until the broker's next start.
+    LogDirOffline {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many replicas were in it.
+        partitions: u32,
+        /// What the disk said.
+        error: DiskError,
+    },
+    /// A broker that stops has flushed its logs and left the marker of a clean shutdown.
+    LogsClosed {
+        /// Whether it worked.
+        clean: bool,
+        /// Bytes of all logs.
+        bytes: u64,
     },
 
     // --- Replicas ------------------------------------------------------------------------------------------------

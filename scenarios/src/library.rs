@@ -30,14 +30,20 @@ const ENTRIES: &[Entry] = library![in "":
     "acks-1-loss",
     "unclean-election-loss",
     "consumer-group-wan-cut",
+    "last-replica-standing",
     "zookeeper-2-2-cut",
     "full-load",
+    "rolling-restart",
+    "skewed-disk-full",
+    "kill-everything",
+    "power-loss-everywhere",
 ];
 
 /// One or more for each defect; each says what it `demonstrates`.
 const DEFECTS: &[Entry] = library![in "defects/":
     "unnoticed-restart",
     "unordered-coordinator-load",
+    "power-loss-stuck",
     "hw-truncation",
     "epoch-query-too-coarse",
     "epoch-not-stored-on-election",
@@ -45,7 +51,23 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "skip-truncation-same-leader",
     "fetch-without-epoch",
     "reset-to-start-on-out-of-range",
+    "cached-zk-version",
     "isr-write-reply-lost",
+    "no-min-isr",
+    "unclean-election-default",
+    "diverging-fetch-counts-as-progress",
+    "hw-before-truncation",
+    "list-offsets-not-monotonic",
+    "stale-hw-after-full-truncation",
+    "reorder-with-one-in-flight",
+    "consumer-blind-to-truncation",
+    "new-leader-ack-before-sync",
+    "last-zxid-from-diff-header",
+    "retained-database",
+    "epoch-file-mismatch-refuses-start",
+    "sync-thread-survives-shutdown",
+    "ack-overtakes-new-leader",
+    "commit-before-up-to-date",
 ];
 
 /// The stretch cluster as an operator's own files: path and text of each `server.properties`.

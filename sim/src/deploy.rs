@@ -92,6 +92,8 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 config: Arc::new(config.clone()),
                 bootstrap: brokers.clone(),
                 partitions: workload.all_partitions().collect(),
+                creates_topics: workload.auto_create_topics,
+                skew_ppm: workload.skew.ppm(),
                 interval,
                 jitter: Span::ZERO,
                 record_size: workload.record_size,
@@ -157,10 +159,11 @@ fn defects(scenario: &Scenario) -> Defects {
 
 fn admin_spec(scenario: &Scenario, brokers: &Addresses) -> AdminSpec {
     let workload = &scenario.workload;
+    let topics = if workload.auto_create_topics { 0 } else { workload.topics };
     AdminSpec {
         bootstrap: brokers.clone(),
         brokers_expected: scenario.cluster.kafka.brokers.len(),
-        topics: (0..workload.topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
+        topics: (0..topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
         start_after: Span::ZERO,
     }
 }

@@ -74,6 +74,8 @@ impl Roles {
 /// Something that the schedule does at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// A process that was told to end is killed if it still runs; before the fault that told it so ends.
+    GraceOver(usize, ProcessId),
     /// Ends come before beginnings of the same moment, so that back-to-back faults do not overlap.
     End(usize),
     Begin(usize),
@@ -89,6 +91,7 @@ enum Undo {
     Resume(ProcessId),
     Boot(HostId),
     Disk(HostId, DiskFault),
+    Dir(ProcessId, u8),
     Capacity(HostId, u64),
     Jump(HostId, i64),
     Drift(HostId, i32),
@@ -157,6 +160,11 @@ impl Injector {
             self.steps.remove(&(at, step));
             match step {
                 Step::Begin(index) => self.begin(index, sim, scenario, deployment, roles),
+                Step::GraceOver(index, process) => {
+                    if self.undo.contains_key(&index) {
+                        sim.kill(process);
+                    }
+                }
                 Step::End(index) => self.end_fault(index, sim),
                 Step::FlapDown(index) => self.flap(index, true, sim),
                 Step::FlapUp(index) => self.flap(index, false, sim),
@@ -185,14 +193,16 @@ impl Injector {
                 scope.silent = true;
             }
             Fault::Impair { route, .. } | Fault::ResetConnections(route) => scope.links = pairs(route),
-            Fault::Kill { process: selector } | Fault::Pause { process: selector } => {
+            Fault::Kill { process: selector }
+            | Fault::Stop { process: selector, .. }
+            | Fault::Pause { process: selector } => {
                 whom = process(*selector);
                 scope.processes.extend(whom);
             }
             Fault::HostCrash { host: selector }
             | Fault::SlowDisk { host: selector, .. }
             | Fault::StallDisk { host: selector }
-            | Fault::FailDisk { host: selector }
+            | Fault::FailDisk { host: selector, .. }
             | Fault::FillDisk { host: selector, .. }
             | Fault::ClockJump { host: selector, .. }
             | Fault::ClockDrift { host: selector, .. } => scope.hosts.extend(host(*selector)),
@@ -219,7 +229,7 @@ impl Injector {
         let begin =
             Observation::FaultBegin { fault: id, name: fault.kind().into(), text: text.into(), scope: scope.clone() };
         sim.observe(ProcessId(0), begin);
-        let undo = self.strike(index, &fault, &scope, sim, deployment);
+        let undo = self.strike(index, &fault, &scope, (scenario, deployment), sim);
         self.undo.insert(index, undo);
     }
 
@@ -229,8 +239,8 @@ impl Injector {
         index: usize,
         fault: &Fault,
         scope: &FaultScope,
+        (scenario, deployment): (&Scenario, &Deployment),
         sim: &mut Simulation<Node>,
-        deployment: &Deployment,
     ) -> Vec<Undo> {
         let mut undo = Vec::new();
         match fault {
@@ -262,6 +272,16 @@ impl Injector {
                     undo.push(Undo::Start(*process));
                 }
             }
+            Fault::Stop { grace, .. } => {
+                for process in &scope.processes {
+                    self.hold(Hold::Down(*process));
+                    sim.hold_down(*process);
+                    sim.terminate(*process);
+                    undo.push(Undo::Start(*process));
+                    // Whatever it has not done by then it will not do.
+                    self.steps.insert((sim.now() + *grace, Step::GraceOver(index, *process)), ());
+                }
+            }
             Fault::Pause { .. } => {
                 for process in &scope.processes {
                     self.hold(Hold::Paused(*process));
@@ -281,7 +301,17 @@ impl Injector {
                 undo.extend(scope.hosts.iter().map(|host| Undo::Disk(*host, slow)));
             }
             Fault::StallDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),
-            Fault::FailDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error))),
+            Fault::FailDisk { dir: None, .. } => {
+                undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error)));
+            }
+            Fault::FailDisk { dir: Some(path), .. } => {
+                for broker in scenario.cluster.kafka.brokers.iter().filter(|b| scope.hosts.contains(&b.host)) {
+                    let found = deployment.broker(broker.id).zip(broker.config.log_dirs.position(path));
+                    let Some((process, dir)) = found else { continue };
+                    sim.set_dir_failing(process, dir, true);
+                    undo.push(Undo::Dir(process, dir));
+                }
+            }
             Fault::FillDisk { leave, .. } => {
                 for host in &scope.hosts {
                     let used = sim.disk(*host).used;
@@ -330,6 +360,7 @@ impl Injector {
                     }
                 }
                 Undo::Disk(host, fault) => sim.clear_disk_fault(host, fault),
+                Undo::Dir(process, dir) => sim.set_dir_failing(process, dir, false),
                 Undo::Capacity(host, capacity) => {
                     sim.set_disk_capacity(host, capacity);
                 }

@@ -85,7 +85,7 @@ defects! {
     }
     /// KAFKA-14704: a follower takes the high watermark of a diverging answer before it truncates.
     HwBeforeTruncation = "R11", "hw-before-truncation", Kafka {
-        ticket: "KAFKA-14704", laws: ["R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
+        ticket: "KAFKA-14704", laws: ["R-LOG-MATCH", "R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
     }
     /// KAFKA-2334, KIP-207: a new leader answers ListOffsets with its own high watermark before that has reached the start
     /// of its epoch.
@@ -106,17 +106,18 @@ defects! {
     /// KAFKA-1028, the 2013 result: a controller elects outside the ISR when nobody else is alive, whatever
     /// `unclean.leader.election.enable` says.
     UncleanElectionDefault = "R17a", "unclean-election-default", Kafka {
-        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
+        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
     }
     /// KAFKA-1555, the 2013 result: `acks=all` is answered by an ISR of one, whatever `min.insync.replicas` says.
     NoMinIsr = "R17b", "no-min-isr", Kafka {
         ticket: "KAFKA-1555", laws: ["R-ACK-RULE", "J-LOST-WRITE"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-2729: a leader whose ISR write meets another version of the partition state keeps the version that it has, for
-    /// ever.
+    /// ever. It comes by the old one through a lost answer (C02), or through what a zombie controller has written (C03).
     CachedZkVersion = "C01", "cached-zk-version", Kafka {
         ticket: "KAFKA-2729, KAFKA-3042", laws: ["L-ISR-FULL", "L-PRODUCE", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
         protocol: "2.6",
+        implies: [IsrWriteReplyLost],
     }
     /// KAFKA-1382: a leader whose ISR write was applied, but not answered, takes its repetition for a conflict.
     IsrWriteReplyLost = "C02", "isr-write-reply-lost", Kafka {
@@ -203,7 +204,7 @@ defects! {
     /// ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the
     /// new controller treat the broker as bounced, as `processBrokerChange` of a sitting controller does.
     UnnoticedRestart = "X02", "unnoticed-restart", Kafka {
-        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE"], fixed_in: "never",
+        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE", "L-ISR-FULL"], fixed_in: "never",
     }
     /// KAFKA-15510: a follower forgets `lastFetchedEpoch` after an empty response. 3.6.x.
     ForgottenFetchedEpoch = "C28", "forgotten-fetched-epoch", Kafka {
@@ -255,6 +256,6 @@ defects! {
     /// KAFKA-7747, KIP-320: a consumer does not ask after a leader change whether its position is still in the leader's
     /// history.
     ConsumerBlindToTruncation = "G04", "consumer-blind-to-truncation", Kafka {
-        ticket: "KAFKA-7747, KIP-320", laws: ["G-NO-SILENT-SKIP", "J-POLL-SKIP"], fixed_in: "2.3.0",
+        ticket: "KAFKA-7747, KIP-320", laws: ["J-LOST-WRITE", "G-NO-SILENT-SKIP"], fixed_in: "2.3.0",
     }
 }

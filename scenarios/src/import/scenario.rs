@@ -32,6 +32,8 @@ impl ImportedCluster {
             replication_factor: self.replication_factor(),
             records_per_second: 200,
             end_offsets_every: None,
+            auto_create_topics: false,
+            skew: crate::units::Share::NONE,
             record_size: first.map_or(1_000, |config| config.message_max_bytes.clamp(1, 1_000)),
             admin: hosts.first().copied().unwrap_or_default(),
             producers: hosts.iter().map(|host| group(*host, ProducerConfig::default())).collect(),

@@ -81,7 +81,7 @@ impl KafkaController {
         if wished.recovering && (wished.isr.len() > 1 || !current.recovering) {
             return refuse(ErrorCode::InvalidRequest);
         }
-        if wished.isr.iter().any(|broker| !self.context.live_brokers.contains_key(broker)) {
+        if wished.isr.iter().any(|broker| !self.context.is_live(*broker)) {
             return refuse(ErrorCode::IneligibleReplica);
         }
         Judgement::Write(wished)

@@ -132,6 +132,7 @@ impl KafkaController {
     pub(super) fn broker_failure(&mut self, brokers: &BTreeSet<BrokerId>) {
         for broker in brokers {
             self.context.live_brokers.remove(broker);
+            self.context.shutting_down.remove(broker);
             self.context.offline_dirs.remove(broker);
         }
         let groups = self.context.replicas_on(brokers);

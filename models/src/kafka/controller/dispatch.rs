@@ -27,6 +27,9 @@ impl KafkaController {
             Event::AllocateProducerIds { origin, broker, broker_epoch } => {
                 self.allocate_producer_ids(io, origin, broker, broker_epoch);
             }
+            Event::ControlledShutdown { origin, broker, broker_epoch } => {
+                self.controlled_shutdown(io, origin, broker, broker_epoch);
+            }
             // Everything below is for the active controller only.
             _ if !self.is_active() => {}
             Event::BrokerChange => self.read_brokers(io, BrokersFor::Change),
@@ -35,6 +38,7 @@ impl KafkaController {
                 self.ask(io, vec![list], Then::Topics);
             }
             Event::IsrChangeNotification => self.read_isr_changes(io),
+            Event::LogDirEventNotification => self.read_log_dir_events(io),
             Event::LeaderAndIsrResponse { broker, error, partitions } => {
                 if error == ErrorCode::None {
                     self.leader_and_isr_answered(broker, &partitions);
@@ -71,6 +75,9 @@ impl KafkaController {
             Call::ScheduleRebalance => self.schedule_rebalance(io, self.rebalance_interval()),
             Call::DeleteIsrChanges(names) => self.delete_isr_changes(io, &names),
             Call::ReadProducerIdBlock { origin, broker } => self.read_producer_id_block(io, origin, broker),
+            Call::StopFollowing { broker, partitions } => self.stop_following(io, broker, partitions),
+            Call::AnswerControlledShutdown { origin, broker } => self.answer_controlled_shutdown(io, origin, broker),
+            Call::DeleteLogDirEvents(paths) => self.delete_log_dir_events(io, paths),
         }
         Ok(())
     }
@@ -112,6 +119,11 @@ impl KafkaController {
             Then::IsrChangeNames => self.on_isr_change_names(io, &outcome?),
             Then::IsrChanges => self.on_isr_changes(io, &outcome?),
             Then::IsrChangeStates(partitions) => self.on_isr_change_states(io, partitions, &outcome?),
+            Then::LogDirEvents => self.on_log_dir_events(io, &outcome?),
+            Then::LogDirEventBrokers(paths) => {
+                self.on_log_dir_event_brokers(paths, &outcome?);
+                Ok(())
+            }
             Then::NewTopics(topics) => self.on_new_topics(&topics, &outcome?),
             Then::InitTopics(init) => self.on_init_topics(io, init, outcome),
             Then::InitPartitions(init) => self.on_init_partitions(io, init, outcome),

@@ -213,6 +213,14 @@ impl KafkaController {
         }
     }
 
+    /// The event thread has ended: `onControllerResignation` in `KafkaController.shutdown`. The node goes with the session.
+    pub(super) fn close(&mut self, io: &mut Io<'_, '_>) {
+        if self.is_active() || self.runs() {
+            self.set_active_controller(io, None);
+            self.resign(io);
+        }
+    }
+
     /// Whether `/controller` names this broker although no controller runs here, and the rule for that is switched on.
     ///
     /// `Defect::InertController`, KAFKA-13461, KAFKA-13407: the id is believed, the gauge shows 1, nothing works. The

@@ -17,7 +17,9 @@ impl Event {
             Self::TopicChange => 3,
             Self::AutoPreferredReplicaLeaderElection => 6,
             Self::AlterPartition { .. } | Self::IsrChangeNotification => 9,
+            Self::ControlledShutdown { .. } => 8,
             Self::LeaderAndIsrResponse { .. } => 10,
+            Self::LogDirEventNotification => 11,
             Self::AllocateProducerIds { .. } => IDLE,
         }
     }

@@ -41,6 +41,8 @@ pub(super) enum Event {
     LeaderAndIsrResponse { broker: BrokerId, error: ErrorCode, partitions: Vec<(TopicPartition, ErrorCode)> },
     AlterPartition { origin: Origin, request: Arc<AlterPartitionRequest> },
     AllocateProducerIds { origin: Origin, broker: BrokerId, broker_epoch: i64 },
+    ControlledShutdown { origin: Origin, broker: BrokerId, broker_epoch: i64 },
+    LogDirEventNotification,
     AutoPreferredReplicaLeaderElection,
 }
 
@@ -95,6 +97,9 @@ pub(super) enum Call {
     ScheduleRebalance,
     DeleteIsrChanges(Vec<Path>),
     ReadProducerIdBlock { origin: Origin, broker: BrokerId },
+    StopFollowing { broker: BrokerId, partitions: Vec<TopicPartition> },
+    AnswerControlledShutdown { origin: Origin, broker: BrokerId },
+    DeleteLogDirEvents(Vec<Path>),
 }
 
 /// What the answers of ZooKeeper are for.
@@ -131,6 +136,8 @@ pub(super) enum Then {
     BrokerIds(BrokersFor),
     Brokers(BrokersFor, Vec<BrokerId>),
     Topics,
+    LogDirEvents,
+    LogDirEventBrokers(Vec<Path>),
     NewTopics(Vec<Topic>),
     IsrChangeNames,
     IsrChanges,
@@ -180,6 +187,8 @@ pub(super) enum Guard {
     AlterPartition(Origin),
     /// `processAllocateProducerIds`: likewise.
     AllocateProducerIds(Origin),
+    /// `processControlledShutdown`: answered with whatever was thrown.
+    ControlledShutdown(Origin),
     /// The `finally` of `processAutoPreferredReplicaLeaderElection`.
     Rebalance,
     /// The `finally` of `processIsrChangeNotification`: the call behind it is made in any case.
@@ -216,6 +225,8 @@ pub(super) struct EventThread {
     wait: Option<Wait>,
     /// Whether an Expire event waits to be started.
     pub(super) expire_pending: bool,
+    /// `ShutdownEventThread`: no further event is begun.
+    pub(super) closing: bool,
     /// Whether the event in progress wrote or answered.
     pub(super) acted: bool,
 }
@@ -226,16 +237,20 @@ impl EventThread {
         self.queue.push_back((now, event));
     }
 
-    /// `ControllerEventManager.clearAndPut`. None of the modelled events answers when it is preempted: the leader whose
-    /// AlterPartition is drained waits for its own time-out (KAFKA-10193 covers other events).
-    pub(super) fn clear_and_put(&mut self, event: Event, now: Instant) {
-        self.queue.clear();
-        self.queue.push_back((now, event));
+    /// First half of `ControllerEventManager.clearAndPut`: gives back what was queued. Of the modelled events few answer when
+    /// they are preempted: the leader whose AlterPartition is drained waits for its own time-out (KAFKA-10193 covers others).
+    pub(super) fn clear(&mut self) -> VecDeque<(Instant, Event)> {
+        std::mem::take(&mut self.queue)
     }
 
     /// How many events wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether no event is in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.busy && self.wait.is_none() && self.stack.is_empty()
     }
 
     /// Runs `frames` in order before whatever else is to be done. A guard stands after the calls that it guards.
@@ -264,6 +279,9 @@ impl KafkaController {
                 Some(Frame::Guard(_)) => Ok(()),
                 None => {
                     self.finish_event(io);
+                    if self.thread.closing {
+                        return self.close(io);
+                    }
                     let Some((queued, event)) = self.thread.queue.pop_front() else { break };
                     self.thread.busy = true;
                     self.event_begins(io, &event, queued);
@@ -397,6 +415,10 @@ impl KafkaController {
                 Guard::AlterPartition(origin) => return self.answer_alter_partition_failed(io, origin),
                 Guard::AllocateProducerIds(origin) => {
                     return self.answer(io, origin, Response::AllocateProducerIds(Err(ErrorCode::UnknownServerError)));
+                }
+                Guard::ControlledShutdown(origin) => {
+                    let error = if moved { ErrorCode::StaleControllerEpoch } else { ErrorCode::UnknownServerError };
+                    return self.answer(io, origin, Response::ControlledShutdown(Err(error)));
                 }
                 Guard::Rebalance => self.schedule_rebalance(io, self.rebalance_interval()),
             }

@@ -99,6 +99,18 @@ impl KafkaZkClient {
         self.take(ctx, out);
     }
 
+    /// Ends the session: what it owns in ZooKeeper goes at once. To be followed by nothing but inputs of the handle.
+    pub fn close(&mut self, ctx: &mut Ctx<'_>) {
+        let mut out = Vec::new();
+        self.zk.close(ctx, &mut out);
+        self.take(ctx, out);
+    }
+
+    /// Whether the session has ended, or expired.
+    pub fn is_closed(&self) -> bool {
+        !self.zk.is_alive()
+    }
+
     /// Whether the session is confirmed, as the Java client reports it.
     pub fn is_connected(&self) -> bool {
         self.zk.is_connected()

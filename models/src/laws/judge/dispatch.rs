@@ -217,8 +217,13 @@ impl Judge {
             Observation::PositionReset { partition, from, to } => {
                 if let Some(partition) = self.roster.partition(*partition) {
                     self.groups.on_reset(partition, *from, *to, process);
-                    if self.groups.group_of(process).is_none() {
+                    // Who is overtaken by retention goes on where `auto.offset.reset` says.
+                    if self.groups.group_of(process).is_some() {
+                        // It owes no read to the end.
+                    } else if self.logs.committed(partition).is_below_start(*from) {
                         self.records[partition].reset(process, *from, *to);
+                    } else {
+                        self.records[partition].move_to(process, *to, false);
                     }
                 }
             }

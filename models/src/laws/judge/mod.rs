@@ -233,6 +233,12 @@ impl Judge {
             | Observation::Metric { .. }
             | Observation::ControllersSeen { .. }
             | Observation::RegistrationFailed { .. }
+            | Observation::ControlledShutdownBegin
+            | Observation::ControlledShutdownEnd { .. }
+            | Observation::LogRecoveryBegin { .. }
+            | Observation::LogRecoveryEnd { .. }
+            | Observation::LogDirOffline { .. }
+            | Observation::LogsClosed { .. }
             | Observation::SendFail { .. } => {}
         }
     }

@@ -37,6 +37,7 @@ enum Note {
     Closed(CloseReason),
     Timer(u8),
     Disk(u64, bool),
+    Terminate,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +76,7 @@ impl Process for Node {
             Input::Timer { timer: 99, .. } => return ctx.exit("asked to"),
             Input::Timer { timer, .. } => Note::Timer(timer),
             Input::Disk { token, result } => Note::Disk(token.0, result.is_ok()),
+            Input::Terminate => Note::Terminate,
         };
         self.log.push((ctx.now, note));
     }

@@ -3,6 +3,7 @@
 mod cluster;
 mod life_cycle;
 mod partitions;
+mod stopping;
 mod store;
 
 use crate::zk::protocol::Op;
