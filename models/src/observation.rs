@@ -148,6 +148,13 @@ pub enum Observation {
         /// Its epoch.
         epoch: i32,
     },
+    /// A new controller has read the states of all partitions, and acts on them.
+    ControllerLoaded {
+        /// Its epoch.
+        epoch: i32,
+        /// What it knows.
+        states: Arc<[ServedState]>,
+    },
     /// The failover is complete: the controller has read the cluster's state and acts.
     ControllerReady {
         /// Its epoch.
@@ -300,6 +307,26 @@ pub enum Observation {
         /// Where it fetches from: its LEO.
         fetch_offset: u64,
     },
+    /// A leader begins to ask the controller for another ISR, and goes on until it is answered or leads no more.
+    IsrChange {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// The ISR that it asks for.
+        isr: Arc<[BrokerId]>,
+    },
+    /// A leader's change of the ISR is over.
+    IsrChangeEnd {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// The ISR that the leader takes for stored from now on.
+        isr: Arc<[BrokerId]>,
+        /// The version of the state znode if the leader was told "success".
+        stored: Option<i32>,
+    },
     /// A leader answered a client's question for the end of its log (ListOffsets, latest).
     EndOffsetAnswer {
         /// The partition.
@@ -406,7 +433,7 @@ pub enum Observation {
     },
 }
 
-/// A partition's state as a broker serves it.
+/// A partition's state as a broker serves it, or as a controller knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ServedState {
     /// The partition.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use models::id::TopicPartition;
-use models::kafka::config::Acks;
-use models::laws::{Coverage, Facts, Judge, LawReport, Outcome, PartitionFacts, ProcessFacts, ProcessKind as Kind};
+use models::kafka::config::{Acks, ProducerConfig};
+use models::laws::{
+    Coverage, Facts, Judge, LawReport, Outcome, PartitionFacts, ProcessFacts, ProcessKind as Kind, ServiceLevels,
+};
 use models::observation::{Observation, Observed};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
@@ -40,6 +42,8 @@ pub struct Judgement {
     pub recovery: Option<Span>,
     /// What the run met.
     pub coverage: Coverage,
+    /// Service levels, in numbers.
+    pub service: ServiceLevels,
 }
 
 impl Judgement {
@@ -132,9 +136,14 @@ impl Jury {
         let controllers = self.judge.controller_count().sum();
         let store = *self.judge.store_summary();
         let coverage = self.judge.coverage();
+        let service = self.judge.service_levels(now);
         let reports = self.judge.finish(now);
-        let expectations = if ended_early { Vec::new() } else { self.meter.finish(now, controllers, &store, recovery) };
-        Judgement { reports, expectations, controllers: [whole.none, whole.one, whole.several], recovery, coverage }
+        let expectations = match ended_early {
+            true => Vec::new(),
+            false => self.meter.finish(now, controllers, &store, recovery, &service),
+        };
+        let controllers = [whole.none, whole.one, whole.several];
+        Judgement { reports, expectations, controllers, recovery, coverage, service }
     }
 }
 
@@ -186,8 +195,14 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         sync_limit: zookeeper.sync_limit,
         acks: acks(scenario),
         idempotence: workload.producers.iter().all(|group| group.config.enable_idempotence),
+        delivery: workload.producers.iter().map(|group| delivery(&group.config)).max().unwrap_or(Span::MAX),
         produce_interval: deploy::interval(workload.records_per_second, producers) * partition_count,
         controller_probe: false,
         start,
     }
+}
+
+/// How long a producer may leave the fate of a record open: blocked in `send()`, then on its way.
+fn delivery(config: &ProducerConfig) -> Span {
+    Span::from_ms(config.max_block_ms.into()) + Span::from_ms(config.delivery_timeout_ms.into())
 }

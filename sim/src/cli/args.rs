@@ -35,6 +35,8 @@ pub enum Command {
     },
     /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
     Survey(SurveyArgs),
+    /// The laws that every run is judged by: what each says, and where it comes from.
+    Laws,
     /// The scenarios that are built in.
     #[command(subcommand)]
     Scenarios(ScenariosCommand),

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod input;
+mod laws;
 mod plan;
 mod replay;
 mod run;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Replay { file, format }) => replay::replay(&file, format),
         Some(Command::Survey(args)) => survey::survey(&args),
+        Some(Command::Laws) => laws::laws(),
         Some(Command::Scenarios(command)) => scenarios::scenarios(&command),
     });
     match carried_out {

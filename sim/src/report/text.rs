@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use models::laws::{LawReport, Outcome};
+use models::laws::{LawReport, Outcome, ServiceLevels};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
 use scenarios::schedule::Schedule;
@@ -164,12 +164,34 @@ pub fn figures(summary: &Summary, judgement: &Judgement) -> String {
     let [zero, one, more] = judgement.controllers;
     let _ = writeln!(out, "  controllers      none for {zero}, one for {one}, two or more for {more}");
     let _ = writeln!(out, "  consumers        {} records read", summary.polled);
+    service(&mut out, &judgement.service);
     if let Some(recovery) = judgement.recovery {
         let waits: Vec<_> =
             judgement.reports.iter().filter_map(|r| r.longest_wait.map(|wait| format!("{} {wait}", r.name))).collect();
         let _ = writeln!(out, "  recovery         {recovery} after the last heal ({})", waits.join(", "));
     }
     out
+}
+
+fn service(out: &mut String, service: &ServiceLevels) {
+    let ServiceLevels { failovers, never_recovered, failover_p50, failover_p99, failover_max, .. } = service;
+    if let Some(detect) = service.detect {
+        let _ = writeln!(out, "  detection        {detect} from the first fault to the first reaction");
+    }
+    let _ = writeln!(
+        out,
+        "  failover time    p50 {failover_p50}, p99 {failover_p99}, max {failover_max} over {failovers} changes of a leader, \
+         {never_recovered} never acknowledged again"
+    );
+    let (most, sum) = (service.unavailable_max, service.unavailable_sum);
+    let _ = writeln!(out, "  unavailability   {most} of the worst partition, {sum} of all together");
+    let _ = writeln!(
+        out,
+        "  replication      {} under-replicated, {} below min ISR (partitions x time); oldest record taken after {}",
+        service.under_replicated, service.under_min_isr, service.replication_lag
+    );
+    let (most, within) = (service.stale_read_max, service.stale_read_p99);
+    let _ = writeln!(out, "  stale reads      at most {most} after the acknowledgement, p99 {within}");
 }
 
 /// Expectations of the scenario.

@@ -34,6 +34,7 @@ pub(crate) fn facts() -> Facts {
         sync_limit: 5,
         acks: Acks::All,
         idempotence: true,
+        delivery: Span::from_secs(180),
         produce_interval: Span::from_secs(5),
         controller_probe: true,
         start: Instant::ZERO,
