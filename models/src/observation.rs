@@ -231,6 +231,13 @@ pub enum Observation {
         /// The newest sample of a timer or histogram.
         took: Option<Span>,
     },
+    /// A new controller has read the states of all partitions, and acts on them.
+    ControllerLoaded {
+        /// Its epoch.
+        epoch: i32,
+        /// What it knows.
+        states: Arc<[ServedState]>,
+    },
     /// The sum of ActiveControllerCount that a site's monitor shows has changed, or how much of it is known.
     ControllersSeen {
         /// The monitor's site.
@@ -443,6 +450,26 @@ pub enum Observation {
         follower: BrokerId,
         /// Where it fetches from: its LEO.
         fetch_offset: u64,
+    },
+    /// A leader begins to ask the controller for another ISR, and goes on until it is answered or leads no more.
+    IsrChange {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// The ISR that it asks for.
+        isr: Arc<[BrokerId]>,
+    },
+    /// A leader's change of the ISR is over.
+    IsrChangeEnd {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// The ISR that the leader takes for stored from now on.
+        isr: Arc<[BrokerId]>,
+        /// The version of the state znode if the leader was told "success".
+        stored: Option<i32>,
     },
     /// A leader answered a client's question for the end of its log (ListOffsets, latest).
     EndOffsetAnswer {
@@ -710,7 +737,7 @@ pub enum Observation {
     },
 }
 
-/// A partition's state as a broker serves it.
+/// A partition's state as a broker serves it, or as a controller knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ServedState {
     /// The partition.

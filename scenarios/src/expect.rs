@@ -162,6 +162,21 @@ words!(
         ZooKeeperElections = "zookeeper_elections", Count;
         /// The longest time without any acknowledged record.
         LongestOutage = "longest_outage", Span;
+        /// From the first fault to the first reaction of anybody (S-DETECT).
+        DetectTime = "detect_time", Span;
+        /// The longest time from a partition's last acknowledgement under one leader to its first under the next
+        /// (S-FAILOVER-TIME).
+        FailoverTime = "failover_time", Span;
+        /// The longest time in all for which a partition acknowledged nothing, short pauses aside (S-UNAVAILABILITY).
+        Unavailability = "unavailability", Span;
+        /// The oldest record that a follower took, since its leader had appended it (S-REPL-LAG).
+        ReplicationLag = "replication_lag", Span;
+        /// Time that partitions spent with fewer in-sync replicas than replicas, all together (S-UNDER-REPLICATED).
+        UnderReplicatedTime = "under_replicated_time", Span;
+        /// Time that partitions spent below `min.insync.replicas`, all together (S-UNDER-REPLICATED).
+        UnderMinIsrTime = "under_min_isr_time", Span;
+        /// The oldest acknowledged record that a consumer read on to (S-STALE-READ).
+        StaleRead = "stale_read", Span;
         /// From the end of the last fault until every liveness law holds.
         Recovery = "recovery", Span;
         /// Records acknowledged, of those sent.

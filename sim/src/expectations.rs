@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::losses::Losses;
 use models::id::ProcessId;
 use models::kafka::metrics::{Metric, Together};
-use models::laws::StoreSummary;
+use models::laws::{ServiceLevels, StoreSummary};
 use models::observation::{Observation, Observed, RemovalReason, ZkRole};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
@@ -121,6 +121,7 @@ impl Meter {
         controllers: usize,
         store: &StoreSummary,
         recovery: Option<Span>,
+        service: &ServiceLevels,
     ) -> Vec<Met> {
         self.outage_until(now);
         let mut all = Vec::new();
@@ -138,7 +139,7 @@ impl Meter {
             all.push(met("at_end", &self.name(*gauge), *bound, gauge.unit(), value, "at the end"));
         }
         for (total, bound) in &self.expect.totals {
-            let value = self.total(*total, store, recovery);
+            let value = self.total(*total, store, recovery, service);
             all.push(met("totals", total.word(), *bound, total.unit(), value, "over the run"));
         }
         if let Some((most, losses)) = self.expect.permitted_losses.zip(self.losses.as_ref()) {
@@ -259,7 +260,7 @@ impl Meter {
         }
     }
 
-    fn total(&self, total: Total, store: &StoreSummary, recovery: Option<Span>) -> u64 {
+    fn total(&self, total: Total, store: &StoreSummary, recovery: Option<Span>, service: &ServiceLevels) -> u64 {
         let counted = &self.totals;
         match total {
             Total::ControllerChanges => counted.controller_changes,
@@ -275,6 +276,14 @@ impl Meter {
             Total::QuorumLosses => counted.quorum_losses,
             Total::ZooKeeperElections => counted.zookeeper_elections,
             Total::LongestOutage => self.longest_outage.as_ns(),
+            Total::DetectTime => service.detect.map_or(u64::MAX, Span::as_ns),
+            Total::FailoverTime if service.never_recovered > 0 => u64::MAX,
+            Total::FailoverTime => service.failover_max.as_ns(),
+            Total::Unavailability => service.unavailable_max.as_ns(),
+            Total::ReplicationLag => service.replication_lag.as_ns(),
+            Total::UnderReplicatedTime => service.under_replicated.as_ns(),
+            Total::UnderMinIsrTime => service.under_min_isr.as_ns(),
+            Total::StaleRead => service.stale_read_max.as_ns(),
             Total::Recovery => recovery.map_or(u64::MAX, Span::as_ns),
             Total::Acknowledged => (counted.acknowledged * 1_000_000).checked_div(counted.sent).unwrap_or(0),
         }

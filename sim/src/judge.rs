@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use models::id::{Group, Topic, TopicPartition};
-use models::kafka::config::{Acks, ConsumerConfig};
+use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
 use models::laws::{
     Coverage, Facts, GroupFacts, Judge, LawReport, Outcome, PartitionFacts, ProcessFacts, ProcessKind as Kind,
+    ServiceLevels,
 };
 use models::observation::{Observation, Observed};
 use models::time::{Instant, Span};
@@ -44,6 +45,8 @@ pub struct Judgement {
     pub recovery: Option<Span>,
     /// What the run met.
     pub coverage: Coverage,
+    /// Service levels, in numbers.
+    pub service: ServiceLevels,
 }
 
 impl Judgement {
@@ -141,8 +144,12 @@ impl Jury {
         let controllers = self.judge.controller_count().sum();
         let store = *self.judge.store_summary();
         let coverage = self.judge.coverage();
+        let service = self.judge.service_levels(now);
         let reports = self.judge.finish(now);
-        let expectations = if ended_early { Vec::new() } else { self.meter.finish(now, controllers, &store, recovery) };
+        let expectations = match ended_early {
+            true => Vec::new(),
+            false => self.meter.finish(now, controllers, &store, recovery, &service),
+        };
         Judgement {
             reports,
             expectations,
@@ -150,6 +157,7 @@ impl Jury {
             controllers_at_end: controllers,
             recovery,
             coverage,
+            service,
         }
     }
 }
@@ -216,6 +224,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         force_sync: zookeeper.force_sync.0,
         acks: acks(scenario),
         idempotence: workload.producers.iter().all(|group| group.config.enable_idempotence),
+        delivery: workload.producers.iter().map(|group| delivery(&group.config)).max().unwrap_or(Span::MAX),
         produce_interval: deploy::interval(workload.records_per_second, producers) * partition_count,
         controller_probe: false,
         zookeeper_probe: !workload.sessions.is_empty(),
@@ -239,4 +248,9 @@ fn groups(scenario: &Scenario, deployment: &Deployment) -> Vec<GroupFacts> {
         }
     };
     scenario.workload.groups().into_iter().map(facts).collect()
+}
+
+/// How long a producer may leave the fate of a record open: blocked in `send()`, then on its way.
+fn delivery(config: &ProducerConfig) -> Span {
+    Span::from_ms(config.max_block_ms.into()) + Span::from_ms(config.delivery_timeout_ms.into())
 }

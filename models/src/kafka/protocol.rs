@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{Acks, Text};
 use super::group::messages::{CoordinatorRecord, GroupRequest, GroupResponse};
 use crate::id::{BrokerId, ConnId, ProducerId, Topic, TopicPartition, ValueId};
+use crate::observation::ServedState;
 use crate::time::{Instant, Span};
 
 /// One message on a Kafka connection. A response carries its request's correlation id.
@@ -426,6 +427,14 @@ pub struct LeaderAndIsr {
     pub partition_epoch: i32,
     /// Whether the leader was elected uncleanly and has not yet recovered.
     pub recovering: bool,
+}
+
+impl LeaderAndIsr {
+    /// The state for an observation.
+    pub fn seen_as(&self, partition: TopicPartition) -> ServedState {
+        let Self { leader, leader_epoch, ref isr, partition_epoch, .. } = *self;
+        ServedState { partition, leader, leader_epoch, isr: Arc::clone(isr), partition_epoch }
+    }
 }
 
 /// See [`Request::LeaderAndIsr`].

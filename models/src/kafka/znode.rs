@@ -80,6 +80,11 @@ pub fn parse_partition_state_path(path: &str) -> Option<TopicPartition> {
     (parts.next()? == "state" && parts.next().is_none()).then_some(TopicPartition { topic, partition })
 }
 
+/// The topic whose assignment znode `path` is.
+pub fn parse_topic_path(path: &str) -> Option<Topic> {
+    path.strip_prefix(TOPICS)?.strip_prefix('/').and_then(Topic::parse)
+}
+
 /// The broker whose registration znode `path` is.
 pub fn parse_broker_path(path: &str) -> Option<BrokerId> {
     path.strip_prefix(BROKER_IDS)?.strip_prefix('/')?.parse().ok().map(BrokerId)

@@ -10,6 +10,8 @@ pub(super) struct Deadline {
     began: Instant,
     longest: Span,
     quiet: Option<Instant>,
+    /// When the last fault ended that is over.
+    ended: Option<Instant>,
 }
 
 impl Deadline {
@@ -25,6 +27,7 @@ impl Deadline {
             self.longest = self.longest.max(at - self.began);
         }
         self.active = self.active.saturating_sub(1);
+        self.ended = Some(at);
     }
 
     pub(super) fn quiet_begins(&mut self, at: Instant) {
@@ -37,6 +40,13 @@ impl Deadline {
     /// The quiet point.
     pub(super) fn quiet(&self) -> Option<Instant> {
         self.quiet
+    }
+
+    /// Since when no fault has been active, if that is so long ago that the cluster must have recovered.
+    pub(super) fn calm_since(&self, facts: &Facts, now: Instant) -> Option<Instant> {
+        let since = self.quiet.max(self.ended).unwrap_or(facts.start).max(facts.start);
+        let calm = self.active == 0 || self.quiet.is_some();
+        Some(since).filter(|since| calm && now > *since + bound(facts, self.longest))
     }
 
     /// `Tq + B`.

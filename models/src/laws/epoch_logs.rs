@@ -7,6 +7,7 @@ use super::chunks::Chunks;
 use super::log_view::Replica;
 use crate::id::ValueId;
 use crate::kafka::protocol::ProducerMark;
+use crate::time::Instant;
 
 /// A batch that a leader appended.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Batch {
     pub(super) base_offset: u64,
     pub(super) records: u32,
     pub(super) producer: Option<ProducerMark>,
+    /// When it was appended.
+    pub(super) at: Instant,
 }
 
 /// What one leader appended in its epoch.
@@ -74,6 +77,12 @@ impl EpochLogs {
             }
         }
         Comparison::Same
+    }
+
+    /// When the leader of `epoch` appended the batch that begins at `base_offset`.
+    pub(super) fn appended_at(&self, partition: usize, epoch: i32, base_offset: u64) -> Option<Instant> {
+        let log = self.partitions[partition].iter().rfind(|log| log.epoch == epoch)?;
+        log.batches.get(log.first_batch(base_offset)).filter(|batch| batch.base_offset == base_offset).map(|it| it.at)
     }
 
     /// Shows the batches of a replica's log that begin in `from..to`, in order.

@@ -85,6 +85,8 @@ pub struct Facts {
     pub acks: Acks,
     /// `enable.idempotence`.
     pub idempotence: bool,
+    /// How long a record's fate may be open: `max.block.ms` and `delivery.timeout.ms` together.
+    pub delivery: Span,
     /// The longest time between two sends to one partition while all is well.
     pub produce_interval: Span,
     /// Whether the workload keeps asking the controller for something that makes it write to ZooKeeper. Without such a

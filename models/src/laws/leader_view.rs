@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::facts::Roster;
 use crate::id::BrokerId;
+use crate::time::Instant;
 
 /// From a replica's `LeaderBegin` to its `LeaderEnd`: a presumed leader.
 #[derive(Clone, Debug)]
@@ -15,6 +16,10 @@ pub(super) struct Reign {
     pub(super) isr: Arc<[BrokerId]>,
     /// That, with whom a change under way would add.
     pub(super) maximal_isr: Arc<[BrokerId]>,
+    /// Since when a change of the ISR is under way.
+    pub(super) changing_since: Option<Instant>,
+    /// Since when it leads.
+    pub(super) since: Instant,
 }
 
 /// All presumed leaders.
@@ -34,9 +39,10 @@ impl LeaderView {
     }
 
     /// The broker begins to lead.
-    pub(super) fn begin(&mut self, broker: usize, partition: usize, epoch: i32, start: u64) {
+    pub(super) fn begin(&mut self, broker: usize, partition: usize, (epoch, start): (i32, u64), since: Instant) {
         let nobody: Arc<[BrokerId]> = Arc::new([]);
-        let reign = Reign { epoch, start, isr: Arc::clone(&nobody), maximal_isr: nobody };
+        let isr = Arc::clone(&nobody);
+        let reign = Reign { epoch, start, isr, maximal_isr: nobody, changing_since: None, since };
         self.reigns[broker * self.partitions + partition] = Some(reign);
         let begun = &mut self.begun[partition];
         if let Err(index) = begun.binary_search_by_key(&epoch, |(epoch, _)| *epoch) {
@@ -59,6 +65,21 @@ impl LeaderView {
     pub(super) fn isr(&mut self, broker: usize, partition: usize, isr: &Arc<[BrokerId]>, maximal: &Arc<[BrokerId]>) {
         if let Some(reign) = &mut self.reigns[broker * self.partitions + partition] {
             (reign.isr, reign.maximal_isr) = (Arc::clone(isr), Arc::clone(maximal));
+        }
+    }
+
+    /// The broker asks for another ISR. Returns false if it does so already.
+    pub(super) fn change_begins(&mut self, broker: usize, partition: usize, at: Instant) -> bool {
+        let Some(reign) = &mut self.reigns[broker * self.partitions + partition] else { return true };
+        let before = reign.changing_since;
+        reign.changing_since = before.or(Some(at));
+        before.is_none()
+    }
+
+    /// The broker's change of the ISR is over.
+    pub(super) fn change_ends(&mut self, broker: usize, partition: usize) {
+        if let Some(reign) = &mut self.reigns[broker * self.partitions + partition] {
+            reign.changing_since = None;
         }
     }
 

@@ -46,6 +46,11 @@ laws! {
     PollSkip, "J-POLL-SKIP", clients::poll_order, "a consumer that reads on leaves no record out";
     NonmonotonicPoll, "J-NONMONOTONIC-POLL", clients::poll_order, "a consumer that reads on gets no record again";
     NonmonotonicSend, "J-NONMONOTONIC-SEND", clients::send_order, "a producer's records stand in the order of its sends";
+    AbortedRead, "J-G1A", clients::aborted_read, "nothing is read whose writer failed";
+    AckStable, "J-ACK-STABLE", clients::ack_stable, "an acknowledged record stays at its offset";
+    RealtimeOrder, "J-REALTIME-ORDER", clients::realtime, "what is sent after an acknowledgement stands behind it";
+    RealtimeLag, "J-REALTIME-LAG", clients::realtime, "how old acknowledged records are when they are read (reported)";
+    ConsumeCount, "J-CONSUME-COUNT", clients::consume_count, "how often consumers get records again (reported)";
     OffsetRegress, "J-OFFSET-REGRESS", clients::offset_regress, "the end of a log that clients are told never falls";
     LeaderInIsr, "R-LEADER-IN-ISR", leader_in_isr, "the stored leader is in the stored ISR";
     OneLeaderPerEpoch, "R-ONE-LEADER-PER-EPOCH", one_leader_per_epoch, "one broker leads in a leader epoch, the stored one";
@@ -65,6 +70,12 @@ laws! {
     UncleanExclusion, "R-UNCLEAN-EXCLUSION", replicas::unclean_exclusion, "who lost records in a crash leaves the ISR first";
     NoFullTruncation, "R-NO-FULL-TRUNCATION", replicas::no_full_truncation, "a log is dropped only if it ends before the leader's begins";
     ZombieNoCommit, "R-ZOMBIE-NO-COMMIT", replicas::zombie_no_commit, "a deposed leader commits nothing new";
+    IsrSubsetReplicas, "R-ISR-SUBSET-REPLICAS", replicas::isr_members, "a stored ISR is a part of the replicas, and not empty";
+    QuorumSuperset, "R-QUORUM-SUPERSET", replicas::quorum_superset, "a leader waits for every member of the stored ISR";
+    NoGlobalLoss, "R-NO-GLOBAL-LOSS", clients::ack_stable, "an acknowledged record is on some replica";
+    EpochCacheMonotonic, "R-EPOCH-CACHE-MONOTONIC", replicas::epoch_cache, "leader epochs rise along every log";
+    NoFencedInIsr, "R-NO-FENCED-IN-ISR", replicas::isr_members, "who is not registered for long is in no new ISR";
+    OneActingLeader, "R-ONE-ACTING-LEADER", recovery::one_acting_leader, "a deposed leader hears of it when the faults are over";
     ExactlyOnce, "I-EXACTLY-ONCE", replicas::sequences, "an idempotent producer's records stand once in the committed log";
     Order, "I-ORDER", replicas::sequences, "an idempotent producer's sequences have no gap in the committed log";
     EpochOrder, "I-EPOCH-ORDER", replicas::sequences, "a producer's epochs never fall along the committed log";
@@ -72,6 +83,14 @@ laws! {
     ZombieNoEffect, "C-ZOMBIE-NO-EFFECT", zombie_no_effect, "an old controller has no effect";
     StaleRequestRejected, "C-STALE-REQUEST-REJECTED", stale_request_rejected, "a stale control request is not applied";
     BrokerEpoch, "C-BROKER-EPOCH", metadata::broker_epoch, "broker epochs rise, and what is meant for an earlier one is not applied";
+    EpochMonotonic, "C-EPOCH-MONOTONIC", metadata::transitions, "stored epochs never fall, versions rise by one";
+    IsrChangeCas, "C-ISR-CHANGE-CAS", metadata::transitions, "within a leader epoch only the leader changes the ISR";
+    OneInflightIsrChange, "C-ONE-INFLIGHT-ISR-CHANGE", metadata::isr_changes, "a leader asks for one ISR change at a time";
+    SuccessMeansStored, "C-SUCCESS-MEANS-STORED", metadata::isr_changes, "an ISR change that succeeded is stored";
+    ReloadOnElection, "C-RELOAD-ON-ELECTION", metadata::reload, "a new controller knows what was stored at its election";
+    NoElectOutside, "C-NO-ELECT-OUTSIDE", metadata::transitions, "a new leader was in the ISR";
+    AtomicBatch, "C-ATOMIC-BATCH", metadata::transitions, "a new leader epoch brings nobody back who had left the ISR";
+    ViewStaleness, "C-VIEW-STALENESS", metadata::converges, "how old the states are that brokers serve (reported)";
     Leadership, "Z-LEADERSHIP", leadership, "one ZooKeeper server leads in an epoch";
     Prefix, "Z-PREFIX", prefix, "ZooKeeper servers apply one history";
     Integrity, "Z-INTEGRITY", integrity, "what ZooKeeper servers deliver was proposed";
@@ -104,6 +123,12 @@ laws! {
     AllRegistered, "L-ALL-REGISTERED", all_registered, "every broker is registered";
     IsrFull, "L-ISR-FULL", isr_full, "every replica is in the ISR";
     MetadataConverges, "L-METADATA-CONVERGES", metadata::converges, "every broker serves the stored state of every partition";
+    NoOffline, "L-NO-OFFLINE", recovery::no_offline, "every partition with an electable replica has a leader that acts";
+    IsrChangeResolved, "L-ISR-CHANGE-RESOLVED", metadata::isr_changes, "no ISR change stays under way";
+    FullyReplicated, "L-FULLY-REPLICATED", recovery::fully_replicated, "every replica holds what was committed";
+    WriteResolved, "L-WRITE-RESOLVED", recovery::write_resolved, "every send is answered within delivery.timeout.ms";
+    NoChurn, "L-NO-CHURN", recovery::calm, "after the deadline of recovery nobody is elected";
+    NoSpuriousFencing, "L-NO-SPURIOUS-FENCING", recovery::calm, "no undisturbed broker loses its registration";
     Produce, "L-PRODUCE", produce, "every partition acknowledges writes";
     GroupStable, "L-GROUP-STABLE", groups::group_stable, "groups are stable and every partition is somebody's";
     Consume, "L-CONSUME", groups::consume, "groups read what was written";
@@ -238,7 +263,7 @@ pub struct LawReport {
     pub judged: u64,
     /// Breaches that the setting permits.
     pub permitted: u64,
-    /// Why they are permitted, one line a reason, with its count.
+    /// Why they are permitted, one line a reason, with its count; and what the law measured.
     pub notes: Vec<String>,
     /// What came of it.
     pub outcome: Outcome,
@@ -253,6 +278,7 @@ struct Tally {
     violation: Option<Violation>,
     not_judged: Option<&'static str>,
     longest_wait: Option<Span>,
+    figure: Option<String>,
 }
 
 /// The tallies of all laws.
@@ -298,6 +324,11 @@ impl Ledger {
         self.tallies[law as usize].not_judged = Some(why);
     }
 
+    /// What `law` has measured, in words.
+    pub(super) fn figure(&mut self, law: Law, words: String) {
+        self.tallies[law as usize].figure = Some(words);
+    }
+
     /// A wait of `law` has lasted `wait`.
     pub(super) fn waited(&mut self, law: Law, wait: Span) {
         let longest = &mut self.tallies[law as usize].longest_wait;
@@ -328,7 +359,10 @@ impl Tally {
             source: law.source(),
             judged: self.judged,
             permitted: self.permitted.iter().sum(),
-            notes: notes.map(|(permit, count)| format!("{count} permitted: {}", permit.reason())).collect(),
+            notes: notes
+                .map(|(permit, count)| format!("{count} permitted: {}", permit.reason()))
+                .chain(self.figure.clone())
+                .collect(),
             outcome,
             longest_wait: self.longest_wait,
         }

@@ -37,6 +37,16 @@ impl Replica {
         self.start
     }
 
+    /// The record at `offset`, if it is known.
+    pub(super) fn value(&self, offset: u64) -> Option<ValueId> {
+        self.entries.get(usize::try_from(offset.checked_sub(self.start)?).ok()?).map(|entry| entry.value)
+    }
+
+    /// The leader epoch of the last record.
+    pub(super) fn last_epoch(&self) -> Option<i32> {
+        self.epochs.last().map(|(epoch, _)| *epoch)
+    }
+
     /// The pieces of one leader epoch each that `from..to` consists of: epoch, first offset, offset after the last.
     pub(super) fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = (i32, u64, u64)> {
         let first = self.epochs.partition_point(|(_, start)| *start <= from).saturating_sub(1);

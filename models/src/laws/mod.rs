@@ -1,8 +1,8 @@
 //! The laws that observations of a deployment must obey. A [`Judge`] holds them all and is fed with [`Observed`](crate::observation::Observed) alone, so
 //! that it judges a simulated run and real hosts alike.
 //!
-//! The table of them is in `ledger`; each has a file, or shares one with others on the same thing. `replicas`, `metadata`,
-//! `clients` and `groups` hold those of one concern each.
+//! The table of them is in `ledger`, that of laws which are not judged in `not_judged`; each has a file, or shares one with
+//! others on the same thing. `replicas`, `metadata`, `clients`, `recovery` and `groups` hold those of one concern each.
 //!
 //! Sources stand in the files, as `SOURCE`. What several laws look at is kept once, in views: `zk_history` says which
 //! transactions are committed, `store_view` what they mean to Kafka, `log_view` keeps all logs with running digests,
@@ -48,6 +48,7 @@ mod log_match;
 mod log_view;
 mod lost_write;
 mod metadata;
+mod not_judged;
 mod one_controller;
 mod one_leader_per_epoch;
 mod one_per_epoch;
@@ -59,8 +60,10 @@ mod process_view;
 mod produce;
 mod read_session_order;
 mod records;
+mod recovery;
 mod replicas;
 mod replicas_equal;
+mod service;
 mod session_safety;
 mod sparse;
 mod stale_request_rejected;
@@ -84,4 +87,6 @@ pub use facts::{Facts, GroupFacts, PartitionFacts, ProcessFacts, ProcessKind};
 pub use figures::Coverage;
 pub use judge::Judge;
 pub use ledger::{Law, LawReport, Outcome, Permit, Unmet, Violation};
+pub use not_judged::NOT_JUDGED;
+pub use service::ServiceLevels;
 pub use store_view::StoreSummary;

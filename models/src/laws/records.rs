@@ -16,6 +16,14 @@ pub(super) struct Value {
     pub(super) idempotent: bool,
     /// The producer has at most one request under way.
     pub(super) single_file: bool,
+    /// It was reported that it was not written.
+    pub(super) failed: bool,
+    /// Its producer has told its fate, whichever.
+    pub(super) resolved: bool,
+    /// When it was sent.
+    pub(super) sent_at: Instant,
+    /// Offset after the last record that was acknowledged by all in-sync replicas when it was sent.
+    pub(super) floor: u64,
     /// Which life of which producer sent it.
     pub(super) sender: Option<(ProcessId, u32)>,
     /// The acknowledgement, if there was one.
@@ -24,6 +32,16 @@ pub(super) struct Value {
     pub(super) read: bool,
     /// Where it was last seen.
     pub(super) seen: Option<u64>,
+}
+
+/// How a value was handed to a producer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) at: Instant,
+    /// The process and its life.
+    pub(super) sender: (ProcessId, u32),
+    pub(super) idempotent: bool,
+    pub(super) single_file: bool,
 }
 
 /// An acknowledgement.
@@ -72,6 +90,8 @@ pub(super) struct Records {
     standing: Pages<Option<Standing>>,
     /// Offset after the largest that was ever polled.
     pub(super) read_to: u64,
+    /// Offset after the last record that was acknowledged by all in-sync replicas.
+    acked_to: u64,
     /// The newest end offset told to a consumer.
     pub(super) end: Option<(u64, Instant)>,
     readers: Vec<Reader>,
@@ -87,18 +107,39 @@ struct Reader {
     by_poll: bool,
     /// Offsets from..to that it left out, as its settings say. Unset for who goes on where others of its group were.
     passed_over: Option<Vec<(u64, u64)>>,
+    /// Offset after the largest that it ever read.
+    furthest: u64,
 }
 
 impl Records {
     /// A life of a producer was given a value.
-    pub(super) fn on_send(&mut self, value: ValueId, sender: (ProcessId, u32), idempotent: bool, single_file: bool) {
+    pub(super) fn on_send(&mut self, value: ValueId, sent: Sent) {
         let entry = self.values.entry(value.0);
-        (entry.sent, entry.idempotent, entry.single_file) = (true, idempotent, single_file);
-        entry.sender = Some(sender);
+        (entry.sent, entry.idempotent, entry.single_file) = (true, sent.idempotent, sent.single_file);
+        (entry.sender, entry.sent_at, entry.floor) = (Some(sent.sender), sent.at, self.acked_to);
     }
 
-    pub(super) fn on_ack(&mut self, value: ValueId, ack: Ack) {
-        self.values.entry(value.0).ack.get_or_insert(ack);
+    /// Its producer does not know the fate of a value, or knows that it `failed`. Returns whether somebody has read it.
+    pub(super) fn on_given_up(&mut self, value: ValueId, failed: bool) -> bool {
+        let entry = self.values.entry(value.0);
+        (entry.resolved, entry.failed) = (true, failed);
+        entry.read
+    }
+
+    /// A value was acknowledged. Returns its fate.
+    pub(super) fn on_ack(&mut self, value: ValueId, ack: Ack) -> Value {
+        if let Some(offset) = ack.offset.filter(|_| ack.acks == Acks::All) {
+            self.acked_to = self.acked_to.max(offset + 1);
+        }
+        let entry = self.values.entry(value.0);
+        entry.ack.get_or_insert(ack);
+        entry.resolved = true;
+        *entry
+    }
+
+    /// Offset after the last record that was acknowledged by all in-sync replicas.
+    pub(super) fn acked_to(&self) -> u64 {
+        self.acked_to
     }
 
     /// `value` stands at `offset`.
@@ -119,12 +160,16 @@ impl Records {
     }
 
     /// A consumer goes on at `offset`, because it has read up to there or because it was told to. Returns where it would
-    /// have gone on after its last poll, if it was not told otherwise since.
-    pub(super) fn move_to(&mut self, consumer: ProcessId, offset: u64, by_poll: bool) -> Option<u64> {
+    /// have gone on after its last poll, if it was not told otherwise since, and the offset after the largest that it had
+    /// read before.
+    pub(super) fn move_to(&mut self, consumer: ProcessId, offset: u64, by_poll: bool) -> (Option<u64>, u64) {
         let reader = self.reader(consumer);
-        let before = reader.by_poll.then_some(reader.offset);
+        let (before, furthest) = (reader.by_poll.then_some(reader.offset), reader.furthest);
         (reader.offset, reader.by_poll) = (offset, by_poll);
-        before
+        if by_poll {
+            reader.furthest = furthest.max(offset);
+        }
+        (before, furthest)
     }
 
     /// A consumer goes on at `to`; its settings said so, and what lies between `from` and there is not for it.
@@ -178,7 +223,7 @@ impl Records {
 
 impl Reader {
     fn new(process: ProcessId) -> Self {
-        Self { process, offset: 0, by_poll: false, passed_over: None }
+        Self { process, offset: 0, by_poll: false, passed_over: None, furthest: 0 }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::facts::Roster;
-use crate::id::{BrokerId, SessionId, Zxid};
+use crate::id::{BrokerId, SessionId, TopicPartition, Zxid};
 use crate::kafka::protocol::LeaderAndIsr;
-use crate::kafka::znode::{self, ControllerZnode, PartitionStateZnode};
+use crate::kafka::znode::{self, ControllerZnode, PartitionStateZnode, TopicZnode};
 use crate::zk::protocol::{Path, Txn, TxnBody};
 use crate::zk::session_client;
 
@@ -33,6 +33,8 @@ pub struct StoreSummary {
     pub registered: u64,
     /// Partitions whose ISR is smaller than their replication factor.
     pub under_replicated: u64,
+    /// Partitions whose ISR is smaller than `min.insync.replicas`.
+    pub under_min_isr: u64,
     /// Partitions with a state and without a leader.
     pub offline: u64,
     /// Registrations so far, renewed ones included.
@@ -46,10 +48,18 @@ pub struct StoreSummary {
 }
 
 impl StoreSummary {
-    fn on_partition(&mut self, before: Option<&LeaderAndIsr>, now: &LeaderAndIsr, replication_factor: u32) {
+    fn on_partition(
+        &mut self,
+        before: Option<&LeaderAndIsr>,
+        now: &LeaderAndIsr,
+        replication_factor: u32,
+        min_isr: u32,
+    ) {
         let under = |state: &LeaderAndIsr| u64::from((state.isr.len() as u32) < replication_factor);
+        let below_min = |state: &LeaderAndIsr| u64::from((state.isr.len() as u32) < min_isr);
         let offline = |state: &LeaderAndIsr| u64::from(state.leader.is_none());
         self.under_replicated = self.under_replicated + under(now) - before.map_or(0, under);
+        self.under_min_isr = self.under_min_isr + below_min(now) - before.map_or(0, below_min);
         self.offline = self.offline + offline(now) - before.map_or(0, offline);
         if let Some(before) = before {
             self.leader_changes += u64::from(now.leader.is_some() && now.leader != before.leader);
@@ -62,6 +72,8 @@ impl StoreSummary {
 #[derive(Clone, Debug)]
 pub(super) struct StoreView {
     partitions: Vec<Option<LeaderAndIsr>>,
+    /// Per partition its replicas, preferred leader first.
+    assignments: Vec<Option<Arc<[BrokerId]>>>,
     /// Per broker number the czxid of its node.
     registered: Vec<Option<Zxid>>,
     controller: Option<BrokerId>,
@@ -80,6 +92,7 @@ impl StoreView {
     pub(super) fn new(roster: &Roster) -> Self {
         Self {
             partitions: vec![None; roster.facts.partitions.len()],
+            assignments: vec![None; roster.facts.partitions.len()],
             registered: vec![None; roster.brokers.len()],
             controller: None,
             controller_epochs: Vec::new(),
@@ -117,6 +130,16 @@ impl StoreView {
     /// The stored state of a partition.
     pub(super) fn partition(&self, partition: usize) -> Option<&LeaderAndIsr> {
         self.partitions[partition].as_ref()
+    }
+
+    /// The replicas of a partition, preferred leader first; `None` if its topic was not seen to be created.
+    pub(super) fn replicas(&self, partition: usize) -> Option<&[BrokerId]> {
+        self.assignments[partition].as_deref()
+    }
+
+    /// The stored controller epoch.
+    pub(super) fn controller_epoch(&self) -> Option<i32> {
+        self.controller_epochs.last().map(|(_, epoch)| *epoch)
     }
 
     /// The broker epoch under which a broker is registered.
@@ -202,8 +225,17 @@ impl StoreView {
             let now = content.state(version);
             let before = self.partitions[partition].replace(now.clone());
             self.written[partition] = zxid;
-            self.summary.on_partition(before.as_ref(), &now, roster.facts.partitions[partition].replication_factor);
+            let replication_factor = roster.facts.partitions[partition].replication_factor;
+            self.summary.on_partition(before.as_ref(), &now, replication_factor, roster.facts.min_isr);
             out.push(StoreEvent::PartitionState { partition, before, now });
+        } else if let Some(topic) = znode::parse_topic_path(path)
+            && let Some(content) = znode::decode::<TopicZnode>(data)
+        {
+            for (number, replicas) in content.partitions {
+                if let Some(partition) = roster.partition(TopicPartition { topic, partition: number }) {
+                    self.assignments[partition] = Some(znode::brokers(&replicas));
+                }
+            }
         }
     }
 

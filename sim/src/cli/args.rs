@@ -39,6 +39,8 @@ pub enum Command {
     Outcomes(OutcomesArgs),
     /// Simulate runs of real ZooKeeper ensembles that were measured, and print where the models agree with them.
     Fidelity(FidelityArgs),
+    /// The laws that every run is judged by: what each says, and where it comes from.
+    Laws,
     /// The scenarios that are built in.
     #[command(subcommand)]
     Scenarios(ScenariosCommand),

@@ -5,6 +5,7 @@ mod campaign;
 mod defects;
 mod fidelity;
 mod input;
+mod laws;
 mod outcomes;
 mod plan;
 mod replay;
@@ -69,6 +70,7 @@ pub fn main() -> ExitCode {
         Some(Command::Survey(args)) => survey::survey(&args),
         Some(Command::Outcomes(args)) => outcomes::outcomes(&args),
         Some(Command::Fidelity(args)) => fidelity::fidelity(&args),
+        Some(Command::Laws) => laws::laws(),
         Some(Command::Scenarios(command)) => scenarios::scenarios(&command),
         Some(Command::Defects(command)) => defects::defects(&command),
     });

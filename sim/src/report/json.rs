@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use models::laws::{LawReport, Outcome};
+use models::laws::{LawReport, Outcome, ServiceLevels};
 use models::observation::{self, Observed};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
@@ -81,6 +81,7 @@ impl<W: Write> JsonLines<W> {
             "figures": figures,
             "controllers_ns": {"none": zero, "one": one, "more": more},
             "recovery_ns": finished.judgement.recovery,
+            "service": service(&finished.judgement.service),
         }));
         self.line(&json!({
             "type": "end",
@@ -136,6 +137,20 @@ impl<W: Write> JsonLines<W> {
         let written = serde_json::to_writer(&mut self.out, value).map_err(io::Error::from);
         self.error = written.and_then(|()| self.out.write_all(b"\n")).err();
     }
+}
+
+fn service(levels: &ServiceLevels) -> serde_json::Value {
+    json!({
+        "detect_ns": levels.detect,
+        "failovers": levels.failovers,
+        "never_recovered": levels.never_recovered,
+        "failover_ns": {"p50": levels.failover_p50, "p99": levels.failover_p99, "max": levels.failover_max},
+        "unavailable_ns": {"max": levels.unavailable_max, "sum": levels.unavailable_sum},
+        "replication_lag_ns": levels.replication_lag,
+        "under_replicated_ns": levels.under_replicated,
+        "under_min_isr_ns": levels.under_min_isr,
+        "stale_read_ns": {"max": levels.stale_read_max, "p99": levels.stale_read_p99},
+    })
 }
 
 impl<W: Write> Observer for JsonLines<W> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use models::laws::{LawReport, Outcome};
+use models::laws::{LawReport, Outcome, ServiceLevels};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
 use scenarios::schedule::Schedule;
@@ -161,6 +161,7 @@ pub fn figures(summary: &Summary, judgement: &Judgement) -> String {
     }
     if counts.sent > 0 || summary.polled > 0 {
         out.push_str(&kafka_figures(summary, judgement));
+        service(&mut out, &judgement.service);
     } else {
         let _ = writeln!(
             out,
@@ -229,6 +230,27 @@ fn produce_figures(summary: &Summary) -> String {
         let _ = writeln!(out, "  longest outage   {} without an acknowledged write ({partition})", summary.longest_gap);
     }
     out
+}
+
+fn service(out: &mut String, service: &ServiceLevels) {
+    let ServiceLevels { failovers, never_recovered, failover_p50, failover_p99, failover_max, .. } = service;
+    if let Some(detect) = service.detect {
+        let _ = writeln!(out, "  detection        {detect} from the first fault to the first reaction");
+    }
+    let _ = writeln!(
+        out,
+        "  failover time    p50 {failover_p50}, p99 {failover_p99}, max {failover_max} over {failovers} changes of a leader, \
+         {never_recovered} never acknowledged again"
+    );
+    let (most, sum) = (service.unavailable_max, service.unavailable_sum);
+    let _ = writeln!(out, "  unavailability   {most} of the worst partition, {sum} of all together");
+    let _ = writeln!(
+        out,
+        "  replication      {} under-replicated, {} below min ISR (partitions x time); oldest record taken after {}",
+        service.under_replicated, service.under_min_isr, service.replication_lag
+    );
+    let (most, within) = (service.stale_read_max, service.stale_read_p99);
+    let _ = writeln!(out, "  stale reads      at most {most} after the acknowledgement, p99 {within}");
 }
 
 /// Expectations of the scenario.

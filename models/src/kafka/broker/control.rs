@@ -1,7 +1,5 @@
 //! The controller's requests: LeaderAndIsr, UpdateMetadata and StopReplica, fenced by broker epoch and controller epoch.
 
-use std::sync::Arc;
-
 use super::Broker;
 use super::requests::respond;
 use crate::defect::Defect;
@@ -9,7 +7,7 @@ use crate::id::BrokerId;
 use crate::kafka::protocol::{
     ErrorCode, LeaderAndIsrRequest, Origin, PartitionLeadership, Response, StopReplicaRequest, UpdateMetadataRequest,
 };
-use crate::observation::{ControlRequestKind, Observation, ServedState};
+use crate::observation::{ControlRequestKind, Observation};
 use crate::world::Ctx;
 
 /// What the three have in common.
@@ -88,13 +86,7 @@ impl Broker {
 
 /// Reports what the broker tells clients from now on.
 fn observe_served(ctx: &mut Ctx<'_>, request: &UpdateMetadataRequest) {
-    let served = |told: &PartitionLeadership| ServedState {
-        partition: told.partition,
-        leader: told.state.leader,
-        leader_epoch: told.state.leader_epoch,
-        isr: Arc::clone(&told.state.isr),
-        partition_epoch: told.state.partition_epoch,
-    };
+    let served = |told: &PartitionLeadership| told.state.seen_as(told.partition);
     if !request.partitions.is_empty() {
         ctx.observe(Observation::MetadataServed { states: request.partitions.iter().map(served).collect() });
     }

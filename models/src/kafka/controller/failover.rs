@@ -122,6 +122,7 @@ impl KafkaController {
             }
             FailoverStep::Deletions => {
                 child_names(&results)?;
+                self.observe_loaded(io);
                 // Brokers must know the living peers before LeaderAndIsr makes them connect to one.
                 let everybody: Vec<_> = self.context.live_brokers.keys().copied().collect();
                 self.send_update_metadata(io, everybody, Vec::new());
@@ -152,6 +153,13 @@ impl KafkaController {
         };
         self.thread.call(Call::Failover(next));
         Ok(())
+    }
+
+    /// Reports the states that the new controller begins with.
+    fn observe_loaded(&self, io: &mut Io<'_, '_>) {
+        let known = self.context.partitions().iter();
+        let states = known.filter_map(|(id, info)| Some(info.leadership.as_ref()?.state.seen_as(*id))).collect();
+        io.ctx.observe(Observation::ControllerLoaded { epoch: self.context.epoch, states });
     }
 
     /// See [`Defect::UnnoticedRestart`]: brokers that registered after an ISR was written with them in it count as dead until

@@ -284,6 +284,10 @@ impl Partition {
     fn propose(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, pending: IsrState) -> bool {
         let submitted = pending.proposed().is_some_and(|proposed| shared.isr_changes.submit(self.change(proposed)));
         if submitted {
+            if let Some(proposed) = pending.proposed() {
+                let (partition, leader_epoch, isr) = (self.id, self.leader_epoch, Arc::clone(proposed));
+                ctx.observe(Observation::IsrChange { partition, leader_epoch, isr });
+            }
             self.isr = pending;
             self.observe_isr(ctx);
         }
@@ -329,6 +333,7 @@ impl Partition {
                 shared.metrics.changed = true;
                 self.isr = IsrState::Committed(Arc::clone(&state.isr));
                 self.partition_epoch = state.partition_epoch;
+                self.observe_change_end(ctx, Some(state.partition_epoch));
                 self.observe_isr(ctx);
                 // A follower that left may be at the log's end already: its next fetch is to be looked at.
                 self.announce(&mut shared.sessions, Wake::Nobody);
@@ -337,6 +342,7 @@ impl Partition {
             Ok(_) => shared.metrics.metrics.mark(ctx, Metric::FailedIsrUpdatesPerSec),
             Err(ErrorCode::OperationNotAttempted | ErrorCode::IneligibleReplica) => {
                 self.isr = IsrState::Committed(Arc::clone(self.isr.isr()));
+                self.observe_change_end(ctx, None);
                 self.observe_isr(ctx);
                 self.announce(&mut shared.sessions, Wake::Nobody);
             }
@@ -384,6 +390,11 @@ impl Partition {
         if self.is_leader() {
             ctx.observe(Observation::LeaderEnd { partition: self.id, leader_epoch: self.leader_epoch });
         }
+    }
+
+    fn observe_change_end(&self, ctx: &mut Ctx<'_>, stored: Option<i32>) {
+        let (partition, leader_epoch, isr) = (self.id, self.leader_epoch, Arc::clone(self.isr.isr()));
+        ctx.observe(Observation::IsrChangeEnd { partition, leader_epoch, isr, stored });
     }
 
     fn observe_isr(&self, ctx: &mut Ctx<'_>) {

@@ -7,7 +7,7 @@ use crate::laws::views::Views;
 
 pub(in crate::laws) const SOURCE: &str = "KIP-207";
 
-/// The largest end that was named or is implied by an acknowledgement, by partition.
+/// The largest end that was named, by partition.
 #[derive(Clone, Debug)]
 pub(in crate::laws) struct OffsetRegress {
     ends: Vec<u64>,
@@ -18,21 +18,16 @@ impl OffsetRegress {
         Self { ends: vec![0; partitions] }
     }
 
-    /// A record at `offset` was acknowledged with acks=all.
-    pub(in crate::laws) fn on_ack(&mut self, partition: usize, offset: u64) {
-        self.ends[partition] = self.ends[partition].max(offset + 1);
-    }
-
-    /// Judges the answer of a leader of `epoch`; consumers have read below `read_to`.
+    /// Judges the answer of a leader of `epoch`; below `known` consumers have read, or all in-sync replicas acknowledged.
     pub(in crate::laws) fn on_answer(
         &mut self,
         partition: usize,
         (offset, epoch): (u64, i32),
-        read_to: u64,
+        known: u64,
         views: Views<'_>,
         ledger: &mut Ledger,
     ) {
-        let floor = self.ends[partition].max(read_to);
+        let floor = self.ends[partition].max(known);
         self.ends[partition] = floor.max(offset);
         if !views.is_current(partition, epoch) {
             return;

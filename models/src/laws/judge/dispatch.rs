@@ -3,23 +3,19 @@
 use super::Judge;
 use crate::id::{ProcessId, TopicPartition, ValueId};
 use crate::kafka::config::Acks;
-use crate::laws::clients::poll_order;
-use crate::laws::epoch_logs::Batch;
+use crate::laws::clients::{aborted_read, poll_order, realtime};
 use crate::laws::ledger::Law;
-use crate::laws::log_match::Verdict;
-use crate::laws::records::{Ack, Standing, Witness};
-use crate::laws::replicas::{
-    append_only, committed_read_only, consistent_read, isr_join_rule, isr_logs, no_full_truncation, true_hw_monotonic,
-    zombie_no_commit,
-};
+use crate::laws::metadata::transitions;
+use crate::laws::records::{Ack, Sent, Standing, Value, Witness};
+use crate::laws::recovery::calm;
+use crate::laws::replicas::{committed_read_only, consistent_read, isr_logs, quorum_superset};
 use crate::laws::store_view::StoreEvent;
 use crate::laws::views::Views;
 use crate::laws::{
-    candidate_complete, committed_monotonic, duplicate, ephemeral_gone, inconsistent_offsets, leader_complete,
-    leader_completeness, leader_in_isr, log_match, phantom, prefix, stale_request_rejected, trunc_below_hw,
-    zombie_no_effect,
+    candidate_complete, committed_monotonic, duplicate, ephemeral_gone, inconsistent_offsets, leader_completeness,
+    leader_in_isr, phantom, prefix, stale_request_rejected, zombie_no_effect,
 };
-use crate::observation::{Observation, Observed, ReplicaRole, TruncateReason, ZkRole};
+use crate::observation::{Observation, Observed, ZkRole};
 use crate::time::Instant;
 
 impl Judge {
@@ -27,173 +23,41 @@ impl Judge {
         Some((self.roster.broker(process)?, self.roster.partition(partition)?))
     }
 
-    pub(super) fn on_append(&mut self, broker: usize, partition: usize, observed: &Observed) {
-        let Observation::Append { base_offset, leader_epoch, values, producer, role, .. } = &observed.what else {
-            return;
-        };
-        let (base_offset, epoch) = (*base_offset, *leader_epoch);
-        let views = views!(self, observed.at, observed.process);
-        append_only::on_append(partition, broker, (base_offset, values), (epoch, *role), views, &mut self.ledger);
-        if *role == ReplicaRole::Leader {
-            let batch = Batch { base_offset, records: values.len() as u32, producer: *producer };
-            self.epoch_logs.append(partition, epoch, batch, values);
-        }
-        self.logs.append(broker, partition, base_offset, epoch, values);
-        self.gate.on_log_changed(broker, partition, &self.logs);
-    }
-
-    pub(super) fn on_high_watermark(
-        &mut self,
-        at: Instant,
-        broker: usize,
-        partition: usize,
-        value: u64,
-        (leader_epoch, role): (i32, ReplicaRole),
-    ) {
-        let process = self.roster.brokers[broker].1;
-        let views = views!(self, at, process);
-        if role == ReplicaRole::Leader {
-            true_hw_monotonic::on_report(partition, broker, (value, leader_epoch), views, &mut self.ledger);
-        }
-        self.hw_in_log.on_report(partition, broker, value, views, &mut self.ledger);
-        self.logs.high_watermark(broker, partition, value);
-        if !self.logs.counts(partition, leader_epoch) {
-            return;
-        }
-        if role == ReplicaRole::Leader {
-            let views = views!(self, at, process);
-            isr_logs::judge_leader(partition, broker, views, &mut self.ledger);
-            zombie_no_commit::on_report(partition, value, leader_epoch, views, &mut self.ledger);
-        }
-        let verdict = log_match::judge(partition, broker, value, views!(self, at, process), &mut self.ledger);
-        if role != ReplicaRole::Leader || verdict == Verdict::Broken {
-            return;
-        }
-        if verdict == Verdict::Permitted {
-            self.rebase(broker, partition, leader_epoch);
-        }
-        let before = self.logs.committed(partition).true_hw();
-        if self.logs.commit(broker, partition, value) {
-            let views = views!(self, at, process);
-            candidate_complete::judge_all(partition, views, &mut self.ledger);
-            let range = (before, views.logs.committed(partition).true_hw());
-            self.sequences.on_commit(partition, broker, range, views, &mut self.ledger);
-        }
-    }
-
-    /// The leader's log becomes the true one after a permitted loss.
-    pub(super) fn rebase(&mut self, broker: usize, partition: usize, leader_epoch: i32) {
-        let to = self.logs.rebase(broker, partition, leader_epoch);
-        self.sequences.on_rebase(partition, broker, to, views!(self, Instant::ZERO, self.roster.brokers[broker].1));
-        for broker in 0..self.roster.brokers.len() {
-            self.gate.on_log_changed(broker, partition, &self.logs);
-        }
-    }
-
-    pub(super) fn on_replica(&mut self, broker: usize, partition: usize, observed: &Observed) {
-        let (at, process) = (observed.at, observed.process);
-        let views = views!(self, at, process);
-        match &observed.what {
-            Observation::Truncate { .. } => self.on_truncate(broker, partition, observed),
-            Observation::LogLoaded { leo, high_watermark, .. } => {
-                let before = self.logs.replica(broker, partition).leo();
-                self.logs.load(broker, partition, *leo);
-                self.gate.on_loaded(broker, partition, before, *leo, at);
-                self.gate.on_log_changed(broker, partition, &self.logs);
-                self.unclean_exclusion.on_loaded(partition, broker, (before, *leo), &mut self.ledger);
-                let views = views!(self, at, process);
-                self.hw_in_log.on_report(partition, broker, *high_watermark, views, &mut self.ledger);
-            }
-            Observation::LogStart { log_start, .. } => self.logs.log_start(partition, *log_start),
-            Observation::LeaderBegin { leader_epoch, leo, .. } => {
-                self.on_leader_begin(broker, partition, (*leader_epoch, *leo), at);
-            }
-            Observation::LeaderEnd { .. } => self.leaders.end(broker, partition),
-            Observation::IsrLocal { isr, maximal_isr, .. } => {
-                self.leaders.isr(broker, partition, isr, maximal_isr);
-                isr_logs::judge_leader(partition, broker, views!(self, at, process), &mut self.ledger);
-            }
-            Observation::IsrJoin { leader_epoch, fetch_offset, .. } => {
-                isr_join_rule::on_join(partition, broker, *leader_epoch, *fetch_offset, views, &mut self.ledger);
-            }
-            Observation::EndOffsetAnswer { leader_epoch, offset, .. } => {
-                let read_to = self.records[partition].read_to;
-                let answer = (*offset, *leader_epoch);
-                self.offset_regress.on_answer(partition, answer, read_to, views, &mut self.ledger);
-            }
-            _ => {}
-        }
-    }
-
-    fn on_truncate(&mut self, broker: usize, partition: usize, observed: &Observed) {
-        let (at, process) = (observed.at, observed.process);
-        let Observation::Truncate { from, to, high_watermark, role, reason, .. } = observed.what else { return };
-        let views = views!(self, at, process);
-        trunc_below_hw::judge(partition, broker, (from, to), reason, views, &mut self.ledger);
-        append_only::on_truncate(partition, (from, to), (role, reason), views, &mut self.ledger);
-        no_full_truncation::on_truncate(partition, (from, to), reason, views, &mut self.ledger);
-        match reason {
-            TruncateReason::Recovery => {
-                let before = self.logs.replica(broker, partition).leo();
-                self.gate.on_loaded(broker, partition, before, to, at);
-                self.unclean_exclusion.on_loaded(partition, broker, (before, to), &mut self.ledger);
-                self.logs.truncate(broker, partition, to);
-            }
-            TruncateReason::Full => {
-                self.hw_in_log.on_truncate(partition, broker, (to, to), high_watermark, views);
-                self.logs.restart(broker, partition, to);
-            }
-            _ => {
-                self.hw_in_log.on_truncate(partition, broker, (0, to), high_watermark, views);
-                self.logs.truncate(broker, partition, to);
-            }
-        }
-        let views = views!(self, at, process);
-        candidate_complete::judge(partition, broker, views, &mut self.ledger);
-        true_hw_monotonic::on_log_end(partition, broker, (to, role), views, &mut self.ledger);
-        isr_logs::judge_member(partition, broker, views, &mut self.ledger);
-    }
-
-    fn on_leader_begin(&mut self, broker: usize, partition: usize, (epoch, leo): (i32, u64), at: Instant) {
-        let views = views!(self, at, self.roster.brokers[broker].1);
-        self.one_leader_per_epoch.on_leader_begin(partition, broker, epoch, views, &mut self.ledger);
-        let read_to = self.records[partition].read_to;
-        let gives_way = leader_complete::judge(partition, broker, epoch, views, &mut self.ledger);
-        consistent_read::on_leader_begin(partition, broker, epoch, read_to, views, &mut self.ledger);
-        if views.is_current(partition, epoch) && views.logs.counts(partition, epoch) {
-            true_hw_monotonic::on_log_end(partition, broker, (leo, ReplicaRole::Leader), views, &mut self.ledger);
-        }
-        if gives_way {
-            self.rebase(broker, partition, epoch);
-        }
-        self.leaders.begin(broker, partition, epoch, leo);
-    }
-
     pub(super) fn on_client(&mut self, observed: &Observed) {
         let (at, process) = (observed.at, observed.process);
         match &observed.what {
             Observation::Send { partition, value, idempotent, max_in_flight, .. } => {
                 if let Some(partition) = self.roster.partition(*partition) {
-                    let sender = (process, observed.incarnation);
-                    self.records[partition].on_send(*value, sender, *idempotent, *max_in_flight == 1);
+                    let (sender, single_file) = ((process, observed.incarnation), *max_in_flight == 1);
+                    let sent = Sent { at, sender, idempotent: *idempotent, single_file };
+                    self.records[partition].on_send(*value, sent);
                 }
             }
             Observation::SendOk { partition, value, offset, acks, .. } => {
                 if let Some(partition) = self.roster.partition(*partition) {
                     self.produce.on_ack(partition, at);
+                    self.service.on_ack(partition, at);
                     self.groups.on_ack(partition, offset.map_or(0, |offset| offset + 1));
-                    self.records[partition].on_ack(*value, Ack { at, by: process, offset: *offset, acks: *acks });
+                    let ack = Ack { at, by: process, offset: *offset, acks: *acks };
+                    let fate = self.records[partition].on_ack(*value, ack);
+                    realtime::on_ack(partition, fate, ack, views!(self, at, process), &mut self.ledger);
                     let by = if *acks == Acks::All { Witness::Isr } else { Witness::Leader };
-                    if let Some(offset) = offset.filter(|_| *acks == Acks::All) {
-                        self.offset_regress.on_ack(partition, offset);
-                    }
                     if let Some(offset) = offset.filter(|_| *acks != Acks::None) {
                         self.place(at, process, partition, (*value, offset), by);
                     }
                 }
             }
-            Observation::SendUnknown { .. } if at >= self.roster.facts.start => {
-                self.coverage.on_observation(&observed.what);
+            Observation::SendUnknown { partition, value, .. } | Observation::SendFail { partition, value, .. } => {
+                let failed = matches!(observed.what, Observation::SendFail { .. });
+                if at >= self.roster.facts.start {
+                    self.coverage.on_observation(&observed.what);
+                }
+                if let Some(partition) = self.roster.partition(*partition) {
+                    let read = self.records[partition].on_given_up(*value, failed);
+                    self.ledger.judged(Law::AbortedRead, u64::from(failed));
+                    let views = views!(self, at, process);
+                    aborted_read::judge(partition, *value, read && failed, views, &mut self.ledger);
+                }
             }
             Observation::Poll { partition, base_offset, values, .. } => {
                 if let Some(partition) = self.roster.partition(*partition) {
@@ -247,17 +111,27 @@ impl Judge {
         base_offset: u64,
         values: &[ValueId],
     ) {
+        let mut first = None;
         for (offset, value) in (base_offset..).zip(values) {
-            self.place(at, process, partition, (*value, offset), Witness::Poll);
+            let fate = self.place(at, process, partition, (*value, offset), Witness::Poll);
+            first.get_or_insert(fate);
+            aborted_read::judge(partition, *value, fate.failed, views!(self, at, process), &mut self.ledger);
         }
+        self.ledger.judged(Law::AbortedRead, values.len() as u64);
         self.ledger.judged(Law::Phantom, values.len() as u64);
         let end = base_offset + values.len() as u64;
         // A member of a group reads only its share, and again after a rebalance: it owes no read to the end.
         let reads_all = self.groups.group_of(process).is_none();
         let records = &mut self.records[partition];
-        let position = reads_all.then(|| records.move_to(process, end, true)).flatten();
+        let mut position = None;
         if reads_all {
             records.read_to = records.read_to.max(end);
+            let (before, furthest) = records.move_to(process, end, true);
+            position = before;
+            self.consume_count.on_poll((base_offset, end), furthest);
+            if let Some(first) = first.filter(|_| position.is_some() && at >= self.roster.facts.start) {
+                self.realtime_lag.on_poll(first, at);
+            }
         }
         let views = views!(self, at, process);
         if let Some(position) = position {
@@ -276,7 +150,7 @@ impl Judge {
         partition: usize,
         (value, offset): (ValueId, u64),
         by: Witness,
-    ) {
+    ) -> Value {
         let placement = self.records[partition].place(value, offset, by);
         let views = views!(self, at, process);
         self.ledger.judged(Law::Duplicate, 1);
@@ -287,6 +161,7 @@ impl Judge {
         duplicate::judge(partition, (value, offset), placement, views, &mut self.ledger);
         let now = Standing { value, by };
         inconsistent_offsets::judge(partition, now, offset, placement, views, &mut self.ledger);
+        placement.value
     }
 
     pub(super) fn on_zookeeper(&mut self, observed: &Observed) {
@@ -327,6 +202,12 @@ impl Judge {
                 }
                 self.on_zk_leading(server, *role, *epoch, at, process);
                 self.on_zk_role(server, *role, *epoch, at);
+                if *role == ZkRole::Looking {
+                    self.service.on_reaction(at);
+                }
+                if *role == ZkRole::Leading {
+                    self.on_election(|| format!("ZooKeeper server {process}"), at, process);
+                }
             }
             Observation::ZkSessionClosed { session, zxid, left } => {
                 ephemeral_gone::on_closed(*session, *zxid, *left, views!(self, at, process), &mut self.ledger);
@@ -369,20 +250,45 @@ impl Judge {
             StoreEvent::PartitionState { partition, before, now } => {
                 self.gate.on_partition_state(*partition, before.as_ref(), now, &self.roster, at);
                 self.one_leader_per_epoch.on_partition_state(*partition, now);
+                self.service.on_store(self.store.summary(), at);
+                if before.as_ref().is_some_and(|before| before.leader != now.leader) {
+                    self.service.on_leader_change(*partition, at);
+                }
+                self.isr_changes.on_partition_state(*partition, now);
                 let views = views!(self, at, process);
                 leader_in_isr::judge(*partition, now, views, &mut self.ledger);
+                self.isr_members.on_partition_state(*partition, now, views, &mut self.ledger);
+                transitions::judge(*partition, before.as_ref(), now, views, &mut self.ledger);
+                quorum_superset::judge(*partition, views, &mut self.ledger);
                 candidate_complete::judge_all(*partition, views, &mut self.ledger);
                 isr_logs::judge_all(*partition, views, &mut self.ledger);
                 self.unclean_exclusion.on_partition_state(*partition, now, views, &mut self.ledger);
                 self.converges.on_partition_state(*partition, at);
                 self.isr_full.on_partition_state(*partition, views);
+                if calm::is_churn(*partition, before.as_ref(), now, views) {
+                    let name = self.roster.name(*partition);
+                    self.on_election(|| format!("a leader of {name}"), at, process);
+                }
             }
             StoreEvent::Registration { broker } => self.on_registration(*broker, at, process),
             StoreEvent::Controller => self.one_controller.on_change(views!(self, at, process)),
-            StoreEvent::ControllerEpoch | StoreEvent::BrokerSessionExpired => {}
+            StoreEvent::ControllerEpoch => {
+                let views = views!(self, at, process);
+                self.transitions.on_controller_epoch(views, &mut self.ledger);
+                self.reload.on_election(views);
+                self.on_election(|| "a controller".to_owned(), at, process);
+            }
+            StoreEvent::BrokerSessionExpired => self.service.on_reaction(at),
             StoreEvent::OrphanCreated { path, session, zxid } => {
                 ephemeral_gone::on_orphan(path, *session, *zxid, views!(self, at, process), &mut self.ledger);
             }
+        }
+    }
+
+    /// Somebody was elected.
+    fn on_election(&mut self, who: impl FnOnce() -> String, at: Instant, process: ProcessId) {
+        if self.deadline().is_some_and(|deadline| at > deadline) {
+            calm::on_election(&who(), views!(self, at, process), &mut self.ledger);
         }
     }
 
@@ -390,6 +296,11 @@ impl Judge {
     pub(super) fn on_registration(&mut self, broker: usize, at: Instant, process: ProcessId) {
         let views = views!(self, at, process);
         self.all_registered.on_change(broker, views);
+        self.isr_members.on_registration(broker, views);
+        let calm = self.deadline.calm_since(&self.roster.facts, at);
+        if let Some(calm) = calm.filter(|_| views.store.broker_epoch(broker).is_none()) {
+            calm::on_unregistered(broker, calm, views, &mut self.ledger);
+        }
         if views.store.broker_epoch(broker).is_some() {
             for partition in 0..self.roster.facts.partitions.len() {
                 candidate_complete::judge(partition, broker, views, &mut self.ledger);
@@ -419,6 +330,9 @@ impl Judge {
             Observation::ControllerBegin { epoch } => {
                 self.one_per_epoch.on_claim(*epoch, observed.incarnation, views, &mut self.ledger);
                 self.one_controller.on_elected(process, views);
+            }
+            Observation::ControllerLoaded { epoch, states } => {
+                self.reload.on_loaded(*epoch, states, views, &mut self.ledger);
             }
             Observation::ControllerReady { .. } | Observation::ControllerActed { .. } => {
                 if let Observation::ControllerActed { epoch } = &observed.what {
@@ -454,9 +368,12 @@ impl Judge {
     pub(super) fn on_fault(&mut self, observed: &Observed) {
         let (at, process) = (observed.at, observed.process);
         match &observed.what {
-            Observation::FaultBegin { .. } => self.deadline.fault_begins(at),
+            Observation::FaultBegin { .. } => {
+                self.service.on_fault(at);
+                self.deadline.fault_begins(at);
+            }
             Observation::FaultEnd { .. } => self.deadline.fault_ends(at),
-            Observation::Up => self.processes.on_up(process),
+            Observation::Up => self.processes.on_up(process, observed.incarnation, at),
             Observation::Down { lossy, cause } => {
                 if at >= self.roster.facts.start {
                     self.coverage.on_observation(&observed.what);

@@ -2,8 +2,10 @@
 
 use self::zookeeper::ZooKeeperLaws;
 use super::all_registered::AllRegistered;
+use super::clients::consume_count::ConsumeCount;
 use super::clients::offset_regress::OffsetRegress;
-use super::clients::send_order;
+use super::clients::realtime::RealtimeLag;
+use super::clients::{ack_stable, send_order};
 use super::controller_count::ControllerCount;
 use super::deadline::Deadline;
 use super::epoch_logs::EpochLogs;
@@ -13,28 +15,35 @@ use super::gate::Gate;
 use super::groups::GroupLaws;
 use super::isr_full::IsrFull;
 use super::leader_view::LeaderView;
-use super::ledger::{Law, LawReport, Ledger, Unmet, Violation};
+use super::ledger::{Law, LawReport, Ledger, Violation};
 use super::log_view::LogView;
 use super::metadata::broker_epoch::BrokerEpoch;
 use super::metadata::converges::Converges;
+use super::metadata::isr_changes::IsrChanges;
+use super::metadata::reload::Reload;
+use super::metadata::transitions::Transitions;
 use super::one_controller::OneController;
 use super::one_leader_per_epoch::OneLeaderPerEpoch;
 use super::one_per_epoch::OnePerEpoch;
 use super::process_view::ProcessView;
 use super::produce::Produce;
 use super::records::{self, Records};
+use super::recovery::fully_replicated::FullyReplicated;
+use super::recovery::no_offline::NoOffline;
+use super::recovery::write_resolved;
 use super::replicas::hw_in_log::HwInLog;
-use super::replicas::sequences::{self, Sequences};
+use super::replicas::isr_members::IsrMembers;
+use super::replicas::sequences::Sequences;
 use super::replicas::unclean_exclusion::UncleanExclusion;
+use super::service::{Service, ServiceLevels};
 use super::store_view::{StoreEvent, StoreSummary, StoreView};
 use super::views::Views;
 use super::zk_history::ZkHistory;
 use super::zk_quorum::ZkQuorum;
 use super::{ack_rule, lost_write, unseen};
 use crate::id::ProcessId;
-use crate::kafka::config::Acks;
 use crate::observation::{Observation, Observed};
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 
 /// All laws with their histories.
 ///
@@ -57,6 +66,15 @@ pub struct Judge {
     gate: Gate,
     records: Vec<Records>,
     offset_regress: OffsetRegress,
+    service: Service,
+    realtime_lag: RealtimeLag,
+    consume_count: ConsumeCount,
+    isr_members: IsrMembers,
+    isr_changes: IsrChanges,
+    transitions: Transitions,
+    reload: Reload,
+    no_offline: NoOffline,
+    fully_replicated: FullyReplicated,
     hw_in_log: HwInLog,
     unclean_exclusion: UncleanExclusion,
     sequences: Sequences,
@@ -94,6 +112,8 @@ macro_rules! views {
 }
 
 mod dispatch;
+mod liveness;
+mod replicas;
 mod zookeeper;
 
 impl Judge {
@@ -116,6 +136,15 @@ impl Judge {
             gate: Gate::new(&roster),
             records: records::of_all(&roster),
             offset_regress: OffsetRegress::new(partitions),
+            service: Service::new(partitions, roster.facts.start, roster.facts.produce_interval),
+            realtime_lag: RealtimeLag::default(),
+            consume_count: ConsumeCount::default(),
+            isr_members: IsrMembers::new(brokers),
+            isr_changes: IsrChanges::new(partitions),
+            transitions: Transitions::default(),
+            reload: Reload::default(),
+            no_offline: NoOffline::new(partitions),
+            fully_replicated: FullyReplicated::new(partitions),
             hw_in_log: HwInLog::default(),
             unclean_exclusion: UncleanExclusion::new(brokers, partitions),
             sequences: Sequences::new(partitions),
@@ -162,6 +191,8 @@ impl Judge {
             | Observation::LeaderEnd { partition, .. }
             | Observation::IsrLocal { partition, .. }
             | Observation::IsrJoin { partition, .. }
+            | Observation::IsrChange { partition, .. }
+            | Observation::IsrChangeEnd { partition, .. }
             | Observation::EndOffsetAnswer { partition, .. } => {
                 if at >= self.roster.facts.start {
                     self.coverage.on_observation(&observed.what);
@@ -172,6 +203,7 @@ impl Judge {
             }
             Observation::Send { .. }
             | Observation::SendOk { .. }
+            | Observation::SendFail { .. }
             | Observation::SendUnknown { .. }
             | Observation::Assign { .. }
             | Observation::Poll { .. }
@@ -195,6 +227,7 @@ impl Judge {
             | Observation::ZkReply { .. } => self.on_zookeeper(observed),
             Observation::ActiveController { .. }
             | Observation::ControllerBegin { .. }
+            | Observation::ControllerLoaded { .. }
             | Observation::ControllerReady { .. }
             | Observation::ControllerActed { .. }
             | Observation::ControllerEffect { .. }
@@ -238,41 +271,8 @@ impl Judge {
             | Observation::LogRecoveryBegin { .. }
             | Observation::LogRecoveryEnd { .. }
             | Observation::LogDirOffline { .. }
-            | Observation::LogsClosed { .. }
-            | Observation::SendFail { .. } => {}
+            | Observation::LogsClosed { .. } => {}
         }
-    }
-
-    /// The producers send no more: the last read begins.
-    pub fn producers_stop(&mut self, now: Instant) {
-        self.produce.producers_stop(now);
-    }
-
-    /// The last fault is over.
-    pub fn quiet_begins(&mut self, now: Instant) {
-        self.deadline.quiet_begins(now);
-        self.count.quiet_begins(now);
-        self.produce.quiet_begins(now);
-        self.groups.quiet_begins(now);
-        let views = views!(self, now, OBSERVER);
-        self.zk_quorum.quiet_begins(views);
-        self.one_controller.quiet_begins(views);
-    }
-
-    /// When unmet liveness conditions become failures: `Tq + B`. `None` before the quiet phase.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline.deadline(&self.roster.facts)
-    }
-
-    /// The liveness conditions that do not hold now, one a law at most. Also measures how long they take.
-    pub fn unmet(&mut self, now: Instant) -> Vec<Unmet> {
-        let unmet = unmet(self.waits(now));
-        for wait in &unmet {
-            if let Some(quiet) = self.deadline.quiet() {
-                self.ledger.waited(wait.law, now - wait.since.max(quiet));
-            }
-        }
-        unmet
     }
 
     /// The first breach that is not permitted. Cheap enough to be asked for after every observation.
@@ -305,6 +305,11 @@ impl Judge {
         self.store.summary()
     }
 
+    /// What the run came to by `now`, in numbers.
+    pub fn service_levels(&self, now: Instant) -> ServiceLevels {
+        self.service.levels(now, self.realtime_lag.figures())
+    }
+
     /// What the run has met.
     pub fn coverage(&self) -> Coverage {
         self.coverage
@@ -321,68 +326,18 @@ impl Judge {
             lost_write::judge(partition, records, views, &mut ledger);
             read_to_end |= unseen::judge(partition, records, views, &mut ledger);
             send_order::finish(partition, records, views, &mut ledger);
-            sequences::finish(partition, records, views, &mut ledger);
+            ack_stable::finish(partition, records, views, &mut ledger);
+            write_resolved::finish(partition, records, views, &mut ledger);
         }
         if !read_to_end && !self.records.is_empty() {
             ledger.not_judged(Law::Unseen, "no consumer read a partition to its end");
         }
+        self.realtime_lag.finish(&mut ledger);
+        self.consume_count.finish(&mut ledger);
+        self.converges.finish(&mut ledger);
         self.finish_liveness(now, &mut ledger);
         ledger.reports()
     }
-
-    fn finish_liveness(&self, now: Instant, ledger: &mut Ledger) {
-        let waits = self.waits(now);
-        let Some(quiet) = self.deadline.quiet() else {
-            waits.iter().for_each(|(law, _)| ledger.not_judged(*law, "the run had no quiet phase"));
-            return;
-        };
-        for (law, _) in &waits {
-            ledger.judged(*law, 1);
-            ledger.waited(*law, Span::ZERO);
-        }
-        if self.has_kafka() && self.roster.facts.acks == Acks::None {
-            ledger.not_judged(Law::Produce, "nobody answers writes with acks=0");
-        }
-        for Unmet { law, what, since } in unmet(waits) {
-            ledger.waited(law, now - since.max(quiet));
-            ledger.breach(law, None, now, OBSERVER, || (what, format!("unmet since {since}, quiet since {quiet}")));
-        }
-    }
-
-    /// Whether there are brokers; an ensemble alone owes nobody a controller.
-    fn has_kafka(&self) -> bool {
-        !self.roster.brokers.is_empty()
-    }
-
-    /// Every liveness law of what is there, with its oldest unmet wait.
-    fn waits(&self, now: Instant) -> Vec<(Law, Option<Wait>)> {
-        let views = views!(self, now, OBSERVER);
-        let ensemble = (Law::ZkQuorum, self.zk_quorum.oldest(views));
-        if !self.has_kafka() {
-            return vec![ensemble];
-        }
-        let produce = (self.roster.facts.acks != Acks::None).then(|| self.produce.oldest(views)).flatten();
-        let mut waits = vec![
-            (Law::OneController, self.one_controller.oldest(views)),
-            (Law::AllRegistered, self.all_registered.oldest(views)),
-            (Law::IsrFull, self.isr_full.oldest(views)),
-            (Law::MetadataConverges, self.converges.oldest(views)),
-            (Law::Produce, produce),
-            ensemble,
-        ];
-        if !self.roster.facts.groups.is_empty() {
-            waits.extend(self.groups.oldest(views));
-        }
-        waits
-    }
-}
-
-/// Who waits for what, since when.
-type Wait = (Instant, String);
-
-fn unmet(waits: Vec<(Law, Option<Wait>)>) -> Vec<Unmet> {
-    let unmet = waits.into_iter().filter_map(|(law, wait)| wait.map(|(since, what)| Unmet { law, what, since }));
-    unmet.collect()
 }
 
 /// Who is named where no process can be blamed; faults are observed there too.

@@ -1,8 +1,11 @@
 //! L-METADATA-CONVERGES (C-VIEW-CONVERGES): every broker serves the stored leader, leader epoch and ISR of each partition.
+//! C-VIEW-STALENESS: for how long it served another state. Whether it could have heard of the stored one is not observed, so
+//! that this is reported and nothing more.
 
+use crate::laws::ledger::{Law, Ledger};
 use crate::laws::views::Views;
 use crate::observation::ServedState;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 pub(in crate::laws) const SOURCE: &str = "Vanlightly/kafka-tlaplus, EventuallyMetadataConverges";
 
@@ -20,12 +23,14 @@ struct Served {
 pub(in crate::laws) struct Converges {
     partitions: usize,
     served: Vec<Served>,
+    /// The longest time for which a running broker served what was not stored any more.
+    stalest: Span,
 }
 
 impl Converges {
     pub(in crate::laws) fn new(brokers: usize, partitions: usize) -> Self {
         let nothing = Served { partition_epoch: None, differs_since: Some(Instant::ZERO) };
-        Self { partitions, served: vec![nothing; brokers * partitions] }
+        Self { partitions, served: vec![nothing; brokers * partitions], stalest: Span::ZERO }
     }
 
     /// A broker serves a state from now on.
@@ -37,12 +42,15 @@ impl Converges {
         views: Views<'_>,
     ) {
         let served = &mut self.served[broker * self.partitions + partition];
-        served.partition_epoch = Some(state.partition_epoch);
+        let before = served.partition_epoch.replace(state.partition_epoch);
         let agrees = views.store.partition(partition).is_some_and(|stored| {
             (stored.partition_epoch, stored.leader, stored.leader_epoch)
                 == (state.partition_epoch, state.leader, state.leader_epoch)
                 && stored.isr == state.isr
         });
+        if let Some(since) = served.differs_since.filter(|_| agrees && before.is_some()) {
+            self.stalest = self.stalest.max(views.at.since(since.max(views.roster.facts.start)));
+        }
         served.differs_since = if agrees { None } else { served.differs_since.or(Some(views.at)) };
     }
 
@@ -57,8 +65,16 @@ impl Converges {
     pub(in crate::laws) fn on_down(&mut self, broker: usize, at: Instant) {
         let first = broker * self.partitions;
         for served in &mut self.served[first..first + self.partitions] {
-            *served = Served { partition_epoch: None, differs_since: served.differs_since.or(Some(at)) };
+            *served = Served { partition_epoch: None, differs_since: Some(at) };
         }
+    }
+
+    /// Writes the figure into the report of C-VIEW-STALENESS.
+    pub(in crate::laws) fn finish(&self, ledger: &mut Ledger) {
+        let told = self.served.iter().filter(|served| served.partition_epoch.is_some()).count();
+        ledger.judged(Law::ViewStaleness, told as u64);
+        ledger
+            .figure(Law::ViewStaleness, format!("brokers served states up to {} after they had changed", self.stalest));
     }
 
     /// What is waited for, since when.

@@ -2,3 +2,6 @@
 
 pub(super) mod broker_epoch;
 pub(super) mod converges;
+pub(super) mod isr_changes;
+pub(super) mod reload;
+pub(super) mod transitions;

@@ -3,10 +3,13 @@
 pub(super) mod append_only;
 pub(super) mod committed_read_only;
 pub(super) mod consistent_read;
+pub(super) mod epoch_cache;
 pub(super) mod hw_in_log;
 pub(super) mod isr_join_rule;
 pub(super) mod isr_logs;
+pub(super) mod isr_members;
 pub(super) mod no_full_truncation;
+pub(super) mod quorum_superset;
 pub(super) mod sequences;
 pub(super) mod true_hw_monotonic;
 pub(super) mod unclean_exclusion;

@@ -1,11 +1,11 @@
 //! I-EXACTLY-ONCE, I-ORDER and I-EPOCH-ORDER: along the committed log of a partition the batches of an idempotent producer
-//! follow each other without a gap, none stands twice, and its epochs never fall.
+//! follow each other without a gap, none stands twice, and its epochs never fall. That what was acknowledged stands there at
+//! all is judged with J-ACK-STABLE.
 
 use crate::id::ProducerId;
 use crate::kafka::protocol::ProducerMark;
 use crate::laws::epoch_logs::Batch;
-use crate::laws::ledger::{Law, Ledger, Permit};
-use crate::laws::records::Records;
+use crate::laws::ledger::{Law, Ledger};
 use crate::laws::views::Views;
 
 pub(in crate::laws) const SOURCE: &str = "KIP-98, KIP-360; KAFKA-3197, KAFKA-5494";
@@ -102,24 +102,6 @@ fn stands_before(partition: usize, broker: usize, batch: &Batch, mark: ProducerM
             });
     });
     found
-}
-
-/// Judges the finished history: what an idempotent producer was told to be written stands in the committed log.
-pub(in crate::laws) fn finish(partition: usize, records: &Records, views: Views<'_>, ledger: &mut Ledger) {
-    let committed = views.logs.committed(partition);
-    for (id, _, ack) in records.acknowledged().filter(|(_, value, _)| value.idempotent) {
-        let Some(offset) = ack.offset else { continue };
-        ledger.judged(Law::ExactlyOnce, 1);
-        if committed.value(offset) == Some(id) {
-            continue;
-        }
-        let permit: Option<Permit> = views.gate.record(partition, Some(offset), ack.acks, ack.at, false);
-        ledger.breach(Law::ExactlyOnce, permit, views.at, ack.by, || {
-            let name = views.roster.name(partition);
-            let what = format!("{id}, acknowledged at offset {offset} of {name}, is not committed there");
-            (what, views.partition_state(partition))
-        });
-    }
 }
 
 /// Sequences wrap after this one (`Integer.MAX_VALUE`).

@@ -2,6 +2,8 @@
 
 use super::history::{History, P};
 use super::{Law, Planted};
+use crate::id::{BrokerId, ValueId};
+use crate::kafka::protocol::ErrorCode;
 use crate::observation::Observation;
 
 fn answer(h: &mut History, broker: u16, leader_epoch: i32, offset: u64) {
@@ -10,6 +12,16 @@ fn answer(h: &mut History, broker: u16, leader_epoch: i32, offset: u64) {
 
 fn log_start(h: &mut History, log_start: u64) {
     h.broker(2, Observation::LogStart { partition: P, log_start });
+}
+
+fn fail(h: &mut History, value: u64) {
+    let error = ErrorCode::MessageTooLarge;
+    h.see(6, Observation::SendFail { partition: P, value: ValueId(value), error });
+}
+
+fn give_up(h: &mut History, value: u64) {
+    let error = ErrorCode::RequestTimedOut;
+    h.see(6, Observation::SendUnknown { partition: P, value: ValueId(value), error });
 }
 
 pub(super) const STORIES: &[Planted] = &[
@@ -117,6 +129,79 @@ pub(super) const STORIES: &[Planted] = &[
         },
     ),
     (
+        Law::AbortedRead,
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1]);
+            h.poll(0, &[1]);
+            fail(h, 1);
+        },
+        // Unknown is not failed.
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1]);
+            h.poll(0, &[1]);
+            give_up(h, 1);
+        },
+    ),
+    (
+        Law::AbortedRead,
+        |h| {
+            h.send(1);
+            fail(h, 1);
+            (1..=3).for_each(|broker| h.append(broker, 0, 0, &[1]));
+            h.high_watermark(&[1], 0, 1);
+            h.poll(0, &[1]);
+        },
+        |h| {
+            h.send(1);
+            fail(h, 1);
+            h.write(&[1, 2, 3], 0, 0, &[2]);
+            h.poll(0, &[2]);
+        },
+    ),
+    (
+        Law::AckStable,
+        |h| {
+            h.send(1);
+            h.ok(1, Some(0));
+        },
+        // Not committed yet, but in its leader's log.
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1]);
+            h.poll(0, &[1]);
+        },
+    ),
+    (
+        Law::RealtimeOrder,
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[7, 8]);
+            h.send(9);
+            h.ok(9, Some(1));
+        },
+        // Sent before the other was acknowledged.
+        |h| {
+            h.send(1);
+            h.send(2);
+            (1..=3).for_each(|broker| h.append(broker, 0, 0, &[1, 2]));
+            h.high_watermark(&[1], 0, 2);
+            h.ok(2, Some(1));
+            h.ok(1, Some(0));
+        },
+    ),
+    (
+        Law::WriteResolved,
+        |h| {
+            h.send(1);
+            h.pass(181);
+        },
+        |h| {
+            h.send(1);
+            give_up(h, 1);
+            h.pass(179);
+            h.send(2);
+            h.pass(180);
+        },
+    ),
+    (
         Law::OffsetRegress,
         |h| {
             h.write(&[1, 2, 3], 0, 0, &[1, 2]);
@@ -135,6 +220,6 @@ pub(super) const STORIES: &[Planted] = &[
 ];
 
 fn poll(offset: u64, value: u64) -> Observation {
-    let values = [crate::id::ValueId(value)].into();
-    Observation::Poll { partition: P, base_offset: offset, values, replica: crate::id::BrokerId(1) }
+    let values = [ValueId(value)].into();
+    Observation::Poll { partition: P, base_offset: offset, values, replica: BrokerId(1) }
 }

@@ -74,9 +74,14 @@ fn restart(h: &mut History, broker: u16, lossy: bool, leo: u64) {
 
 #[test]
 fn acks_1_may_lose_what_was_not_replicated() {
-    let permitted = &[(Law::LostWrite, "acks=1"), (Law::InconsistentOffsets, "acks=1")];
+    let permitted = &[
+        (Law::LostWrite, "acks=1"),
+        (Law::InconsistentOffsets, "acks=1"),
+        (Law::AckStable, "acks=1"),
+        (Law::NoGlobalLoss, "acks=1"),
+    ];
     check("acks=1", ACKS_1(), SINGLE_COPY_LOST, &Expect { broken: None, permitted });
-    check("acks=all", facts(), SINGLE_COPY_LOST, &Expect { broken: Some(Law::InconsistentOffsets), permitted: &[] });
+    check("acks=all", facts(), SINGLE_COPY_LOST, &Expect { broken: Some(Law::RealtimeOrder), permitted: &[] });
     // Below TrueHW even acks=1 is safe.
     let committed: Story = |h| {
         h.write(&[1, 2, 3], 0, 0, &[1, 2]);
@@ -106,15 +111,18 @@ fn unclean_elections_excuse_losses_where_they_are_configured() {
     let permitted = &[
         (Law::LostWrite, "KIP-106"),
         (Law::InconsistentOffsets, "KIP-106"),
+        (Law::AckStable, "KIP-106"),
+        (Law::RealtimeOrder, "KIP-106"),
         (Law::LeaderComplete, "KIP-106"),
         (Law::CandidateComplete, "KIP-106"),
         (Law::TruncBelowHw, "KIP-106"),
         (Law::StrongIsr, "KIP-106"),
         (Law::TrueHwMonotonic, "KIP-106"),
         (Law::ExactlyOnce, "KIP-106"),
+        (Law::NoElectOutside, "KIP-106"),
     ];
     check("unclean", UNCLEAN(), UNCLEAN_ELECTION, &Expect { broken: None, permitted });
-    let expect = Expect { broken: Some(Law::CandidateComplete), permitted: &[] };
+    let expect = Expect { broken: Some(Law::NoElectOutside), permitted: &[] };
     check("unclean, but off", facts(), UNCLEAN_ELECTION, &expect);
     // Records acknowledged after the election are promised again.
     let later: Story = |h| {
@@ -133,10 +141,13 @@ fn lossy_restarts_excuse_what_zookeeper_mode_does_not_promise() {
     let lost = &[
         (Law::LostWrite, "KIP-966"),
         (Law::InconsistentOffsets, "KIP-966"),
+        (Law::AckStable, "KIP-966"),
+        (Law::RealtimeOrder, "KIP-966"),
         (Law::LeaderComplete, "KIP-966"),
         (Law::CandidateComplete, "KIP-966"),
         (Law::TrueHwMonotonic, "KIP-966"),
         (Law::UncleanExclusion, "KIP-966"),
+        (Law::NoGlobalLoss, "KIP-966"),
         (Law::ExactlyOnce, "KIP-966"),
     ];
     check("last replica", facts(), |h| last_replica_standing(h, true), &Expect { broken: None, permitted: lost });

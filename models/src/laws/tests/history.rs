@@ -38,6 +38,7 @@ pub(crate) fn facts() -> Facts {
         force_sync: true,
         acks: Acks::All,
         idempotence: true,
+        delivery: Span::from_secs(180),
         produce_interval: Span::from_secs(5),
         controller_probe: true,
         zookeeper_probe: true,

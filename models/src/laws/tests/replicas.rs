@@ -1,9 +1,10 @@
 //! Histories of replicas.
 
-use super::history::{History, P};
+use super::history::{History, P, create};
 use super::{Law, Planted};
 use crate::id::{BrokerId, ProducerId};
 use crate::kafka::protocol::ProducerMark;
+use crate::kafka::znode::{self, TopicZnode};
 use crate::observation::{Observation, ReplicaRole, TruncateReason};
 
 /// A producer's batch is appended by all, the first broker leading, and committed.
@@ -32,6 +33,12 @@ fn lose_a_tail(h: &mut History, before: impl FnOnce(&mut History)) {
     h.broker(2, Observation::Up);
     h.load(2, 2);
     h.register(2);
+}
+
+/// The partition has the replicas 1 and 2.
+fn assign(h: &mut History) {
+    let topic = TopicZnode { version: 3, partitions: [(P.partition, vec![1, 2])].into() };
+    h.transact(101, create(&znode::topic_path(P.topic), &znode::encode(&topic), false));
 }
 
 pub(super) const STORIES: &[Planted] = &[
@@ -99,6 +106,7 @@ pub(super) const STORIES: &[Planted] = &[
             h.begin(2, 1);
             h.append(2, 0, 1, &[2]);
             h.append(3, 0, 1, &[2]);
+            h.state(Some(2), 1, &[2]);
             h.state(Some(2), 1, &[2, 3]);
             h.high_watermark(&[1], 0, 1);
         },
@@ -278,6 +286,86 @@ pub(super) const STORIES: &[Planted] = &[
             h.state(Some(2), 1, &[2]);
             h.begin(2, 1);
             h.high_watermark(&[1], 0, 2);
+        },
+    ),
+    (
+        Law::IsrSubsetReplicas,
+        |h| {
+            assign(h);
+            h.state(Some(1), 0, &[1, 3]);
+        },
+        |h| {
+            assign(h);
+            h.state(Some(1), 0, &[1, 2]);
+        },
+    ),
+    (Law::IsrSubsetReplicas, |h| h.state(None, 1, &[]), |h| h.state(None, 1, &[3])),
+    (
+        // The leader has shrunk its ISR in mind before that was stored.
+        Law::QuorumSuperset,
+        |h| h.isr(1, 0, &[1, 2], &[1, 2]),
+        |h| {
+            h.isr(1, 0, &[1, 2, 3], &[1, 2, 3]);
+            h.state(Some(1), 0, &[1, 2]);
+            h.isr(1, 0, &[1, 2], &[1, 2]);
+            h.isr(1, 0, &[1, 2], &[1, 2, 3]);
+            h.state(Some(1), 0, &[1, 2, 3]);
+            // Deposed, it may think what it likes.
+            h.state(Some(2), 1, &[1, 2, 3]);
+            h.isr(1, 0, &[1], &[1]);
+        },
+    ),
+    (
+        Law::NoGlobalLoss,
+        |h| {
+            h.state(Some(1), 0, &[1]);
+            h.write(&[1], 0, 0, &[1]);
+            h.down(1, false);
+            h.broker(1, Observation::Up);
+            h.load(1, 0);
+        },
+        |h| {
+            h.state(Some(1), 0, &[1, 3]);
+            h.write(&[1, 3], 0, 0, &[1]);
+            h.down(1, false);
+            h.broker(1, Observation::Up);
+            h.load(1, 0);
+        },
+    ),
+    (
+        Law::EpochCacheMonotonic,
+        |h| {
+            h.append(2, 0, 5, &[1]);
+            h.append(2, 1, 4, &[2]);
+        },
+        |h| {
+            h.append(2, 0, 4, &[1]);
+            h.append(2, 1, 5, &[2]);
+            h.append(2, 1, 6, &[3]);
+        },
+    ),
+    (
+        // It begins elsewhere than where its log ends.
+        Law::EpochCacheMonotonic,
+        |h| {
+            h.broker(2, Observation::LeaderBegin { partition: P, leader_epoch: 1, leo: 1 });
+        },
+        |h| h.begin(2, 1),
+    ),
+    (
+        Law::NoFencedInIsr,
+        |h| {
+            h.expire(3);
+            h.pass(19);
+            h.state(Some(1), 0, &[1, 3]);
+        },
+        // It was written before anybody could be sure to have heard; and the last member stays.
+        |h| {
+            h.expire(3);
+            h.pass(17);
+            h.state(Some(1), 0, &[1, 3]);
+            h.pass(19);
+            h.state(None, 1, &[3]);
         },
     ),
     (

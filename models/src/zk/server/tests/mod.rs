@@ -294,6 +294,7 @@ fn facts(servers: u16) -> Facts {
         acks: Acks::All,
         idempotence: true,
         produce_interval: Span::ZERO,
+        delivery: Span::ZERO,
         controller_probe: false,
         zookeeper_probe: false,
         start: Instant::ZERO,
