@@ -9,7 +9,6 @@ use super::{GroupCoordinator, Host, offsets_partition};
 use crate::defect::{Defect, Defects};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId, Group, MemberId, ProcessId, Topic, TopicPartition, ValueId};
-use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::broker::BrokerTimer;
 use crate::kafka::channel::ConnInput;
 use crate::kafka::client::{Consumer, ConsumerSpec, Subscribed};
@@ -17,6 +16,7 @@ use crate::kafka::config::{Acks, BrokerConfig, ConsumerConfig, Strategy};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::*;
 use crate::kafka::replica::ReplicaManager;
+use crate::kafka::{Racks, Timer as KafkaTimer};
 use crate::observation::{Observation, RemovalReason};
 use crate::process::{Effect, Input, Loss, Process};
 use crate::random::Random;
@@ -73,9 +73,9 @@ impl Desk {
                 ctx.listen(KAFKA_PORT);
                 self.manager.load_logs(ctx);
             }
-            Input::Opened { conn } => drop(self.manager.on_conn(ctx, ConnInput::Opened(conn))),
+            Input::Opened { conn } => drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Opened(conn))),
             Input::Closed { conn, reason } => {
-                if self.manager.on_conn(ctx, ConnInput::Closed(conn, reason)).is_some() {
+                if self.manager.on_conn(ctx, &self.cache, ConnInput::Closed(conn, reason)).is_some() {
                     self.manager.on_client_closed(ctx, conn);
                 }
             }
@@ -110,7 +110,7 @@ impl Desk {
         let origin = Origin { conn, correlation: frame.correlation };
         let cache = &self.cache;
         let response = match frame.body {
-            Body::Response(_) => return drop(self.manager.on_conn(ctx, ConnInput::Frame(conn, frame))),
+            Body::Response(_) => return drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Frame(conn, frame))),
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, cache, origin, request),
             Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, cache, origin, request),
             Body::Request(Request::OffsetsForLeaderEpoch(queries)) => self.manager.offsets_for_leader_epoch(&queries),
@@ -150,7 +150,13 @@ impl Cluster {
         let addresses: Arc<_> = Arc::new(BROKERS.iter().map(|id| (BrokerId(*id), address(*id))).collect());
         let broker = |id: &i32| {
             Node::Broker(Box::new(Desk {
-                manager: ReplicaManager::new(BrokerId(*id), Arc::clone(&config), defects, Arc::clone(&addresses)),
+                manager: ReplicaManager::new(
+                    BrokerId(*id),
+                    Arc::clone(&config),
+                    defects,
+                    Arc::clone(&addresses),
+                    Racks::default(),
+                ),
                 groups: GroupCoordinator::new(Arc::clone(&config), defects),
                 cache: MetadataCache::default(),
                 answers: Vec::new(),
