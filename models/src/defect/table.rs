@@ -113,10 +113,11 @@ defects! {
         ticket: "KAFKA-1555", laws: ["R-ACK-RULE", "J-LOST-WRITE"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-2729: a leader whose ISR write meets another version of the partition state keeps the version that it has, for
-    /// ever.
+    /// ever. It comes by the old one through a lost answer (C02), or through what a zombie controller has written (C03).
     CachedZkVersion = "C01", "cached-zk-version", Kafka {
         ticket: "KAFKA-2729, KAFKA-3042", laws: ["L-ISR-FULL", "L-PRODUCE", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
         protocol: "2.6",
+        implies: [IsrWriteReplyLost],
     }
     /// KAFKA-1382: a leader whose ISR write was applied, but not answered, takes its repetition for a conflict.
     IsrWriteReplyLost = "C02", "isr-write-reply-lost", Kafka {
@@ -125,8 +126,7 @@ defects! {
     }
     /// KAFKA-3083: a controller goes on with the batch at hand after its session has ended.
     SoftFailureLateIsrWrite = "C03", "soft-failure-late-isr-write", Kafka {
-        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
-        protocol: "2.6",
+        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "1.1.0",
         implies: [UnfencedControllerWrites],
     }
     /// KAFKA-6082: a controller's writes do not check the version of `/controller_epoch`.
@@ -135,7 +135,7 @@ defects! {
     }
     /// KAFKA-1096: a broker that was controller takes over every epoch that its watch of `/controller_epoch` shows.
     ZombieAdoptsNewEpoch = "C05", "zombie-adopts-new-epoch", Kafka {
-        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH", "C-ZOMBIE-NO-EFFECT"], fixed_in: "0.8.2.0",
+        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-4447: events that a controller had queued before it resigned are handled as if it were still controller.
     ResignedControllerStillListens = "C07", "resigned-controller-still-listens", Kafka {
@@ -191,7 +191,7 @@ defects! {
     }
     /// KAFKA-7235, KIP-380: control requests carry no broker epoch, so that one for an earlier life is obeyed.
     NoBrokerGeneration = "C15", "no-broker-generation", Kafka {
-        ticket: "KAFKA-7235, KIP-380", laws: ["C-BROKER-EPOCH", "L-ISR-FULL"], fixed_in: "2.2.0",
+        ticket: "KAFKA-7235, KIP-380", laws: ["C-STALE-REQUEST-REJECTED", "L-ISR-FULL"], fixed_in: "2.2.0",
     }
     /// KAFKA-12315: `ControllerMovedException` leaves the replica state machine's request batch non-empty for ever.
     PoisonedRequestBatch = "C26", "poisoned-request-batch", Kafka {
@@ -203,7 +203,7 @@ defects! {
     /// ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the
     /// new controller treat the broker as bounced, as `processBrokerChange` of a sitting controller does.
     UnnoticedRestart = "X02", "unnoticed-restart", Kafka {
-        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE"], fixed_in: "never",
+        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE", "L-ISR-FULL"], fixed_in: "never",
     }
     /// KAFKA-15510: a follower forgets `lastFetchedEpoch` after an empty response. 3.6.x.
     ForgottenFetchedEpoch = "C28", "forgotten-fetched-epoch", Kafka {
@@ -241,6 +241,12 @@ defects! {
     /// LOOKING. All 3.8.x.
     CommitBeforeUpToDate = "X03", "commit-before-up-to-date", ZooKeeper {
         ticket: "ZOOKEEPER-4394", laws: ["L-ZK-QUORUM"], fixed_in: "3.9.3",
+    }
+    /// ZOOKEEPER-4508: a client that reaches no server goes on believing in its session for ever; only a server can tell it
+    /// otherwise. The repaired client gives up when it has not been connected for 4/3 of the session timeout. All 3.8.x;
+    /// it is a switch of ZooKeeper's own clients, since every Kafka release bundles an unrepaired one.
+    ClientNeverGivesUp = "X04", "client-never-gives-up", ZooKeeper {
+        ticket: "ZOOKEEPER-4508", laws: [], fixed_in: "3.9.3",
     }
     /// KAFKA-3197: one request in flight is counted for each connection, not for each partition, so that a retry lands
     /// behind its successor.

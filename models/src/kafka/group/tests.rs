@@ -9,6 +9,7 @@ use super::{GroupCoordinator, Host, offsets_partition};
 use crate::defect::{Defect, Defects};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId, Group, MemberId, ProcessId, Topic, TopicPartition, ValueId};
+use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::broker::BrokerTimer;
 use crate::kafka::channel::ConnInput;
 use crate::kafka::client::{Consumer, ConsumerSpec, Subscribed};
@@ -16,7 +17,6 @@ use crate::kafka::config::{Acks, BrokerConfig, ConsumerConfig, Strategy};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::*;
 use crate::kafka::replica::ReplicaManager;
-use crate::kafka::{Racks, Timer as KafkaTimer};
 use crate::observation::{Observation, RemovalReason};
 use crate::process::{Effect, Input, Loss, Process};
 use crate::random::Random;
@@ -110,13 +110,13 @@ impl Desk {
         let origin = Origin { conn, correlation: frame.correlation };
         let cache = &self.cache;
         let response = match frame.body {
-            Body::Response(_) => return drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Frame(conn, frame))),
+            Body::Response(_) => return drop(self.manager.on_conn(ctx, cache, ConnInput::Frame(conn, frame))),
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, cache, origin, request),
             Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, cache, origin, request),
             Body::Request(Request::OffsetsForLeaderEpoch(queries)) => self.manager.offsets_for_leader_epoch(&queries),
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),
             Body::Request(Request::LeaderAndIsr(request)) => self.manager.leader_and_isr(ctx, cache, &request),
-            Body::Request(Request::Metadata { topics }) => Response::Metadata(cache.respond(topics.as_deref())),
+            Body::Request(Request::Metadata { topics, .. }) => Response::Metadata(cache.respond(topics.as_deref())),
             Body::Request(Request::UpdateMetadata(request)) => return self.cache.update(&request),
             Body::Request(Request::Group(GroupRequest::FindCoordinator { group })) => {
                 let leader = cache.partition(self.groups.partition_of(&group)).and_then(|known| known.state.leader);
@@ -155,7 +155,7 @@ impl Cluster {
                     Arc::clone(&config),
                     defects,
                     Arc::clone(&addresses),
-                    Racks::default(),
+                    Arc::default(),
                 ),
                 groups: GroupCoordinator::new(Arc::clone(&config), defects),
                 cache: MetadataCache::default(),

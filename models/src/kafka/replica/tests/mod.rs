@@ -3,6 +3,7 @@
 mod durability;
 mod idempotence;
 mod in_sync;
+mod log_dirs;
 mod old_rules;
 mod reads;
 mod replication;
@@ -43,6 +44,8 @@ struct Broker {
     asked: Vec<AlterPartitionItem>,
     /// Partitions named in fetch requests and answers sent, by frames.
     fetch_sizes: Vec<usize>,
+    /// How often the controller was to hear of a failed log directory.
+    told_of_log_dirs: u32,
 }
 
 impl Process for Broker {
@@ -68,9 +71,11 @@ impl Process for Broker {
                 KafkaTimer::Channel(timer) => self.manager.on_channel_timer(ctx, &self.cache, timer),
                 _ => {}
             },
+            Input::Terminate => self.manager.close_logs(ctx),
             Input::Disk { token, result } => self.manager.on_disk(ctx, &self.cache, token, result),
             _ => {}
         }
+        self.told_of_log_dirs += u32::from(self.manager.handle_log_dir_failures(ctx));
         self.asked.extend(self.manager.take_isr_changes());
         for effect in ctx.effects.iter() {
             let Effect::Send { conn, message: Message::Kafka(frame) } = effect else { continue };
@@ -148,6 +153,7 @@ impl Cluster {
             answers: Vec::new(),
             asked: Vec::new(),
             fetch_sizes: Vec::new(),
+            told_of_log_dirs: 0,
         };
         let mut cluster = Self {
             harness: Harness::new(ALL.iter().map(broker).collect()),
