@@ -331,7 +331,7 @@ impl Broker {
     /// `ZooKeeperClientWatcher`, AuthFailed: a dead handle is replaced a second later. KAFKA-13461: a live one, too, and since
     /// that keeps its session, the broker resigns, and then finds its own id in `/controller`.
     fn on_zk_auth_failed(&mut self, ctx: &mut Ctx<'_>) {
-        let scheduled = self.zk.is_closed() || self.spec.defects.has(Defect::ResignOnAuthEvent);
+        let scheduled = !self.zk.is_alive() || self.spec.defects.has(Defect::ResignOnAuthEvent);
         if self.phase.is_running() && !self.expiring && scheduled {
             ctx.set_timer(ZK_RETRY_BACKOFF, Timer::Kafka(KafkaTimer::Broker(BrokerTimer::ZkReinitialize)));
         }
