@@ -144,7 +144,7 @@ impl Roster {
                 ProcessKind::Producer | ProcessKind::Consumer | ProcessKind::Admin | ProcessKind::Session => None,
             });
         }
-        let (mut partitions, mut internal): (Vec<Vec<Option<u16>>>, Vec<Vec<Option<u16>>>) = Default::default();
+        let (mut partitions, mut internal) = (Vec::<Vec<Option<u16>>>::new(), Vec::<Vec<Option<u16>>>::new());
         for (index, PartitionFacts { partition, .. }) in facts.partitions.iter().enumerate() {
             let number = usize::from(partition.partition);
             let (topics, topic) = match partition.topic.0.checked_sub(Topic::FIRST_INTERNAL) {

@@ -141,7 +141,7 @@ impl Figures {
             }
             Observation::GroupAssigned { .. } => self.counts.group_rebalances += count,
             Observation::CoordinatorLoaded { groups, .. } => {
-                self.counts.coordinator_moves += count * u64::from(*groups > 0)
+                self.counts.coordinator_moves += count * u64::from(*groups > 0);
             }
             Observation::Truncate { from, to, .. } => self.counts.truncations += count * u64::from(from > to),
             Observation::Down { .. } => self.counts.deaths += count,

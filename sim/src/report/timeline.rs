@@ -218,7 +218,7 @@ impl Timeline {
     }
 
     fn on_group(&mut self, seen: &Observed) {
-        let (at, who) = (seen.at, self.names.process(seen.process).to_owned());
+        let (at, who) = (seen.at, self.names.process(seen.process));
         let text = match &seen.what {
             Observation::CoordinatorLoaded { partition, leader_epoch, groups, offsets } if *groups > 0 => {
                 let of = format!("{groups} groups, {offsets} offsets");

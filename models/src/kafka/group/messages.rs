@@ -55,7 +55,7 @@ pub enum GroupResponse {
     /// To [`GroupRequest::Commit`]; all its partitions share one fate here.
     Commit(ErrorCode),
     /// To [`GroupRequest::Fetch`]: the positions, `None` where none was kept.
-    Fetch(Result<Arc<[(TopicPartition, Option<Position>)]>, ErrorCode>),
+    Fetch(Result<KeptPositions, ErrorCode>),
 }
 
 /// Who speaks, and which generation of the group it believes in.
@@ -146,6 +146,9 @@ pub struct Position {
     /// The leader epoch of the last record read, if there was one.
     pub leader_epoch: Option<i32>,
 }
+
+/// Positions of a group, `None` where none was kept.
+pub type KeptPositions = Arc<[(TopicPartition, Option<Position>)]>;
 
 /// A record of `__consumer_offsets`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

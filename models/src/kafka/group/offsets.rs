@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::messages::{CoordinatorRecord, GroupResponse, OffsetCommit, Position};
+use super::messages::{CoordinatorRecord, GroupResponse, KeptPositions, OffsetCommit, Position};
 use super::state::{Phase, Stored};
 use super::{GroupCoordinator, Host, Pending, observe_heard, offsets_of, respond};
 use crate::id::{Group, TopicPartition};
@@ -96,7 +96,7 @@ impl GroupCoordinator {
         host: &mut Host<'_, '_>,
         name: &Group,
         partitions: &[TopicPartition],
-    ) -> Result<Arc<[(TopicPartition, Option<Position>)]>, ErrorCode> {
+    ) -> Result<KeptPositions, ErrorCode> {
         self.check(name)?;
         let group = self.groups.get(name);
         let find = |id: &TopicPartition| group.and_then(|group| group.offsets.get(id)).map(|stored| stored.position);

@@ -75,7 +75,8 @@ impl Desk {
             }
             Input::Opened { conn } => drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Opened(conn))),
             Input::Closed { conn, reason } => {
-                if self.manager.on_conn(ctx, &self.cache, ConnInput::Closed(conn, reason)).is_some() {
+                let not_a_fetchers = self.manager.on_conn(ctx, &self.cache, ConnInput::Closed(conn, reason));
+                if not_a_fetchers.is_some() {
                     self.manager.on_client_closed(ctx, conn);
                 }
             }

@@ -240,24 +240,13 @@ impl Judge {
             | Observation::FaultEnd { .. } => {
                 self.on_fault(observed);
             }
-            Observation::CoordinatorLoaded { .. }
-            | Observation::CoordinatorUnloaded { .. }
-            | Observation::GroupState { .. }
-            | Observation::GroupAssigned { .. }
-            | Observation::MemberRemoved { .. }
-            | Observation::MemberHeard { .. }
-            | Observation::CommitAccepted { .. }
-            | Observation::OffsetsServed { .. }
-            | Observation::Subscribe { .. }
-            | Observation::Assigned { .. }
-            | Observation::Revoked { .. }
-            | Observation::Commit { .. }
-            | Observation::CommitOk { .. }
-            | Observation::CommitFailed { .. }
-            | Observation::FetchCommitted { .. } => {
-                self.groups.observe(&observed.what, views!(self, at, process), &mut self.ledger);
-            }
-            // For people and reports: no law is judged by them.
+            what => self.observe_rest(what, at, process),
+        }
+    }
+
+    /// What is about groups, and what is for people and reports: no law is judged by that.
+    fn observe_rest(&mut self, what: &Observation, at: Instant, process: ProcessId) {
+        match what {
             Observation::Pause
             | Observation::Resume
             | Observation::ZkWrite { .. }
@@ -272,6 +261,7 @@ impl Judge {
             | Observation::LogRecoveryEnd { .. }
             | Observation::LogDirOffline { .. }
             | Observation::LogsClosed { .. } => {}
+            what => self.groups.observe(what, views!(self, at, process), &mut self.ledger),
         }
     }
 

@@ -8,14 +8,11 @@ use super::member::{CommitUnderWay, Member, Stage};
 use super::{Consumer, Phase, Position};
 use crate::id::TopicPartition;
 use crate::kafka::channel::ChannelId;
-use crate::kafka::group::messages::{GroupRequest, OffsetCommit};
+use crate::kafka::group::messages::{GroupRequest, KeptPositions, OffsetCommit};
 use crate::kafka::protocol::{ErrorCode, Request};
 use crate::observation::Observation;
 use crate::time::Span;
 use crate::world::Ctx;
-
-/// Positions as a coordinator tells them.
-type Told = Arc<[(TopicPartition, Option<Position>)]>;
 
 impl Consumer {
     /// `refreshCommittedOffsetsIfNeeded`: where the group left off.
@@ -37,7 +34,7 @@ impl Consumer {
         &mut self,
         ctx: &mut Ctx<'_>,
         member: &mut Member,
-        answer: Result<Told, ErrorCode>,
+        answer: Result<KeptPositions, ErrorCode>,
     ) {
         let positions = match answer {
             Ok(positions) => positions,

@@ -204,6 +204,8 @@ impl Consumer {
                 self.on_answer(ctx, broker, correlation, response);
             }
             NetworkEvent::Lost { from: ChannelId::Client(broker), .. } => {
+                // Whoever was asked for the coordinator need not be one that is read from.
+                self.on_group_lost(ctx, ChannelId::Client(broker));
                 let Some(lost) = self.brokers.get_mut(&broker).map(Broker::on_lost) else { return };
                 for index in lost.asked {
                     self.back_off(ctx, index);
@@ -213,7 +215,6 @@ impl Consumer {
                     self.clear_preference(ctx, index);
                 }
                 self.end_questions.retain(|(asked, _)| *asked != broker);
-                self.on_group_lost(ctx, ChannelId::Client(broker));
             }
             NetworkEvent::Metadata { changed, .. } => {
                 for index in changed {
