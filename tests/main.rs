@@ -6,6 +6,8 @@ mod fidelity;
 mod golden;
 mod library;
 mod losses;
+mod monitors;
+mod old_protocols;
 mod profile;
 mod tidy;
 

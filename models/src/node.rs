@@ -5,7 +5,7 @@ use std::hash::Hash;
 use crate::fingerprint::Fingerprint;
 use crate::kafka::broker::Broker;
 use crate::kafka::client::{AdminClient, Consumer, Producer};
-use crate::process::{Context, Input, Loss, Process};
+use crate::process::{Context, Input, Loss, Process, TERMINATED};
 use crate::random::Random;
 use crate::world::{Message, Timer};
 use crate::zk::client::ZkClientTimerKind;
@@ -38,6 +38,11 @@ impl Process for Node {
     type Timer = Timer;
 
     fn on_input(&mut self, input: Input<Message, Timer>, ctx: &mut Context<'_, Message, Timer>) {
+        // Only a broker has work to do before it goes. `QuorumPeerMain` has no shutdown hook, and an application that is told
+        // to stop does not wait for its records: the kernel closes their sockets.
+        if matches!(input, Input::Terminate) && !matches!(self, Self::Broker(_)) {
+            return ctx.exit(TERMINATED);
+        }
         match self {
             Self::ZooKeeper(server) => server.on_input(input, ctx),
             Self::Broker(broker) => broker.on_input(input, ctx),

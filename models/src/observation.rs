@@ -14,6 +14,7 @@ use crate::id::{
 use crate::kafka::config::Acks;
 use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
+use crate::process::DiskError;
 use crate::time::{Instant, Span};
 use crate::zk::protocol::{Txn, ZkError};
 
@@ -296,6 +297,51 @@ pub enum Observation {
         reason: Arc<str>,
     },
 
+    /// A broker was told to stop, and asks the controller to move what it leads (controlled shutdown).
+    ControlledShutdownBegin,
+    /// An attempt at controlled shutdown ended. After the last one the broker stops in any case.
+    ControlledShutdownEnd {
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How many partitions it still leads; 0 is success. None if the controller was not found or gave no answer.
+        remaining: Option<u32>,
+    },
+
+    // --- Log directories -----------------------------------------------------------------------------------------
+    /// A broker that was not stopped cleanly reads what it had not flushed of a log directory, and rebuilds the indexes. It is
+    /// not registered meanwhile.
+    LogRecoveryBegin {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many logs have something to be read.
+        logs: u32,
+        /// How much is read.
+        bytes: u64,
+    },
+    /// The recovery of a log directory is complete.
+    LogRecoveryEnd {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How much was read.
+        bytes: u64,
+    },
+    /// A log directory failed: its replicas are offline until the broker's next start.
+    LogDirOffline {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many replicas were in it.
+        partitions: u32,
+        /// What the disk said.
+        error: DiskError,
+    },
+    /// A broker that stops has flushed its logs and left the marker of a clean shutdown.
+    LogsClosed {
+        /// Whether it worked.
+        clean: bool,
+        /// Bytes of all logs.
+        bytes: u64,
+    },
+
     // --- Replicas ------------------------------------------------------------------------------------------------
     /// A replica appended records.
     Append {
@@ -339,6 +385,13 @@ pub enum Observation {
         leo: u64,
         /// The high watermark it starts with.
         high_watermark: u64,
+    },
+    /// A replica's log begins later: retention deleted what lay before.
+    LogStart {
+        /// The partition.
+        partition: TopicPartition,
+        /// Its first offset now.
+        log_start: u64,
     },
     /// A replica's high watermark changed.
     HighWatermark {
@@ -439,6 +492,8 @@ pub enum Observation {
     },
     /// A coordinator changed a group.
     GroupState {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
         /// The group.
         group: Group,
         /// The new state.
@@ -466,8 +521,8 @@ pub enum Observation {
         /// Why.
         reason: RemovalReason,
     },
-    /// A coordinator took a heartbeat for good.
-    HeartbeatAccepted {
+    /// A coordinator took a heartbeat or a commit for one of a present member.
+    MemberHeard {
         /// The group.
         group: Group,
         /// Whose.
@@ -549,7 +604,7 @@ pub enum Observation {
         /// The error.
         error: ErrorCode,
     },
-    /// A consumer was told to read these partitions from the earliest offset.
+    /// A consumer was told to read these partitions. Where it begins is told by [`Observation::FirstPosition`].
     Assign {
         /// The partitions.
         partitions: Arc<[TopicPartition]>,
@@ -635,6 +690,13 @@ pub enum Observation {
         /// The partition.
         partition: TopicPartition,
         /// The end: a consumer can read below it.
+        offset: u64,
+    },
+    /// A consumer without a position got one by `auto.offset.reset`: what lies before is not for it.
+    FirstPosition {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it begins.
         offset: u64,
     },
     /// A consumer's position became invalid and was reset.

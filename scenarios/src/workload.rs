@@ -7,6 +7,8 @@ use models::kafka::config::{ConsumerConfig, ProducerConfig};
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
+use crate::units::Share;
+
 /// The workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
@@ -20,6 +22,12 @@ pub struct Workload {
     pub records_per_second: u32,
     /// Bytes of a record's value.
     pub record_size: u32,
+    /// How often every consumer asks for the ends of its partitions, as lag monitors do; never if unset.
+    pub end_offsets_every: Option<Span>,
+    /// The share of the records that goes to `topic-0-0`, the hottest partition; the rest goes round all partitions evenly.
+    pub skew: Share,
+    /// Whether topics come about by the producers asking for them (`auto.create.topics.enable`), not by the admin client.
+    pub auto_create_topics: bool,
     /// Where the admin client runs.
     pub admin: HostId,
     /// Producers. Every one of them writes to all partitions, each the same share of `records_per_second`.

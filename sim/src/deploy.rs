@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use models::defect::{Defect, Defects};
-use models::id::{BrokerId, HostId, ProcessId, Sid, Topic};
-use models::kafka::Addresses;
+use models::id::{Address, BrokerId, HostId, ProcessId, Sid, Topic};
 use models::kafka::broker::{Broker, BrokerSpec};
 use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscribed};
+use models::kafka::{Addresses, Racks};
 use models::node::Node;
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
+use models::world::ZK_CLIENT_PORT;
 use models::zk::server::{Server, ServerSpec};
 use models::zk::session_client::{SessionClient, SessionSpec};
 use scenarios::Scenario;
@@ -81,7 +82,7 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
     match &process.kind {
         ProcessKind::ZooKeeper { sid } => Node::ZooKeeper(server(scenario, deployment, process.host, *sid)),
         ProcessKind::Broker { broker } => Node::Broker(self::broker(scenario, deployment, brokers, *broker)),
-        ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, brokers))),
+        ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, deployment, brokers))),
         ProcessKind::Producer { ordinal, of, config } => {
             let workload = &scenario.workload;
             let interval = interval(workload.records_per_second, *of);
@@ -92,11 +93,14 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 config: Arc::new(config.clone()),
                 bootstrap: brokers.clone(),
                 partitions: workload.all_partitions().collect(),
+                creates_topics: workload.auto_create_topics,
+                skew_ppm: workload.skew.ppm(),
                 interval,
                 jitter: Span::ZERO,
                 record_size: workload.record_size,
                 start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER) + lag,
                 client: u64::from(*ordinal),
+                defects: defects(scenario),
             }))
         }
         ProcessKind::Consumer { partitions, config, group, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
@@ -105,6 +109,8 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
             partitions: partitions.iter().copied().collect(),
             subscribed: group.clone().map_or(Subscribed::Manually, Subscribed::In),
             start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
+            end_offsets_every: scenario.workload.end_offsets_every,
+            defects: defects(scenario),
         })),
         ProcessKind::Session { config } => Node::Session(SessionClient::new(SessionSpec {
             name: process.name.as_str().into(),
@@ -146,20 +152,28 @@ fn broker(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, id:
         config: Arc::new(broker.config.clone()),
         zookeeper: deployment.zookeeper_connect(&broker.zookeeper_connect).into(),
         addresses: brokers.clone(),
+        racks: racks(scenario),
         defects: defects(scenario),
     })
+}
+
+fn racks(scenario: &Scenario) -> Racks {
+    let brokers = scenario.cluster.kafka.brokers.iter();
+    Arc::new(brokers.filter_map(|broker| Some((broker.id, broker.config.rack.clone()?))).collect())
 }
 
 fn defects(scenario: &Scenario) -> Defects {
     scenario.cluster.kafka.defects
 }
 
-fn admin_spec(scenario: &Scenario, brokers: &Addresses) -> AdminSpec {
+fn admin_spec(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses) -> AdminSpec {
     let workload = &scenario.workload;
+    let topics = if workload.auto_create_topics { 0 } else { workload.topics };
     AdminSpec {
         bootstrap: brokers.clone(),
+        zookeeper: deployment.zookeepers().map(|(_, process)| Address { process, port: ZK_CLIENT_PORT }).collect(),
         brokers_expected: scenario.cluster.kafka.brokers.len(),
-        topics: (0..workload.topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
+        topics: (0..topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
         start_after: Span::ZERO,
     }
 }

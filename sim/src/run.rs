@@ -173,6 +173,7 @@ impl<'a> Run<'a> {
         watcher: &mut impl Observer,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.jury.producers_stop(self.sim.now());
         let ids: Vec<_> = self.deployment.processes.iter().map(|p| p.id).collect();
         for id in &ids {
             match self.sim.process_mut(*id) {

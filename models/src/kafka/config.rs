@@ -11,7 +11,7 @@ options! {
     pub struct BrokerConfig {
         /// The broker's id.
         broker_id: i32 = 0, "broker.id" in 0..=32_767;
-        /// Rack, for the report.
+        /// Where it stands: replicas of a partition are spread over racks, and a selector may prefer the reader's own.
         rack: Option<Text> = None, "broker.rack";
         /// The session timeout asked of ZooKeeper.
         zookeeper_session_timeout_ms: u32 = 18_000, "zookeeper.session.timeout.ms" in 1..=3_600_000;
@@ -41,6 +41,8 @@ options! {
         replica_socket_timeout_ms: u32 = 30_000, "replica.socket.timeout.ms" in 1..=3_600_000;
         /// Fetcher threads per source broker.
         num_replica_fetchers: u32 = 1, "num.replica.fetchers" in 1..=1_000;
+        /// Which replica consumers read from: the leader if unset.
+        replica_selector_class: Option<ReplicaSelector> = None, "replica.selector.class";
         /// How often high watermarks are written to disk.
         replica_high_watermark_checkpoint_interval_ms: u32 = 5_000, "replica.high.watermark.checkpoint.interval.ms" in 1..=3_600_000;
         /// First wait for a TCP connection.
@@ -69,8 +71,24 @@ options! {
         log_flush_offset_checkpoint_interval_ms: u32 = 60_000, "log.flush.offset.checkpoint.interval.ms" in 1..=3_600_000;
         /// Segment size; a full segment is fsynced when it is rolled.
         log_segment_bytes: u32 = 1_073_741_824, "log.segment.bytes" in 14..=2_147_483_647;
+        /// Where logs are kept; a new log goes where the fewest are (`log.dirs`, or `log.dir`).
+        log_dirs: LogDirs = LogDirs::default(), "log.dirs";
+        /// Threads that recover the logs of a directory after an unclean stop.
+        num_recovery_threads_per_data_dir: u32 = 1, "num.recovery.threads.per.data.dir" in 1..=10_000;
         /// Age at which a segment is rolled.
         log_roll_hours: u32 = 168, "log.roll.hours" in 1..=1_000_000;
+        /// The same, finer; unset means `log.roll.hours`.
+        log_roll_ms: Option<u64> = None, "log.roll.ms";
+        /// Age at which a segment is deleted, -1 for never. Compared with its newest record's timestamp.
+        log_retention_hours: i64 = 168, "log.retention.hours" in -1..=1_000_000i64;
+        /// The same, finer; unset means `log.retention.hours`.
+        log_retention_minutes: Option<i64> = None, "log.retention.minutes";
+        /// The same, finer still; unset means `log.retention.minutes`.
+        log_retention_ms: Option<i64> = None, "log.retention.ms";
+        /// Size of a log above which its oldest segments are deleted, -1 for none.
+        log_retention_bytes: i64 = -1, "log.retention.bytes" in -1..=9_223_372_036_854_775_807i64;
+        /// How often a broker looks for segments to delete.
+        log_retention_check_interval_ms: u32 = 300_000, "log.retention.check.interval.ms" in 1..=2_147_483_647;
         /// Most bytes of a batch.
         message_max_bytes: u32 = 1_048_588, "message.max.bytes" in 0..=2_147_483_647;
         /// How long the state of an idle producer is kept.
@@ -165,6 +183,8 @@ options! {
         auto_commit_interval_ms: u32 = 5_000, "auto.commit.interval.ms" in 0..=3_600_000;
         /// How long a synchronous commit is tried.
         default_api_timeout_ms: u32 = 60_000, "default.api.timeout.ms" in 0..=3_600_000;
+        /// Where the consumer stands: a broker with a replica selector sends it to a replica there (KIP-392).
+        client_rack: Option<Text> = None, "client.rack";
         /// Where to begin without a position.
         auto_offset_reset: OffsetReset = OffsetReset::Latest, "auto.offset.reset";
         /// How long a request waits for its response.
@@ -212,6 +232,33 @@ impl OptionValue for Acks {
             Self::All => "all",
         }
         .to_owned()
+    }
+}
+
+/// Which replica a consumer is sent to (`ReplicaSelector`, KIP-392).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum ReplicaSelector {
+    /// `LeaderSelector`: the leader.
+    Leader,
+    /// `RackAwareReplicaSelector`: one in the consumer's rack, if there is any.
+    RackAware,
+}
+
+impl ReplicaSelector {
+    const CLASSES: [(&str, Self); 2] = [
+        ("org.apache.kafka.common.replica.LeaderSelector", Self::Leader),
+        ("org.apache.kafka.common.replica.RackAwareReplicaSelector", Self::RackAware),
+    ];
+}
+
+impl OptionValue for ReplicaSelector {
+    fn parse(text: &str) -> Result<Self, String> {
+        let known = Self::CLASSES.iter().find(|(class, _)| *class == text.trim());
+        known.map(|(_, selector)| *selector).ok_or_else(|| Self::CLASSES.map(|(class, _)| class).join(" or "))
+    }
+
+    fn show(&self) -> String {
+        Self::CLASSES.iter().filter(|(_, selector)| selector == self).map(|(class, _)| *class).collect()
     }
 }
 
@@ -290,6 +337,45 @@ impl OptionValue for OffsetReset {
             Self::None => "none",
         }
         .to_owned()
+    }
+}
+
+/// `log.dirs`: paths, separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct LogDirs(Vec<String>);
+
+impl LogDirs {
+    /// Most directories of a broker.
+    pub const MOST: usize = 64;
+
+    /// The paths, in the order written; at least one.
+    pub fn paths(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The number of a path.
+    pub fn position(&self, path: &str) -> Option<u8> {
+        self.0.iter().position(|known| known == path).map(|index| index as u8)
+    }
+}
+
+impl Default for LogDirs {
+    /// The default of `log.dir`.
+    fn default() -> Self {
+        Self(vec!["/tmp/kafka-logs".to_owned()])
+    }
+}
+
+impl OptionValue for LogDirs {
+    fn parse(text: &str) -> Result<Self, String> {
+        let paths: Vec<String> = text.split(',').map(|path| path.trim().to_owned()).collect();
+        let distinct: std::collections::BTreeSet<_> = paths.iter().collect();
+        let valid = paths.len() <= Self::MOST && distinct.len() == paths.len() && paths.iter().all(|p| !p.is_empty());
+        if valid { Ok(Self(paths)) } else { Err(format!("1 to {} different paths, separated by commas", Self::MOST)) }
+    }
+
+    fn show(&self) -> String {
+        self.0.join(",")
     }
 }
 

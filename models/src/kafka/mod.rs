@@ -18,6 +18,9 @@ pub mod znode;
 /// Where each broker of the cluster listens.
 pub type Addresses = std::sync::Arc<std::collections::BTreeMap<crate::id::BrokerId, crate::id::Address>>;
 
+/// Brokers with a rack, as their registrations say (`broker.rack`).
+pub type Racks = std::sync::Arc<std::collections::BTreeMap<crate::id::BrokerId, config::Text>>;
+
 /// What timers of the Kafka processes carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timer {

@@ -103,6 +103,8 @@ pub(super) struct Committed {
     entries: Chunks<Entry>,
     /// Reports of older leader epochs no longer count: a permitted loss has made another log the true one.
     floor_epoch: i32,
+    /// The largest log start of any replica: retention may have deleted what lies before.
+    log_start: u64,
 }
 
 impl Committed {
@@ -116,6 +118,20 @@ impl Committed {
         match offset {
             0 => Some(0),
             _ => self.entries.get(offset as usize - 1).map(|entry| entry.digest),
+        }
+    }
+
+    /// Whether retention may have deleted what stood at `offset`.
+    pub(super) fn is_below_start(&self, offset: u64) -> bool {
+        offset < self.log_start
+    }
+
+    /// Whether the record was committed and may have been deleted since: `value` at `offset`, or anywhere if nobody told its
+    /// offset.
+    pub(super) fn is_deleted(&self, value: ValueId, offset: Option<u64>) -> bool {
+        match offset {
+            Some(offset) => offset < self.log_start && self.value(offset) == Some(value),
+            None => (0..self.log_start).any(|offset| self.value(offset) == Some(value)),
         }
     }
 
@@ -203,6 +219,12 @@ impl LogView {
 
     pub(super) fn high_watermark(&mut self, broker: usize, partition: usize, value: u64) {
         self.replica_mut(broker, partition).high_watermark = value;
+    }
+
+    /// Some replica's log begins at `log_start` now.
+    pub(super) fn log_start(&mut self, partition: usize, log_start: u64) {
+        let committed = &mut self.committed[partition];
+        committed.log_start = committed.log_start.max(log_start);
     }
 
     /// A leader reported the high watermark `value`: commits what its log holds below it. Returns whether `TrueHW` rose.

@@ -74,17 +74,19 @@ pub(super) struct Records {
     pub(super) read_to: u64,
     /// The newest end offset told to a consumer.
     pub(super) end: Option<(u64, Instant)>,
-    /// Position of each consumer.
-    positions: Vec<Position>,
+    readers: Vec<Reader>,
 }
 
-/// Where a consumer goes on.
-#[derive(Clone, Copy, Debug)]
-struct Position {
-    consumer: ProcessId,
+/// A consumer of a partition.
+#[derive(Clone, Debug)]
+struct Reader {
+    process: ProcessId,
+    /// Where it goes on.
     offset: u64,
     /// It got there by reading, not because it was told to go there.
     by_poll: bool,
+    /// Offsets from..to that it left out, as its settings say. Unset for who goes on where others of its group were.
+    passed_over: Option<Vec<(u64, u64)>>,
 }
 
 impl Records {
@@ -119,22 +121,43 @@ impl Records {
     /// A consumer goes on at `offset`, because it has read up to there or because it was told to. Returns where it would
     /// have gone on after its last poll, if it was not told otherwise since.
     pub(super) fn move_to(&mut self, consumer: ProcessId, offset: u64, by_poll: bool) -> Option<u64> {
-        let now = Position { consumer, offset, by_poll };
-        match self.positions.iter_mut().find(|position| position.consumer == consumer) {
-            Some(position) => {
-                let before = std::mem::replace(position, now);
-                before.by_poll.then_some(before.offset)
-            }
-            None => {
-                self.positions.push(now);
-                None
-            }
+        let reader = self.reader(consumer);
+        let before = reader.by_poll.then_some(reader.offset);
+        (reader.offset, reader.by_poll) = (offset, by_poll);
+        before
+    }
+
+    /// A consumer goes on at `to`; its settings said so, and what lies between `from` and there is not for it.
+    pub(super) fn reset(&mut self, consumer: ProcessId, from: u64, to: u64) {
+        self.move_to(consumer, to, false);
+        let passed_over = self.reader(consumer).passed_over.get_or_insert_default();
+        if from < to {
+            passed_over.push((from, to));
         }
+    }
+
+    /// A consumer begins anew and will hear where.
+    pub(super) fn assign(&mut self, consumer: ProcessId) {
+        *self.reader(consumer) = Reader::new(consumer);
+    }
+
+    /// Whether every consumer that was told where to begin left the offset out.
+    pub(super) fn is_passed_over(&self, offset: u64) -> bool {
+        let mut told = self.readers.iter().filter_map(|reader| reader.passed_over.as_ref()).peekable();
+        told.peek().is_some() && told.all(|spans| spans.iter().any(|(from, to)| (*from..*to).contains(&offset)))
+    }
+
+    fn reader(&mut self, consumer: ProcessId) -> &mut Reader {
+        let index = self.readers.iter().position(|reader| reader.process == consumer).unwrap_or_else(|| {
+            self.readers.push(Reader::new(consumer));
+            self.readers.len() - 1
+        });
+        &mut self.readers[index]
     }
 
     /// The newest end offset and when it was told, if some consumer has read up to it.
     pub(super) fn caught_up(&self) -> Option<(u64, Instant)> {
-        self.end.filter(|(end, _)| self.positions.iter().any(|position| position.offset >= *end))
+        self.end.filter(|(end, _)| self.readers.iter().any(|reader| reader.offset >= *end))
     }
 
     /// Whether the value stands at `offset`, as far as anybody has said.
@@ -150,6 +173,12 @@ impl Records {
     /// Acknowledged values, in order of their ids.
     pub(super) fn acknowledged(&self) -> impl Iterator<Item = (ValueId, &Value, Ack)> {
         self.values.iter().filter_map(|(id, value)| Some((ValueId(id), value, value.ack?)))
+    }
+}
+
+impl Reader {
+    fn new(process: ProcessId) -> Self {
+        Self { process, offset: 0, by_poll: false, passed_over: None }
     }
 }
 

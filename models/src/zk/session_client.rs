@@ -250,6 +250,7 @@ impl Process for SessionClient {
             | Input::Message { .. }
             | Input::Accepted { .. }
             | Input::Datagram { .. }
+            | Input::Terminate
             | Input::Disk { .. } => {}
         }
         self.take(ctx, events);

@@ -91,6 +91,11 @@ pub(super) fn site_of(item: &Item<'_>, topology: &Topology) -> SiteId {
 
 fn read_disk(item: &Item<'_>) -> Disk {
     let default = Disk::default();
+    // `disk: 10GB` is a disk of that size.
+    if matches!(item.node.value, super::node::Value::Scalar(_)) {
+        let capacity = item.parsed(units::SIZE, units::parse_size).unwrap_or(default.capacity);
+        return Disk { capacity, ..default };
+    }
     let mut fields = item.fields();
     let disk = Disk {
         fsync: fields.span("fsync", default.fsync),

@@ -1,7 +1,7 @@
 //! `workload:`.
 
 use models::id::{Group, HostId, Sid};
-use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
+use models::kafka::config::{Acks, BrokerConfig, ConsumerConfig, ProducerConfig};
 
 use super::cluster::{apply, host_of, read_connect};
 use super::fields::{Fields, Item};
@@ -11,6 +11,8 @@ use crate::topology::Topology;
 use crate::units;
 use crate::workload::{ClientGroup, SessionConfig, Workload};
 
+/// Who creates the topics.
+const TOPIC_CREATION: &[(&str, bool)] = &[("admin", false), ("auto", true)];
 /// Most partitions of a scenario: more than the article's thousand, less than what a run could hold.
 const MAX_PARTITIONS: u32 = 20_000;
 
@@ -21,6 +23,9 @@ pub(super) fn no_workload() -> Workload {
         replication_factor: 0,
         records_per_second: 0,
         record_size: 1,
+        end_offsets_every: None,
+        skew: units::Share::NONE,
+        auto_create_topics: false,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),
@@ -51,6 +56,12 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
             .and_then(|rate| rate.integer(0..=1_000_000))
             .unwrap_or(0),
         record_size: read_size(fields, cluster),
+        end_offsets_every: fields.optional("end_offsets_every").and_then(|item| item.positive_span()),
+        skew: fields.share("skew"),
+        auto_create_topics: fields
+            .optional("topic_creation")
+            .and_then(|word| word.choice(TOPIC_CREATION))
+            .unwrap_or(false),
         ..no_workload()
     };
     if u32::from(workload.topics) * u32::from(workload.partitions) > MAX_PARTITIONS {
@@ -75,7 +86,23 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
     if workload.producers.is_empty() && workload.records_per_second > 0 && item.report.is_clean() {
         item.error(format!("{} records a second need at least one producer", workload.records_per_second));
     }
+    check_auto_creation(item, &workload, cluster);
     workload
+}
+
+/// Topics that brokers create have the brokers' partitions and replicas.
+fn check_auto_creation(item: &Item<'_>, workload: &Workload, cluster: &Cluster) {
+    let (partitions, factor) = (u32::from(workload.partitions), u32::from(workload.replication_factor));
+    let fits = |config: &BrokerConfig| {
+        config.auto_create_topics_enable
+            && (config.num_partitions, config.default_replication_factor) == (partitions, factor)
+    };
+    if workload.auto_create_topics && !cluster.kafka.brokers.iter().all(|broker| fits(&broker.config)) {
+        item.error(format!(
+            "`topic_creation: auto` needs `auto.create.topics.enable: true`, `num.partitions: {partitions}` and \
+             `default.replication.factor: {factor}` on every broker"
+        ));
+    }
 }
 
 fn count(fields: &mut Fields<'_>, name: &'static str, most: u16) -> u16 {

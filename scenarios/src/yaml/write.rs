@@ -294,6 +294,15 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
     out.field("replication_factor", workload.replication_factor);
     out.field("records_per_second", workload.records_per_second);
     out.field("record_size", show_size(workload.record_size.into()));
+    if let Some(interval) = workload.end_offsets_every {
+        out.field("end_offsets_every", show_span(interval));
+    }
+    if workload.auto_create_topics {
+        out.field("topic_creation", "auto");
+    }
+    if workload.skew != Share::NONE {
+        out.field("skew", workload.skew);
+    }
     out.field("admin", scalar(topology.host_name(workload.admin)));
     let table = ProducerConfig::table();
     clients(out, "producers", &workload.producers, topology, |config| {
@@ -424,11 +433,18 @@ fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
             vec![word("reconfigure"), ("zookeeper", format!("[{}]", servers.join(", ")))]
         }
         Fault::Kill { process: p } => vec![word("kill"), process(*p)],
+        Fault::Stop { process: p, grace } => vec![word("stop"), process(*p), ("grace", show_span(*grace))],
         Fault::Pause { process: p } => vec![word("pause"), process(*p)],
+        Fault::AuthFailed { process: p } => vec![word("auth-failed"), process(*p)],
+        Fault::DeleteController => vec![word("delete-controller")],
         Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],
         Fault::SlowDisk { host: h, latency } => vec![word("slow-disk"), host(*h), ("latency", show_span(*latency))],
         Fault::StallDisk { host: h } => vec![word("stall-disk"), host(*h)],
-        Fault::FailDisk { host: h } => vec![word("fail-disk"), host(*h)],
+        Fault::FailDisk { host: h, dir } => {
+            let mut fields = vec![word("fail-disk"), host(*h)];
+            fields.extend(dir.as_ref().map(|dir| ("dir", scalar(dir))));
+            fields
+        }
         Fault::FillDisk { host: h, leave } => vec![word("fill-disk"), host(*h), ("leave", show_size(*leave))],
         Fault::ClockJump { host: h, by_ns } => vec![word("clock-jump"), host(*h), ("by", show_signed_span(*by_ns))],
         Fault::ClockDrift { host: h, ppm } => vec![word("clock-drift"), host(*h), ("by", format!("{ppm}ppm"))],

@@ -16,6 +16,7 @@ use scenarios::netem::Netem;
 use scenarios::scenario::{Phases, Restart, Rollback, Tcp};
 use scenarios::schedule::Planned;
 use scenarios::topology::{Clock, Disk, Host, Link, SiteId, Topology};
+use scenarios::units::Share;
 use scenarios::workload::{ClientGroup, SessionConfig, Workload};
 
 use super::lab::LabRun;
@@ -185,6 +186,9 @@ fn workload(run: &LabRun) -> Workload {
         replication_factor: 0,
         records_per_second: 0,
         record_size: 1,
+        end_offsets_every: None,
+        skew: Share::NONE,
+        auto_create_topics: false,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),

@@ -1,6 +1,6 @@
 //! What can be done to a deployment from outside, between two events. All of it takes effect at once.
 
-use models::id::{HostId, ProcessId};
+use models::id::{HostId, ProcessId, TimerId};
 use models::observation::{DownCause, Observation};
 use models::process::{CloseReason, Input, Loss, Process};
 use models::time::Span;
@@ -32,6 +32,11 @@ impl<P: Process> Simulation<P> {
         change(&mut slot.process);
     }
 
+    /// SIGTERM: the process ends when it likes. One that stands still reads the signal when it goes on.
+    pub fn terminate(&mut self, id: ProcessId) {
+        self.deliver(id, Input::Terminate);
+    }
+
     /// Tells the supervisor to leave the process down, once it is, until [`Simulation::start`].
     pub fn hold_down(&mut self, id: ProcessId) {
         self.slots[usize::from(id.0)].held_down = true;
@@ -61,6 +66,14 @@ impl<P: Process> Simulation<P> {
         slot.incarnation += 1;
         self.record(id, Observation::Up);
         self.handle(id, Input::Start);
+    }
+
+    /// Hands a process what one of its timers would carry, now. Nothing happens if it is down or stands still.
+    pub fn signal(&mut self, id: ProcessId, timer: P::Timer) {
+        if self.slots[usize::from(id.0)].run == RunState::Up {
+            // No timer has this id.
+            self.handle(id, Input::Timer { id: TimerId(0), timer });
+        }
     }
 
     /// Stops a process in its tracks (SIGSTOP, a long garbage collection). Its kernel goes on.
@@ -201,6 +214,17 @@ impl<P: Process> Simulation<P> {
             let at = disk.enqueue(self.now, request.takes);
             self.queue.push(at, Event::Disk(request));
         }
+    }
+
+    /// Breaks a directory of a process that is a file system of its own, so that it fails with EIO, or mends it.
+    pub fn set_dir_failing(&mut self, process: ProcessId, dir: u8, failing: bool) {
+        let host = self.slot(process).host;
+        let dirs = &mut self.hosts[usize::from(host.0)].disk.state.failing_dirs;
+        if failing {
+            dirs.insert((process, dir))
+        } else {
+            dirs.remove(&(process, dir))
+        };
     }
 
     /// Changes how much fits on a disk; what is on it stays. Returns what fitted before.

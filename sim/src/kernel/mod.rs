@@ -278,6 +278,7 @@ impl<P: Process> Simulation<P> {
                 self.counts.starts += 1;
                 fold.fold(head(1, self.slots[usize::from(me.0)].incarnation));
             }
+            Input::Terminate => fold.fold(head(9, self.slots[usize::from(me.0)].incarnation)),
             Input::Accepted { conn, port, peer } => {
                 self.counts.connections += 1;
                 fold.fold(head(2, conn.0));

@@ -13,6 +13,7 @@ mod network;
 mod producer;
 #[cfg(test)]
 mod tests;
+mod zookeeper_shell;
 
 pub use admin::{AdminClient, AdminSpec};
 pub use consumer::{Consumer, ConsumerSpec, Subscribed};
@@ -23,6 +24,8 @@ pub use producer::{Producer, ProducerSpec};
 pub enum ClientTimer {
     /// The application acts: it begins, or hands the next record over.
     Application,
+    /// The operator deletes `/controller` by hand.
+    DeleteController,
     /// Metadata may or must be refreshed.
     Metadata,
     /// `linger.ms` or a back-off of some partition is over.
@@ -31,6 +34,8 @@ pub enum ClientTimer {
     Delivery,
     /// `max.block.ms` of the blocked `send()` is over.
     MaxBlock,
+    /// A consumer asks for the ends of its partitions.
+    EndOffsets,
     /// A member of a group has a heartbeat or a commit to send, or may try again.
     Group,
     /// InitProducerId may be asked again; for the admin client, its next attempt.

@@ -102,11 +102,6 @@ impl ProducerStates {
             base_offset: batch.base_offset,
         });
     }
-
-    /// Forgets every producer.
-    pub(super) fn clear(&mut self) {
-        self.producers.clear();
-    }
 }
 
 /// Sequence of the last of `records` records that begin at `first` (`DefaultRecordBatch.incrementSequence`).

@@ -41,15 +41,17 @@ impl HwInLog {
         }
     }
 
-    /// A log was cut to `to` while its high watermark was `high_watermark`: it has to report another in the same step.
+    /// A log was cut, or begun anew, to go from `start` to `end` while its high watermark was `high_watermark`: if that lies
+    /// outside, it has to report another in the same step.
     pub(in crate::laws) fn on_truncate(
         &mut self,
         partition: usize,
         broker: usize,
-        (to, high_watermark): (u64, u64),
+        (start, end): (u64, u64),
+        high_watermark: u64,
         views: Views<'_>,
     ) {
-        if high_watermark > to {
+        if !(start..=end).contains(&high_watermark) {
             self.owing = Some(Owing { at: views.at, process: views.process, broker, partition, high_watermark });
         }
     }

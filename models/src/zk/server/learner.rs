@@ -227,6 +227,10 @@ impl Server {
         let breaks = self.spec.defects.has(Defect::CommitBeforeUpToDate);
         let Role::Following(learner) = &mut self.role else { return };
         match packet {
+            // ZOOKEEPER-2355: what the header promises counts as processed before it has come.
+            QuorumPacket::Diff { zxid } if self.spec.defects.has(Defect::LastZxidFromDiffHeader) => {
+                self.tree.set_last_processed(zxid);
+            }
             QuorumPacket::Diff { .. } | QuorumPacket::Ping { .. } => {}
             QuorumPacket::Trunc { zxid } => self.truncate(ctx, zxid),
             QuorumPacket::Snap(snapshot) => {

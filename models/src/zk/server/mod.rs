@@ -227,6 +227,9 @@ impl Server {
     }
 
     fn start(&mut self, ctx: &mut Ctx<'_>) {
+        if self.refuses_to_start() {
+            return ctx.exit("the current epoch is older than the last zxid: unable to run quorum server");
+        }
         ctx.listen(ZK_CLIENT_PORT);
         self.tree = self.storage.load();
         self.refill_committed_log();
@@ -523,7 +526,7 @@ impl Process for Server {
             Input::Timer { timer: Timer::ZkServer(timer), .. } => self.timer(ctx, timer),
             Input::Disk { token, result } => self.disk(ctx, token, result),
             // Not of this process's vocabulary.
-            Input::Timer { .. } | Input::Datagram { .. } => {}
+            Input::Timer { .. } | Input::Datagram { .. } | Input::Terminate => {}
         }
     }
 

@@ -51,7 +51,10 @@ impl Server {
         if self.storage.drain(ctx).is_err() {
             return ctx.exit(DISK_FAILED);
         }
-        self.fast_forward();
+        // ZOOKEEPER-2845: the tree is kept as it is, without what was logged and never committed.
+        if !self.spec.defects.has(Defect::RetainedDatabase) {
+            self.fast_forward();
+        }
         self.join(ctx);
     }
 
@@ -67,11 +70,20 @@ impl Server {
         }
     }
 
-    /// A crash or failure between the log and `currentEpoch` leaves transactions of a newer epoch than `currentEpoch`.
-    /// Real servers refuse to start then. The rule here, ours: all of that epoch's initial history was logged before
-    /// them and the epoch was accepted, so the server has entered it.
+    /// A crash between the log and `currentEpoch` leaves transactions of a newer epoch than `currentEpoch`, at which
+    /// `loadDataBase` gives up (ZOOKEEPER-1653, ZOOKEEPER-2354), at this start and every later one.
+    pub(super) fn refuses_to_start(&self) -> bool {
+        self.spec.defects.has(Defect::EpochFileMismatchRefusesStart)
+            && self.storage.last_zxid().epoch() > self.storage.current_epoch
+    }
+
+    /// The repaired rule for that, ours: all of that epoch's initial history was logged before them and the epoch was
+    /// accepted, so the server has entered it.
     pub(super) fn adopt_epoch(&mut self, ctx: &mut Ctx<'_>) -> Result<(), DiskError> {
         let logged = self.storage.last_zxid().epoch();
+        if self.spec.defects.has(Defect::EpochFileMismatchRefusesStart) {
+            return Ok(());
+        }
         if logged > self.storage.current_epoch && logged <= self.storage.accepted_epoch {
             ctx.write(EPOCH_FILE_BYTES)?;
             self.storage.current_epoch = logged;

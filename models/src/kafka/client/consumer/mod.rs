@@ -1,15 +1,18 @@
 //! `KafkaConsumer`, with assigned partitions or in a group. It reads as fast as brokers answer, and reports what it got.
-//! With assigned partitions it reads from the earliest offset and commits nothing; in a group it reads its share from where
-//! the group left off ([`group`], [`commit`]). What it is given counts as processed at once.
+//! With assigned partitions it begins where `auto.offset.reset` says and commits nothing; in a group it reads its share from
+//! where the group left off ([`group`], [`commit`]). What it is given counts as processed at once.
 //!
 //! Each partition is in one [`Phase`] and stands with at most one broker, in one of the broker's lists (positions to
 //! look up, positions to validate, fetch session). A broker's lists are sent when its connection can take a request.
+//! Records may come from a follower that the leader names ([`preferred`], KIP-392); all else is the leader's.
 
 mod assignor;
 mod commit;
+mod ends;
 mod group;
 mod member;
 mod position;
+mod preferred;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +28,7 @@ use super::alarm::Alarm;
 use super::errors::is_invalid_metadata;
 use super::metadata::Metadata;
 use super::network::{Network, NetworkEvent};
+use crate::defect::{Defect, Defects};
 use crate::fingerprint::Fingerprint;
 use crate::id::{BrokerId, Group, Topic, TopicPartition, ValueId};
 use crate::kafka::channel::{ChannelId, ChannelLimits};
@@ -53,8 +57,7 @@ pub enum Subscribed {
 /// What a consumer is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConsumerSpec {
-    /// Its options. `auto.offset.reset` says what happens to a position that became invalid, and where a group begins; the
-    /// first position in an assigned partition is the earliest offset in any case.
+    /// Its options.
     pub config: Arc<ConsumerConfig>,
     /// The brokers: where it begins, and where it finds those that metadata name.
     pub bootstrap: Addresses,
@@ -65,6 +68,10 @@ pub struct ConsumerSpec {
     pub subscribed: Subscribed,
     /// Until the first poll, counted from the start of the first incarnation.
     pub start_after: Span,
+    /// How often it asks for the ends of its partitions, as lag monitors do; never if unset.
+    pub end_offsets_every: Option<Span>,
+    /// Which defects it has.
+    pub defects: Defects,
 }
 
 /// A consumer.
@@ -76,7 +83,11 @@ pub struct Consumer {
     brokers: BTreeMap<BrokerId, Broker>,
     homeless: BTreeSet<u32>,
     waiting: BTreeSet<(Instant, u32)>,
+    /// When preferences for a follower end.
+    preferences: BTreeSet<(Instant, u32)>,
     retry: Alarm,
+    /// Questions for the ends of partitions that are under way.
+    end_questions: BTreeSet<(BrokerId, u32)>,
     /// Its part in a group.
     member: Option<Box<Member>>,
     started: bool,
@@ -90,7 +101,7 @@ impl Consumer {
         partitions.dedup();
         spec.partitions = partitions.into();
         let (state, member) = match &spec.subscribed {
-            Subscribed::Manually => (PartitionState::default(), None),
+            Subscribed::Manually => (PartitionState::new(&spec.config), None),
             Subscribed::In(group) => {
                 let mut topics: Vec<Topic> = spec.partitions.iter().map(|partition| partition.topic).collect();
                 topics.dedup();
@@ -103,7 +114,9 @@ impl Consumer {
             brokers: BTreeMap::new(),
             homeless: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            preferences: BTreeSet::new(),
             retry: Alarm::new(ClientTimer::Ready),
+            end_questions: BTreeSet::new(),
             member,
             started: false,
             spec,
@@ -134,6 +147,7 @@ impl Consumer {
         for index in 0..self.partitions.len() as u32 {
             self.place(ctx, index);
         }
+        self.schedule_end_question(ctx);
     }
 
     /// Takes a partition out of the list in which it stands.
@@ -153,17 +167,19 @@ impl Consumer {
     /// Puts a partition into the list where its phase and its leader want it.
     fn place(&mut self, ctx: &mut Ctx<'_>, index: u32) {
         self.withdraw(index);
-        let partition = &mut self.partitions[index as usize];
-        if matches!(partition.phase, Phase::Halted | Phase::Unassigned | Phase::Committed) {
+        if matches!(self.partitions[index as usize].phase, Phase::Halted | Phase::Unassigned | Phase::Committed) {
             return;
         }
+        let replica = self.read_replica(ctx, index);
+        let partition = &mut self.partitions[index as usize];
         let Some(leader) = self.network.metadata.leader(index) else {
             self.homeless.insert(index);
             self.network.request_update(ctx);
             return;
         };
-        partition.home = Some(leader);
-        self.brokers.entry(leader).or_default().admit(index, partition.phase);
+        let home = replica.unwrap_or(leader);
+        partition.home = Some(home);
+        self.brokers.entry(home).or_default().admit(index, partition.phase);
     }
 
     /// Lets a partition rest for `retry.backoff.ms`. The Java client asks again at once as long as its metadata are stale;
@@ -188,10 +204,15 @@ impl Consumer {
                 self.on_answer(ctx, broker, correlation, response);
             }
             NetworkEvent::Lost { from: ChannelId::Client(broker), .. } => {
-                let lost = self.brokers.get_mut(&broker).map(Broker::on_lost).unwrap_or_default();
-                for index in lost {
+                let Some(lost) = self.brokers.get_mut(&broker).map(Broker::on_lost) else { return };
+                for index in lost.asked {
                     self.back_off(ctx, index);
                 }
+                // `AbstractFetch.handleFetchFailure`
+                for index in lost.fetched {
+                    self.clear_preference(ctx, index);
+                }
+                self.end_questions.retain(|(asked, _)| *asked != broker);
                 self.on_group_lost(ctx, ChannelId::Client(broker));
             }
             NetworkEvent::Metadata { changed, .. } => {
@@ -210,8 +231,12 @@ impl Consumer {
     /// `maybeValidatePositionForCurrentLeader`).
     fn on_leadership(&mut self, ctx: &mut Ctx<'_>, index: u32) {
         let epoch = self.network.metadata.leadership(index).epoch;
+        // KAFKA-7747 (G04): the defective consumer goes on at its offset, whatever the new leader has there.
+        let blind = self.spec.defects.has(Defect::ConsumerBlindToTruncation);
         let partition = &mut self.partitions[index as usize];
-        partition.enter_epoch(epoch);
+        if partition.enter_epoch(epoch, blind) {
+            partition.preferred = None;
+        }
         if partition.waits_until.is_none() {
             self.place(ctx, index);
         }
@@ -227,6 +252,9 @@ impl Consumer {
                         self.on_fetched(ctx, from, fetched);
                     }
                 }
+            }
+            Response::ListOffsets(answers) if self.end_questions.remove(&(from, correlation)) => {
+                self.on_ends(ctx, &answers);
             }
             Response::ListOffsets(answers) => {
                 for index in broker.on_looked_up(correlation) {
@@ -265,6 +293,7 @@ impl Consumer {
             || self.partitions[index as usize].phase != Phase::Fetch
         {
             self.network.request_update(ctx);
+            self.partitions[index as usize].preferred = None;
         }
         self.back_off(ctx, index);
     }
@@ -286,10 +315,11 @@ impl Consumer {
     }
 
     fn report_reset(&self, ctx: &mut Ctx<'_>, index: u32, from: Option<u64>, to: u64) {
-        if let Some(from) = from {
-            let partition = self.network.metadata.partition(index);
-            ctx.observe(Observation::PositionReset { partition, from, to });
-        }
+        let partition = self.network.metadata.partition(index);
+        ctx.observe(match from {
+            Some(from) => Observation::PositionReset { partition, from, to },
+            None => Observation::FirstPosition { partition, offset: to },
+        });
     }
 
     /// A position was validated (`SubscriptionState.maybeCompleteValidation`): records behind the end of their epoch have
@@ -324,6 +354,9 @@ impl Consumer {
         let partition = &mut self.partitions[index as usize];
         let Some(broker) = self.brokers.get_mut(&from).filter(|broker| broker.is_current(index)) else { return };
         match fetched.error {
+            ErrorCode::None if fetched.preferred_read_replica.is_some() => {
+                self.prefer(ctx, index, fetched.preferred_read_replica);
+            }
             ErrorCode::None => {
                 let before = partition.offset;
                 partition.take(ctx, from, &fetched);
@@ -334,6 +367,8 @@ impl Consumer {
                     }
                 }
             }
+            // A follower may be behind, or begin later: its leader is to say so itself.
+            ErrorCode::OffsetOutOfRange if partition.preferred.is_some() => self.clear_preference(ctx, index),
             ErrorCode::OffsetOutOfRange => {
                 self.request_reset(index);
                 self.place(ctx, index);
@@ -371,13 +406,15 @@ impl Consumer {
                     }
                     self.place(ctx, index);
                 }
+                self.end_preferences(ctx);
             }
+            ClientTimer::EndOffsets => self.ask_ends(ctx),
             ClientTimer::Group => {
                 if let Some(member) = &mut self.member {
                     member.alarm.fired();
                 }
             }
-            ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}
+            ClientTimer::DeleteController | ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}
         }
     }
 }

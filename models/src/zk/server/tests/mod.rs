@@ -284,6 +284,8 @@ fn facts(servers: u16) -> Facts {
     Facts {
         processes: kinds.map(|kind| ProcessFacts { kind, host: HostId(0), wanted: true }).collect(),
         partitions: Vec::new(),
+        groups: Vec::new(),
+        offsets_partitions: 1,
         min_isr: 1,
         unclean_election: false,
         replica_lag: Span::ZERO,
