@@ -41,6 +41,27 @@ fn three_zookeepers_keep_the_majority() {
 }
 
 #[test]
+fn an_ensemble_without_kafka_is_judged_by_the_laws_of_zookeeper_alone() {
+    let scenario = scenario("zookeeper-2-2-cut");
+    for seed in 0..3 {
+        let finished = run(&scenario, seed);
+        assert_eq!(
+            complaints(&finished),
+            Vec::<String>::new(),
+            "cargo run -p sim -- run zookeeper-2-2-cut --seed {seed}"
+        );
+        let reports = &finished.judgement.reports;
+        let outcome = |name: &str| &reports.iter().find(|report| report.name == name).expect("a law").outcome;
+        for name in ["Z-PREFIX", "L-ZK-QUORUM"] {
+            assert_eq!(*outcome(name), Outcome::Held, "{name}");
+        }
+        for name in ["J-LOST-WRITE", "J-UNSEEN", "R-LOG-MATCH", "C-ONE-PER-EPOCH", "L-ONE-CONTROLLER", "L-PRODUCE"] {
+            assert_eq!(*outcome(name), Outcome::NotExercised, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_rolling_restart_moves_leaders_without_waiting_for_sessions() {
     check("rolling-restart", 0..2);
 }

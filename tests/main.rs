@@ -2,6 +2,7 @@
 
 mod defects;
 mod determinism;
+mod fidelity;
 mod golden;
 mod library;
 mod losses;

@@ -303,3 +303,72 @@ const WRITES: &str = "/w";
 const EPHEMERALS: &str = "/eph";
 /// [`WRITES`], [`EPHEMERALS`], and the client's own node below the first.
 const PARENTS: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Harness;
+    use crate::zk::client::scripted::{Cast, Conduct, ScriptedServer, server_address};
+
+    fn stage() -> Harness<Cast<SessionClient>> {
+        let spec = SessionSpec {
+            name: "a".into(),
+            servers: [server_address(0)].into(),
+            shuffle: true,
+            session_timeout: Span::from_ms(18_000),
+            pause: Span::from_ms(50),
+            gives_up: false,
+            thread_delay: Span::ZERO,
+        };
+        Harness::new(vec![Cast::Server(ScriptedServer::new(Conduct::Serve)), Cast::Subject(SessionClient::new(spec))])
+    }
+
+    /// What came of the writes, in order: their numbers and errors.
+    fn writes(h: &Harness<Cast<SessionClient>>) -> Vec<(u64, Option<ZkError>)> {
+        let write = |seen: &crate::observation::Observed| match seen.what {
+            Observation::ZkWrite { number, error, .. } => Some((number, error)),
+            _ => None,
+        };
+        h.observed.iter().filter_map(write).collect()
+    }
+
+    #[test]
+    fn it_owns_an_ephemeral_node_and_goes_on_after_an_unknown_outcome() {
+        let mut h = stage();
+        h.run_for(Span::from_ms(200));
+        let done = writes(&h);
+        assert!(done.len() >= 3 && done.iter().zip(1..).all(|(write, n)| *write == (n, None)), "{done:?}");
+        let owner = h.process_mut(0).server().nodes["/eph/a"].1.ephemeral_owner;
+        assert_eq!(owner, h.process(1).subject().zk.session());
+
+        h.process_mut(0).server().conduct = Conduct::Mute;
+        h.run_for(Span::from_ms(12_200));
+        h.process_mut(0).server().conduct = Conduct::Serve;
+        h.run_for(Span::from_ms(5_000));
+        let later = writes(&h).split_off(done.len());
+        let lost = later.iter().position(|(_, error)| *error == Some(ZkError::ConnectionLoss)).expect("one was lost");
+        let number = later[lost].0;
+        assert!(later[lost + 1..].iter().all(|(n, _)| *n > number), "it is not repeated: {later:?}");
+        assert!(h.process_mut(0).server().nodes.contains_key(&write_path("a", number)), "though it was carried out");
+    }
+
+    #[test]
+    fn an_expiry_makes_a_new_session_and_a_new_ephemeral_node() {
+        let mut h = stage();
+        h.run_for(Span::from_ms(200));
+        let old = h.process(1).subject().zk.session();
+        let server = h.process_mut(0).server();
+        server.end(old);
+        server.conduct = Conduct::Expire;
+        // The server hangs up with the next write, and says why at the reconnect.
+        h.crash(0, Loss::Memory);
+        h.restart(0);
+        h.run_for(Span::from_ms(2_500));
+        h.process_mut(0).server().conduct = Conduct::Serve;
+        h.run_for(Span::from_ms(5_000));
+        let new = h.process(1).subject().zk.session();
+        assert_ne!(new, old);
+        assert_eq!(h.process_mut(0).server().nodes["/eph/a"].1.ephemeral_owner, new);
+        assert!(writes(&h).iter().any(|(_, error)| *error == Some(ZkError::SessionExpired)) || new.0 > old.0);
+    }
+}

@@ -73,6 +73,8 @@ struct Event {
     kind: String,
     #[serde(default)]
     msg: String,
+    #[serde(default)]
+    took_ms: f64,
     dt: f64,
 }
 
@@ -105,12 +107,19 @@ impl Measured {
 impl LabRun {
     /// When the fault began, ms since the epoch.
     pub fn fault_at_ms(&self) -> f64 {
-        self.t_fault
+        self.t_fault + self.late("fault")
     }
 
     /// How long the fault lasted, ms.
     pub fn duration_ms(&self) -> f64 {
-        self.t_heal - self.t_fault
+        self.t_heal + self.late("heal") - self.fault_at_ms()
+    }
+
+    /// How much later than the moment recorded a packet filter was in force: that moment is the middle of the command that set
+    /// it, and the filter is committed at the command's end. Signals take effect at once.
+    fn late(&self, what: &str) -> f64 {
+        let command = self.events.iter().find(|event| event.src == "lab" && event.kind == what);
+        command.filter(|_| !self.kills() && !self.pauses()).map_or(0.0, |event| event.took_ms / 2.0)
     }
 
     /// The servers in the order of their sids, with their sites.
@@ -144,7 +153,12 @@ impl LabRun {
     /// from then on.
     pub fn led_since(&self) -> Option<f64> {
         let begins = |event: &&Event| event.src == self.leader0 && role(&event.msg) == Some(Role::Leading);
-        self.events.iter().filter(|event| event.dt < 0.0).filter(begins).map(|event| -event.dt).reduce(f64::min)
+        self.events
+            .iter()
+            .filter(|event| event.dt < 0.0)
+            .filter(begins)
+            .map(|event| self.late("fault") - event.dt)
+            .reduce(f64::min)
     }
 
     /// The order in which a client tries its servers, from the one that it was connected to when the fault began: what its
@@ -182,12 +196,13 @@ impl LabRun {
         if self.kills() {
             story.roles.push((0.0, self.leader(), Role::Down));
         }
+        let begun = self.late("fault");
         let events = self.events.iter().filter(|event| event.kind == "log" && event.dt > 0.0);
         for (event, server) in events.filter_map(|event| Some((event, position(&event.src)?))) {
             if event.msg.starts_with("Expiring session") {
-                story.expiring.push(event.dt);
+                story.expiring.push(event.dt - begun);
             } else if let Some(role) = role(&event.msg) {
-                story.roles.push((event.dt, server, role));
+                story.roles.push((event.dt - begun, server, role));
             }
         }
         story.roles.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -195,7 +210,7 @@ impl LabRun {
         for (name, client) in &self.clients {
             let (site, kind) = name.split_once('-').unwrap_or((name, ""));
             let side = Side { far: site != self.leader_site(), local: kind == "local" };
-            story.sessions.insert(side, client.story());
+            story.sessions.insert(side, client.story(begun, self.late("heal")));
         }
         story
     }
@@ -211,11 +226,12 @@ impl Event {
 }
 
 impl Client {
-    fn story(&self) -> SessionStory {
+    /// `begun` and `healed`: how much later than recorded fault and heal were.
+    fn story(&self, begun: f64, healed: f64) -> SessionStory {
         SessionStory {
-            first_contact: self.first_ok_completed_after_heal_ms,
+            first_contact: self.first_ok_completed_after_heal_ms.map(|at| (at - healed).max(0.0)),
             longest_gap: self.max_ok_gap_ms,
-            disconnected: self.disconnects_after_fault.first().copied(),
+            disconnected: self.disconnects_after_fault.first().map(|at| at - begun),
             expired: self.expired,
             unknown: self.unknown,
             unknown_applied: self.unknown_applied,

@@ -43,7 +43,7 @@ const UPTIME_PHASE: Span = Span::from_ms(398);
 /// See [`UPTIME_PHASE`].
 const UPTIME_PERIOD: Span = Span::from_ms(2_000);
 /// Several ensembles shared two cores.
-const THREAD_DELAY: Span = Span::from_ms(95);
+const THREAD_DELAY: Span = Span::from_ms(88);
 /// The sites' names in measured runs.
 const SITES: [&str; 2] = ["A", "B"];
 

@@ -156,11 +156,35 @@ fn the_timeout_is_the_round_trip_plus_at_least_200_ms() {
         assert!(expected_ms.contains(&timeout), "{rtts_ms:?}: {timeout} ms");
     };
     check(&[], 1_000..=1_000);
-    check(&[0], 200..=200);
+    // In whole ticks of 4 ms.
+    check(&[0], 204..=204);
     check(&[80; 30], 280..=280);
     check(&[200], 600..=600);
-    check(&[200; 40], 400..=402);
-    check(&[10, 10, 10, 400], 400..=460);
+    check(&[200; 40], 400..=404);
+    check(&[10, 10, 10, 400], 400..=464);
     assert_eq!(tcp.backed_off(Span::from_ms(210), 9), Span::from_ms(107_520));
     assert_eq!(tcp.backed_off(Span::from_ms(210), 10), Span::from_secs(120));
+}
+
+#[test]
+fn a_timer_is_late_by_at_most_a_bucket_of_its_level() {
+    let check = |after_ms: u64, bucket_ms: u64| {
+        for now in [0, 1_000_000, 3_999_999, 123_456_789_000] {
+            let due = Instant::from_ns(now) + Span::from_ms(after_ms);
+            let fires = wheel(Instant::from_ns(now), Span::from_ms(after_ms));
+            assert!(fires > due, "{after_ms} ms after {now} ns: fires at {fires}, due at {due}");
+            let late = fires - due;
+            assert!(late <= Span::from_ms(bucket_ms + 4), "{after_ms} ms after {now} ns: {late} late");
+            assert!(fires.as_ns().is_multiple_of(bucket_ms * 1_000_000), "on the grid of its level");
+        }
+    };
+    // 63 ticks fit into the lowest level, eight times as many into each next one.
+    check(204, 4);
+    check(248, 4);
+    check(252, 32);
+    check(2_012, 32);
+    check(2_016, 256);
+    check(16_124, 256);
+    check(16_128, 2_048);
+    check(120_000, 2_048);
 }

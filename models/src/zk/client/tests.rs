@@ -57,8 +57,12 @@ struct Stage(Harness<Cast<Client>>);
 impl Stage {
     /// Servers 0, 1, ... as told, and the client behind them.
     fn new(socket: ClientCnxnSocket, conducts: &[Conduct]) -> Self {
+        Self::with(socket, conducts, false)
+    }
+
+    fn with(socket: ClientCnxnSocket, conducts: &[Conduct], gives_up: bool) -> Self {
         let servers: Arc<[_]> = (0..conducts.len() as u16).map(server_address).collect();
-        let spec = ZkClientSpec { servers, session_timeout: Span::from_ms(18_000), socket, gives_up: false };
+        let spec = ZkClientSpec { servers, session_timeout: Span::from_ms(18_000), socket, gives_up };
         let mut cast: Vec<_> = conducts.iter().map(|conduct| Cast::Server(ScriptedServer::new(*conduct))).collect();
         cast.push(Cast::Subject(Client { zk: ZooKeeper::new(1, spec), events: Vec::new() }));
         Self(Harness::new(cast))
@@ -126,12 +130,16 @@ fn an_idle_connection_is_pinged_after_half_the_read_timeout_and_dropped_after_al
     assert_eq!(stage.events(1), []);
     stage.submit(1, read("/b"));
     stage.run_ms(50);
-    assert_eq!(stage.events(1), [(30_002, ZkClientEvent::Disconnected)]);
+    assert_eq!(stage.events(1), []);
     stage.run_ms(100);
     assert_eq!(
         stage.events(1),
-        [(30_102, lost(1, ZkError::ConnectionLoss)), (30_102, lost(2, ZkError::ConnectionLoss))],
-        "operations are told after the pause"
+        [
+            (30_102, lost(1, ZkError::ConnectionLoss)),
+            (30_102, lost(2, ZkError::ConnectionLoss)),
+            (30_102, ZkClientEvent::Disconnected)
+        ],
+        "all is told after the pause"
     );
 }
 
@@ -147,7 +155,7 @@ fn what_is_queued_while_disconnected_shares_the_fate_of_the_next_attempt() {
     stage.run_ms(2_200);
     let events: Vec<_> = stage.events(1).into_iter().map(|(_, event)| event).collect();
     let loss = |request| lost(request, ZkError::ConnectionLoss);
-    assert_eq!(events, [ZkClientEvent::Connected, ZkClientEvent::Disconnected, loss(1), loss(2)]);
+    assert_eq!(events, [ZkClientEvent::Connected, loss(1), ZkClientEvent::Disconnected, loss(2)]);
     assert!(!stage.0.process(1).subject().zk.is_connected());
 
     stage.submit(1, read("/c"));
@@ -181,6 +189,21 @@ fn only_a_server_ends_a_session_and_then_for_good() {
     stage.run_ms(60_000);
     assert_eq!(stage.events(1).into_iter().map(|(_, e)| e).collect::<Vec<_>>(), [lost(1, ZkError::SessionExpired)]);
     assert_eq!(stage.server(0).dialled.len(), dialled, "a dead handle does not dial");
+}
+
+#[test]
+fn zookeeper_4508_a_repaired_client_gives_up_after_four_thirds_of_the_session_timeout() {
+    let expired_at = |gives_up: bool| {
+        let mut stage = Stage::with(ClientCnxnSocket::Nio, &[Conduct::Serve], gives_up);
+        stage.run_ms(10_000);
+        stage.server(0).conduct = Conduct::Mute;
+        stage.run_ms(600_000);
+        stage.events(1).into_iter().find(|(_, event)| *event == ZkClientEvent::Expired).map(|(at, _)| at)
+    };
+    assert_eq!(expired_at(false), None);
+    // The last pong came at 6 s; the next attempt to connect ends with the wait.
+    let at = expired_at(true).expect("it gives up");
+    assert!((30_000..=31_200).contains(&at), "{at} ms");
 }
 
 #[test]

@@ -36,6 +36,37 @@ fn a_paused_process_is_late_and_may_still_cancel() {
 }
 
 #[test]
+fn a_resumed_process_reads_what_has_come_before_it_takes_a_read_timeout() {
+    let mut world = World::new(2, Span::ZERO);
+    for (id, after, kind) in [(1, 10, 50), (2, 20, 1)] {
+        world.act(0, timer(id, after, kind));
+    }
+    world.sim.pause(ProcessId(0));
+    world.run_to(100);
+    world.act(1, Effect::SendDatagram { to: ProcessId(0), message: Word(7) });
+    world.run_to(200);
+    world.sim.resume(ProcessId(0));
+    let log: Vec<_> = world.sim.process(ProcessId(0)).log.iter().map(|(_, note)| *note).collect();
+    assert_eq!(log, [Note::Start, Note::Timer(1), Note::Datagram(7), Note::Timer(50)]);
+}
+
+#[test]
+fn a_start_takes_its_time_and_peers_of_a_killed_process_learn_of_it_late() {
+    let mut world = World::on_a_busy_machine(2, Span::from_ms(40));
+    world.act(1, Effect::Connect { conn: ConnId(1), to: Address { process: ProcessId(0), port: PORT } });
+    world.run_to(100);
+    world.sim.hold_down(ProcessId(0));
+    world.sim.kill(ProcessId(0));
+    world.run_to(1_000);
+    let learned = world.when(1, Note::Closed(CloseReason::Eof)).expect("the peer learns of it in the end");
+    assert!((101..=220).contains(&learned), "{learned} ms: three waits of at most 40 ms");
+    world.sim.start(ProcessId(0));
+    world.run_to(9_000);
+    let up: Vec<_> = world.seen(0).into_iter().filter(|(_, what)| *what == Observation::Up).map(|(at, _)| at).collect();
+    assert!(up.len() == 2 && (3_000..=4_000).contains(&up[1]), "{up:?}: a start takes 2 to 3 s");
+}
+
+#[test]
 fn a_process_reads_a_sigterm_when_it_runs_and_goes_in_its_own_time() {
     let mut world = World::new(2, Span::ZERO);
     world.sim.pause(ProcessId(0));

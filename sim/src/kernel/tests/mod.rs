@@ -85,6 +85,11 @@ impl Process for Node {
         loss == Loss::PageCache
     }
 
+    /// Those from 50 on end a wait for input.
+    fn yields_to_input(timer: &u8) -> bool {
+        *timer >= 50
+    }
+
     fn fold_state(&self, into: &mut Fingerprint) {
         into.fold(self.log.len() as u64);
     }
@@ -101,7 +106,22 @@ impl World {
         Self::with(processes, LinkProfile { delay: rtt / 2, ..LinkProfile::default() }, RestartPolicy::default())
     }
 
+    /// Threads wait up to `thread_delay` for a core, and a start takes two to three seconds.
+    fn on_a_busy_machine(processes: u16, thread_delay: Span) -> Self {
+        let start_up = (Span::from_secs(2), Span::from_secs(3));
+        Self::built(processes, LinkProfile::default(), RestartPolicy::Never, (thread_delay, start_up))
+    }
+
     fn with(processes: u16, link: LinkProfile, restart: RestartPolicy) -> Self {
+        Self::built(processes, link, restart, Default::default())
+    }
+
+    fn built(
+        processes: u16,
+        link: LinkProfile,
+        restart: RestartPolicy,
+        (thread_delay, start_up): (Span, (Span, Span)),
+    ) -> Self {
         let mut sites = SiteGraph::new();
         let ids: Vec<_> =
             (0..processes).map(|n| sites.add_node(Site { name: Arc::from(format!("s{n}")), inside: link })).collect();
@@ -115,14 +135,14 @@ impl World {
             sites,
             loopback: LOOPBACK,
             tcp: Default::default(),
-            hosts: (0..processes).map(|site| HostSpec { site, ..HostSpec::default() }).collect(),
+            hosts: (0..processes).map(|site| HostSpec { site, thread_delay, ..HostSpec::default() }).collect(),
             processes: (0..processes)
                 .map(|n| ProcessSpec {
                     process: Node::default(),
                     host: HostId(n),
                     restart,
                     start_at: Instant::ZERO,
-                    start_up: Default::default(),
+                    start_up,
                 })
                 .collect(),
         };
