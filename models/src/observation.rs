@@ -14,6 +14,7 @@ use crate::id::{
 use crate::kafka::config::Acks;
 use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
+use crate::process::DiskError;
 use crate::time::{Instant, Span};
 use crate::zk::protocol::{Txn, ZkError};
 
@@ -197,8 +198,8 @@ pub enum Observation {
         /// The node's number among those of the application; that of the last one if the application failed before it
         /// came to write the next.
         number: u64,
-        /// When the operation was issued, by the process's own clock.
-        began: Instant,
+        /// Since the operation was issued.
+        took: Span,
         /// The transaction; zero if no server answered.
         zxid: Zxid,
         /// Why it failed. [`ZkError::ConnectionLoss`] leaves the outcome open.
@@ -294,6 +295,51 @@ pub enum Observation {
         broker: BrokerId,
         /// Why.
         reason: Arc<str>,
+    },
+
+    /// A broker was told to stop, and asks the controller to move what it leads (controlled shutdown).
+    ControlledShutdownBegin,
+    /// An attempt at controlled shutdown ended. After the last one the broker stops in any case.
+    ControlledShutdownEnd {
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How many partitions it still leads; 0 is success. None if the controller was not found or gave no answer.
+        remaining: Option<u32>,
+    },
+
+    // --- Log directories -----------------------------------------------------------------------------------------
+    /// A broker that was not stopped cleanly reads what it had not flushed of a log directory, and rebuilds the indexes. It is
+    /// not registered meanwhile.
+    LogRecoveryBegin {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many logs have something to be read.
+        logs: u32,
+        /// How much is read.
+        bytes: u64,
+    },
+    /// The recovery of a log directory is complete.
+    LogRecoveryEnd {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How much was read.
+        bytes: u64,
+    },
+    /// A log directory failed: its replicas are offline until the broker's next start.
+    LogDirOffline {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many replicas were in it.
+        partitions: u32,
+        /// What the disk said.
+        error: DiskError,
+    },
+    /// A broker that stops has flushed its logs and left the marker of a clean shutdown.
+    LogsClosed {
+        /// Whether it worked.
+        clean: bool,
+        /// Bytes of all logs.
+        bytes: u64,
     },
 
     // --- Replicas ------------------------------------------------------------------------------------------------
@@ -446,6 +492,8 @@ pub enum Observation {
     },
     /// A coordinator changed a group.
     GroupState {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
         /// The group.
         group: Group,
         /// The new state.
@@ -473,8 +521,8 @@ pub enum Observation {
         /// Why.
         reason: RemovalReason,
     },
-    /// A coordinator took a heartbeat for good.
-    HeartbeatAccepted {
+    /// A coordinator took a heartbeat or a commit for one of a present member.
+    MemberHeard {
         /// The group.
         group: Group,
         /// Whose.

@@ -7,6 +7,8 @@ use models::kafka::config::{ConsumerConfig, ProducerConfig};
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
+use crate::units::Share;
+
 /// The workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
@@ -22,6 +24,10 @@ pub struct Workload {
     pub record_size: u32,
     /// How often every consumer asks for the ends of its partitions, as lag monitors do; never if unset.
     pub end_offsets_every: Option<Span>,
+    /// The share of the records that goes to `topic-0-0`, the hottest partition; the rest goes round all partitions evenly.
+    pub skew: Share,
+    /// Whether topics come about by the producers asking for them (`auto.create.topics.enable`), not by the admin client.
+    pub auto_create_topics: bool,
     /// Where the admin client runs.
     pub admin: HostId,
     /// Producers. Every one of them writes to all partitions, each the same share of `records_per_second`.
@@ -38,6 +44,9 @@ pub struct Workload {
 pub struct SessionConfig {
     /// The servers of its connect string, in the order written.
     pub servers: Vec<Sid>,
+    /// Whether its first handle shuffles them, as the Java client does, or tries them as they are written. Later handles
+    /// shuffle in any case.
+    pub shuffle: bool,
     /// The session timeout that it asks for.
     pub session_timeout: Span,
     /// From the result of a write to the next write.

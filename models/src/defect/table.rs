@@ -85,7 +85,7 @@ defects! {
     }
     /// KAFKA-14704: a follower takes the high watermark of a diverging answer before it truncates.
     HwBeforeTruncation = "R11", "hw-before-truncation", Kafka {
-        ticket: "KAFKA-14704", laws: ["R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
+        ticket: "KAFKA-14704", laws: ["R-LOG-MATCH", "R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
     }
     /// KAFKA-2334, KIP-207: a new leader answers ListOffsets with its own high watermark before that has reached the start
     /// of its epoch.
@@ -106,7 +106,7 @@ defects! {
     /// KAFKA-1028, the 2013 result: a controller elects outside the ISR when nobody else is alive, whatever
     /// `unclean.leader.election.enable` says.
     UncleanElectionDefault = "R17a", "unclean-election-default", Kafka {
-        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
+        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
     }
     /// KAFKA-1555, the 2013 result: `acks=all` is answered by an ISR of one, whatever `min.insync.replicas` says.
     NoMinIsr = "R17b", "no-min-isr", Kafka {
@@ -126,8 +126,7 @@ defects! {
     }
     /// KAFKA-3083: a controller goes on with the batch at hand after its session has ended.
     SoftFailureLateIsrWrite = "C03", "soft-failure-late-isr-write", Kafka {
-        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
-        protocol: "2.6",
+        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "1.1.0",
         implies: [UnfencedControllerWrites],
     }
     /// KAFKA-6082: a controller's writes do not check the version of `/controller_epoch`.
@@ -136,7 +135,7 @@ defects! {
     }
     /// KAFKA-1096: a broker that was controller takes over every epoch that its watch of `/controller_epoch` shows.
     ZombieAdoptsNewEpoch = "C05", "zombie-adopts-new-epoch", Kafka {
-        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH", "C-ZOMBIE-NO-EFFECT"], fixed_in: "0.8.2.0",
+        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-4447: events that a controller had queued before it resigned are handled as if it were still controller.
     ResignedControllerStillListens = "C07", "resigned-controller-still-listens", Kafka {
@@ -192,7 +191,7 @@ defects! {
     }
     /// KAFKA-7235, KIP-380: control requests carry no broker epoch, so that one for an earlier life is obeyed.
     NoBrokerGeneration = "C15", "no-broker-generation", Kafka {
-        ticket: "KAFKA-7235, KIP-380", laws: ["C-BROKER-EPOCH", "L-ISR-FULL"], fixed_in: "2.2.0",
+        ticket: "KAFKA-7235, KIP-380", laws: ["C-STALE-REQUEST-REJECTED", "L-ISR-FULL"], fixed_in: "2.2.0",
     }
     /// KAFKA-12315: `ControllerMovedException` leaves the replica state machine's request batch non-empty for ever.
     PoisonedRequestBatch = "C26", "poisoned-request-batch", Kafka {
@@ -204,7 +203,7 @@ defects! {
     /// ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the
     /// new controller treat the broker as bounced, as `processBrokerChange` of a sitting controller does.
     UnnoticedRestart = "X02", "unnoticed-restart", Kafka {
-        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE"], fixed_in: "never",
+        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE", "L-ISR-FULL"], fixed_in: "never",
     }
     /// KAFKA-15510: a follower forgets `lastFetchedEpoch` after an empty response. 3.6.x.
     ForgottenFetchedEpoch = "C28", "forgotten-fetched-epoch", Kafka {
@@ -243,6 +242,12 @@ defects! {
     CommitBeforeUpToDate = "X03", "commit-before-up-to-date", ZooKeeper {
         ticket: "ZOOKEEPER-4394", laws: ["L-ZK-QUORUM"], fixed_in: "3.9.3",
     }
+    /// ZOOKEEPER-4508: a client that reaches no server goes on believing in its session for ever; only a server can tell it
+    /// otherwise. The repaired client gives up when it has not been connected for 4/3 of the session timeout. All 3.8.x;
+    /// it is a switch of ZooKeeper's own clients, since every Kafka release bundles an unrepaired one.
+    ClientNeverGivesUp = "X04", "client-never-gives-up", ZooKeeper {
+        ticket: "ZOOKEEPER-4508", laws: [], fixed_in: "3.9.3",
+    }
     /// KAFKA-3197: one request in flight is counted for each connection, not for each partition, so that a retry lands
     /// behind its successor.
     ReorderWithOneInFlight = "T01", "reorder-with-one-in-flight", Kafka {
@@ -256,6 +261,6 @@ defects! {
     /// KAFKA-7747, KIP-320: a consumer does not ask after a leader change whether its position is still in the leader's
     /// history.
     ConsumerBlindToTruncation = "G04", "consumer-blind-to-truncation", Kafka {
-        ticket: "KAFKA-7747, KIP-320", laws: ["G-NO-SILENT-SKIP", "J-POLL-SKIP"], fixed_in: "2.3.0",
+        ticket: "KAFKA-7747, KIP-320", laws: ["J-LOST-WRITE", "G-NO-SILENT-SKIP"], fixed_in: "2.3.0",
     }
 }

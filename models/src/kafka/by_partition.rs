@@ -50,12 +50,6 @@ impl<V> ByPartition<V> {
         before
     }
 
-    /// The partition's, made if there was none.
-    pub(crate) fn get_or_insert_with(&mut self, id: TopicPartition, make: impl FnOnce() -> V) -> &mut V {
-        self.len += usize::from(!self.contains_key(id));
-        self.slot(id).get_or_insert_with(make)
-    }
-
     /// Takes one out.
     pub(crate) fn remove(&mut self, id: TopicPartition) -> Option<V> {
         let value = self.topic_mut(id.topic)?.get_mut(usize::from(id.partition))?.take()?;

@@ -20,7 +20,8 @@ pub enum ChannelId {
     ControllerTo(crate::id::BrokerId),
     /// A replica fetcher: source broker and fetcher number.
     Fetcher(crate::id::BrokerId, u16),
-    /// `BrokerToControllerChannelManager` for AlterPartition (0) and AllocateProducerIds (1).
+    /// `BrokerToControllerChannelManager` for AlterPartition (0) and AllocateProducerIds (1); the connection that asks for
+    /// controlled shutdown (2).
     ToController(u8),
     /// A client's connection to a broker.
     Client(crate::id::BrokerId),

@@ -71,6 +71,10 @@ options! {
         log_flush_offset_checkpoint_interval_ms: u32 = 60_000, "log.flush.offset.checkpoint.interval.ms" in 1..=3_600_000;
         /// Segment size; a full segment is fsynced when it is rolled.
         log_segment_bytes: u32 = 1_073_741_824, "log.segment.bytes" in 14..=2_147_483_647;
+        /// Where logs are kept; a new log goes where the fewest are (`log.dirs`, or `log.dir`).
+        log_dirs: LogDirs = LogDirs::default(), "log.dirs";
+        /// Threads that recover the logs of a directory after an unclean stop.
+        num_recovery_threads_per_data_dir: u32 = 1, "num.recovery.threads.per.data.dir" in 1..=10_000;
         /// Age at which a segment is rolled.
         log_roll_hours: u32 = 168, "log.roll.hours" in 1..=1_000_000;
         /// The same, finer; unset means `log.roll.hours`.
@@ -333,6 +337,45 @@ impl OptionValue for OffsetReset {
             Self::None => "none",
         }
         .to_owned()
+    }
+}
+
+/// `log.dirs`: paths, separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct LogDirs(Vec<String>);
+
+impl LogDirs {
+    /// Most directories of a broker.
+    pub const MOST: usize = 64;
+
+    /// The paths, in the order written; at least one.
+    pub fn paths(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The number of a path.
+    pub fn position(&self, path: &str) -> Option<u8> {
+        self.0.iter().position(|known| known == path).map(|index| index as u8)
+    }
+}
+
+impl Default for LogDirs {
+    /// The default of `log.dir`.
+    fn default() -> Self {
+        Self(vec!["/tmp/kafka-logs".to_owned()])
+    }
+}
+
+impl OptionValue for LogDirs {
+    fn parse(text: &str) -> Result<Self, String> {
+        let paths: Vec<String> = text.split(',').map(|path| path.trim().to_owned()).collect();
+        let distinct: std::collections::BTreeSet<_> = paths.iter().collect();
+        let valid = paths.len() <= Self::MOST && distinct.len() == paths.len() && paths.iter().all(|p| !p.is_empty());
+        if valid { Ok(Self(paths)) } else { Err(format!("1 to {} different paths, separated by commas", Self::MOST)) }
+    }
+
+    fn show(&self) -> String {
+        self.0.join(",")
     }
 }
 

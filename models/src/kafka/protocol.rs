@@ -51,6 +51,8 @@ pub enum Request {
     Metadata {
         /// The topics asked for; `None` is "all".
         topics: Option<Vec<Topic>>,
+        /// Whether topics that do not exist may be created, if the broker does such things.
+        allow_auto_topic_creation: bool,
     },
     /// Give me a producer id.
     InitProducerId,
@@ -71,6 +73,13 @@ pub enum Request {
     StopReplica(Arc<StopReplicaRequest>),
     /// Leader to controller: change these ISRs.
     AlterPartition(Arc<AlterPartitionRequest>),
+    /// Broker to controller: I am about to stop, move what I lead.
+    ControlledShutdown {
+        /// Who asks.
+        broker: BrokerId,
+        /// Its broker epoch.
+        broker_epoch: i64,
+    },
     /// Broker to controller: a block of producer ids.
     AllocateProducerIds {
         /// Who asks.
@@ -120,6 +129,8 @@ pub enum Response {
     },
     /// To [`Request::AlterPartition`].
     AlterPartition(AlterPartitionResponse),
+    /// To [`Request::ControlledShutdown`]: how many replicated partitions the broker still leads.
+    ControlledShutdown(Result<u32, ErrorCode>),
     /// To [`Request::AllocateProducerIds`]: first id and how many.
     AllocateProducerIds(Result<(u64, u32), ErrorCode>),
 }
@@ -520,7 +531,7 @@ impl Frame {
                 Request::Fetch(r) => 40 + 36 * r.partitions.len() as u32 + 8 * r.forgotten.len() as u32,
                 Request::OffsetsForLeaderEpoch(q) => 8 + 16 * q.len() as u32,
                 Request::ListOffsets(q) => 8 + 24 * q.len() as u32,
-                Request::Metadata { topics } => 8 + 24 * topics.as_ref().map_or(0, Vec::len) as u32,
+                Request::Metadata { topics, .. } => 8 + 24 * topics.as_ref().map_or(0, Vec::len) as u32,
                 Request::InitProducerId => 12,
                 Request::Group(r) => r.wire_size(),
                 Request::CreateTopics { topics, .. } => 12 + 32 * topics.len() as u32,
@@ -528,7 +539,7 @@ impl Frame {
                 Request::UpdateMetadata(r) => 32 + 64 * (r.partitions.len() + r.live_brokers.len()) as u32,
                 Request::StopReplica(r) => 24 + 16 * r.partitions.len() as u32,
                 Request::AlterPartition(r) => 20 + 40 * r.partitions.len() as u32,
-                Request::AllocateProducerIds { .. } => 12,
+                Request::AllocateProducerIds { .. } | Request::ControlledShutdown { .. } => 12,
             },
             Body::Response(response) => match response {
                 Response::Produce(r) => 8 + 34 * r.len() as u32,
@@ -543,6 +554,7 @@ impl Frame {
                     8 + 10 * partitions.len() as u32
                 }
                 Response::UpdateMetadata { .. } => 6,
+                Response::ControlledShutdown(remaining) => 8 + 12 * remaining.unwrap_or(0),
                 Response::AlterPartition(r) => 8 + 40 * r.partitions.len() as u32,
             },
         };

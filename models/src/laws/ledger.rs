@@ -92,11 +92,21 @@ laws! {
     SessionSafety, "Z-SESSION-SAFETY", session_safety, "sessions expire no earlier than they may and then never act";
     Cas, "Z-CAS", cas, "conditional writes succeed only against the newest version";
     ReadSessionOrder, "Z-READ-SESSION-ORDER", read_session_order, "the answers to a session never go back";
+    CommitDurable, "G-COMMIT-DURABLE", groups::commit_durable, "a group finds the positions whose commit was acknowledged";
+    GenerationFence, "G-GENERATION-FENCE", groups::generation_fence, "nothing of an older generation is taken for good";
+    Exclusive, "G-EXCLUSIVE", groups::exclusive, "a partition has one owner in a generation";
+    OverlapBound, "G-OVERLAP-BOUND", groups::overlap_bound, "how long two members process a partition; reported";
+    NoSilentSkip, "G-NO-SILENT-SKIP", groups::no_silent_skip, "no consumer passes a record by without being told";
+    CoordinatorUnique, "G-COORDINATOR-UNIQUE", groups::coordinator_unique, "one coordinator acknowledges commits in a leader epoch";
+    MemberFencing, "G-MEMBER-FENCING-CORRECT", groups::member_fencing, "nobody is removed as silent who was not";
+    GroupNoLoss, "G-NO-LOSS", groups::group_no_loss, "what is committed was read";
     OneController, "L-ONE-CONTROLLER", one_controller, "one active controller, the stored one, acts";
     AllRegistered, "L-ALL-REGISTERED", all_registered, "every broker is registered";
     IsrFull, "L-ISR-FULL", isr_full, "every replica is in the ISR";
     MetadataConverges, "L-METADATA-CONVERGES", metadata::converges, "every broker serves the stored state of every partition";
     Produce, "L-PRODUCE", produce, "every partition acknowledges writes";
+    GroupStable, "L-GROUP-STABLE", groups::group_stable, "groups are stable and every partition is somebody's";
+    Consume, "L-CONSUME", groups::consume, "groups read what was written";
     ZkQuorum, "L-ZK-QUORUM", zk_quorum, "ZooKeeper serves at every server";
 }
 
@@ -123,11 +133,13 @@ pub enum Permit {
     LossyRestarts,
     /// The producer does not number its batches.
     NotIdempotent,
+    /// Consumers of a group process at least once, two of them perhaps at a time.
+    AtLeastOnce,
     /// ZooKeeper acknowledges before an fsync.
     NoForceSync,
 }
 
-const PERMITS: usize = 8;
+const PERMITS: usize = 9;
 
 impl Permit {
     const ALL: [Self; PERMITS] = [
@@ -138,6 +150,7 @@ impl Permit {
         Self::IsrChangeAcrossRestart,
         Self::LossyRestarts,
         Self::NotIdempotent,
+        Self::AtLeastOnce,
         Self::NoForceSync,
     ];
 
@@ -157,6 +170,10 @@ impl Permit {
                 "known hazard: an ISR change crossed a restart that lost unflushed records (KIP-903)"
             }
             Self::LossyRestarts => "as many overlapping lossy restarts as min.insync.replicas: beyond what is promised",
+            Self::AtLeastOnce => {
+                "known hazard: a member cut off from its coordinator went on with a partition that another had been given, for \
+                 longer than session.timeout.ms"
+            }
             Self::NotIdempotent => "enable.idempotence=false: a retry may append twice or too late (KIP-98)",
             Self::NoForceSync => "forceSync=no: a ZooKeeper server acknowledges what no fsync has covered",
         }

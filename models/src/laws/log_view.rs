@@ -121,6 +121,11 @@ impl Committed {
         }
     }
 
+    /// Whether retention may have deleted what stood at `offset`.
+    pub(super) fn is_below_start(&self, offset: u64) -> bool {
+        offset < self.log_start
+    }
+
     /// Whether the record was committed and may have been deleted since: `value` at `offset`, or anywhere if nobody told its
     /// offset.
     pub(super) fn is_deleted(&self, value: ValueId, offset: Option<u64>) -> bool {

@@ -1,8 +1,8 @@
 //! The laws that observations of a deployment must obey. A [`Judge`] holds them all and is fed with [`Observed`](crate::observation::Observed) alone, so
 //! that it judges a simulated run and real hosts alike.
 //!
-//! The table of them is in `ledger`; each has a file, or shares one with others on the same thing. `replicas`, `metadata`
-//! and `clients` hold those of one concern each.
+//! The table of them is in `ledger`; each has a file, or shares one with others on the same thing. `replicas`, `metadata`,
+//! `clients` and `groups` hold those of one concern each.
 //!
 //! Sources stand in the files, as `SOURCE`. What several laws look at is kept once, in views: `zk_history` says which
 //! transactions are committed, `store_view` what they mean to Kafka, `log_view` keeps all logs with running digests,
@@ -30,6 +30,7 @@ mod facts;
 mod figures;
 mod gate;
 mod global_primary_order;
+mod groups;
 mod honest_zxid;
 mod inconsistent_offsets;
 mod integrity;
@@ -79,7 +80,7 @@ mod zk_quorum;
 mod zombie_no_effect;
 
 pub use controller_count::{ControllerCount, ControllerTime};
-pub use facts::{Facts, PartitionFacts, ProcessFacts, ProcessKind};
+pub use facts::{Facts, GroupFacts, PartitionFacts, ProcessFacts, ProcessKind};
 pub use figures::Coverage;
 pub use judge::Judge;
 pub use ledger::{Law, LawReport, Outcome, Permit, Unmet, Violation};

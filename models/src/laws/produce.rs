@@ -38,7 +38,11 @@ impl Produce {
         let now = self.stopped.map_or(views.at, |stopped| stopped.min(views.at));
         let is_late = |last: Instant| Some(last) < self.quiet || last + patience < now;
         let late = self.acknowledged.iter().map(|last| last.unwrap_or(Instant::ZERO)).enumerate();
-        let late = late.filter(|(_, last)| is_late(*last)).map(|(partition, last)| (last, partition));
+        // Nobody probes the brokers' own topics.
+        let probed = |partition: &usize| !views.roster.name(*partition).topic.is_internal();
+        let late = late
+            .filter(|(partition, last)| is_late(*last) && probed(partition))
+            .map(|(partition, last)| (last, partition));
         let (since, partition) = late.min()?;
         let name = views.roster.name(partition);
         let state = views.partition_state(partition);

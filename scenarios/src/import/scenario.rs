@@ -21,7 +21,13 @@ impl ImportedCluster {
         for site in self.topology.site_ids() {
             let name = unused(&format!("app-{}", topology.site_name(site)), &topology);
             hosts.push(HostId(topology.hosts.len() as u16));
-            topology.hosts.push(Host { name, site, disk: Disk::default(), clock: Clock::default() });
+            topology.hosts.push(Host {
+                name,
+                site,
+                disk: Disk::default(),
+                clock: Clock::default(),
+                thread_delay: Host::THREAD_DELAY,
+            });
         }
         let earliest = ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };
         let brokers = &self.cluster.kafka.brokers;
@@ -32,6 +38,8 @@ impl ImportedCluster {
             replication_factor: self.replication_factor(),
             records_per_second: 200,
             end_offsets_every: None,
+            auto_create_topics: false,
+            skew: crate::units::Share::NONE,
             record_size: first.map_or(1_000, |config| config.message_max_bytes.clamp(1, 1_000)),
             admin: hosts.first().copied().unwrap_or_default(),
             producers: hosts.iter().map(|host| group(*host, ProducerConfig::default())).collect(),

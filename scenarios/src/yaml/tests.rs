@@ -1,6 +1,7 @@
 //! A valid file, and what is said when one thing in it is changed.
 
 use models::random::{Purpose, Random};
+use models::time::Span;
 
 use crate::Scenario;
 use crate::fault::{Fault, HostSelector, ProcessSelector};
@@ -52,6 +53,8 @@ schedule:
     - {at: 1m, for: 10s, fault: flap, from: london, to: frankfurt, down: 500ms, up: 1.5s}
     - {at: 1m, for: 10s, fault: pause, process: leader-of topic-1-2}
     - {at: 1m, for: 10s, fault: pause, process: consumer-frankfurt-2}
+    - {at: 1m, for: 0s, fault: auth-failed, process: controller}
+    - {at: 1m, for: 0s, fault: delete-controller}
     - {at: 1m, for: 10s, fault: host-crash, host: host-of zk-leader}
     - {at: 1m, for: 10s, fault: slow-disk, host: zk1, latency: 50ms}
     - {at: 1m, for: 10s, fault: stall-disk, host: zk1}
@@ -94,6 +97,45 @@ fn a_file_with_every_kind_of_entry_survives_printing() {
     let expected =
         ["zk1", "broker1", "broker2", "admin", "producer-london-1", "consumer-frankfurt-1", "consumer-frankfurt-2"];
     assert_eq!(names, expected);
+}
+
+#[test]
+fn a_list_of_processes_makes_a_fault_of_each_in_turn() {
+    let changed = [
+        (
+            "- {at: 10s, for: 5s, fault: kill, process: broker1}",
+            "- {at: 10s, for: 20s, every: 40s, fault: stop, process: [broker1, broker2], grace: 5s}\n    \
+             - {at: 1m, for: 10s, fault: disk-error, host: kafka1, dir: /b}",
+        ),
+        ("1: kafka1", "1: {host: kafka1, options: {log.dirs: \"/a,/b\"}}"),
+        ("{site: frankfurt, clock", "{site: frankfurt, disk: 10GB, clock"),
+        ("record_size: 1kB", "record_size: 1kB\n  skew: 60%"),
+    ];
+    let text = changed.iter().fold(VALID.to_owned(), |text, (from, to)| text.replacen(from, to, 1));
+    let scenario = Scenario::parse("test.yaml", &text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let stop = |broker| {
+        let process = ProcessSelector::Broker(models::id::BrokerId(broker));
+        Fault::Stop { process, grace: Span::from_secs(5) }
+    };
+    let planned: Vec<_> = scenario.faults[1..3].iter().map(|p| (p.at, p.duration, p.fault.clone())).collect();
+    let secs = Span::from_secs;
+    assert_eq!(planned, [(secs(10), secs(20), stop(1)), (secs(50), secs(20), stop(2))]);
+    assert!(matches!(&scenario.faults[3].fault, Fault::FailDisk { dir: Some(dir), .. } if dir == "/b"));
+    assert_eq!(scenario.topology.hosts[1].disk.capacity, 10_000_000_000);
+    assert_eq!(scenario.workload.skew.ppm(), 600_000);
+    assert_eq!(Scenario::parse("printed.yaml", &scenario.to_yaml()), Ok(scenario));
+
+    let too_late = text.replacen("every: 40s", "every: 100s", 1);
+    let unknown = text.replacen("dir: /b", "dir: /c", 1);
+    let patient = text.replacen("grace: 5s", "grace: 21s", 1);
+    for (text, expected) in [
+        (too_late, "ends at 130s, after the fault phase of 2m"),
+        (unknown, "unknown log directory `/c`"),
+        (patient, "must not be longer than the fault itself, 20s"),
+    ] {
+        let errors = Scenario::parse("test.yaml", &text).expect_err(expected);
+        assert!(errors.len() == 1 && errors[0].to_string().contains(expected), "{errors:?}");
+    }
 }
 
 /// Replaces `from` by `to` in the valid file and expects exactly these errors, without the file's name.
@@ -180,7 +222,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "fault: cut",
         "fault: cutt",
-        "37:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, pause, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections",
+        "37:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, stop, pause, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections",
     ),
     (
         "process: broker1}",

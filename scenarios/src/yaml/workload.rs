@@ -1,7 +1,7 @@
 //! `workload:`.
 
 use models::id::{Group, HostId, Sid};
-use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
+use models::kafka::config::{Acks, BrokerConfig, ConsumerConfig, ProducerConfig};
 
 use super::cluster::{apply, host_of, read_connect};
 use super::fields::{Fields, Item};
@@ -11,6 +11,8 @@ use crate::topology::Topology;
 use crate::units;
 use crate::workload::{ClientGroup, SessionConfig, Workload};
 
+/// Who creates the topics.
+const TOPIC_CREATION: &[(&str, bool)] = &[("admin", false), ("auto", true)];
 /// Most partitions of a scenario: more than the article's thousand, less than what a run could hold.
 const MAX_PARTITIONS: u32 = 20_000;
 
@@ -22,6 +24,8 @@ pub(super) fn no_workload() -> Workload {
         records_per_second: 0,
         record_size: 1,
         end_offsets_every: None,
+        skew: units::Share::NONE,
+        auto_create_topics: false,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),
@@ -53,6 +57,11 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
             .unwrap_or(0),
         record_size: read_size(fields, cluster),
         end_offsets_every: fields.optional("end_offsets_every").and_then(|item| item.positive_span()),
+        skew: fields.share("skew"),
+        auto_create_topics: fields
+            .optional("topic_creation")
+            .and_then(|word| word.choice(TOPIC_CREATION))
+            .unwrap_or(false),
         ..no_workload()
     };
     if u32::from(workload.topics) * u32::from(workload.partitions) > MAX_PARTITIONS {
@@ -77,7 +86,23 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
     if workload.producers.is_empty() && workload.records_per_second > 0 && item.report.is_clean() {
         item.error(format!("{} records a second need at least one producer", workload.records_per_second));
     }
+    check_auto_creation(item, &workload, cluster);
     workload
+}
+
+/// Topics that brokers create have the brokers' partitions and replicas.
+fn check_auto_creation(item: &Item<'_>, workload: &Workload, cluster: &Cluster) {
+    let (partitions, factor) = (u32::from(workload.partitions), u32::from(workload.replication_factor));
+    let fits = |config: &BrokerConfig| {
+        config.auto_create_topics_enable
+            && (config.num_partitions, config.default_replication_factor) == (partitions, factor)
+    };
+    if workload.auto_create_topics && !cluster.kafka.brokers.iter().all(|broker| fits(&broker.config)) {
+        item.error(format!(
+            "`topic_creation: auto` needs `auto.create.topics.enable: true`, `num.partitions: {partitions}` and \
+             `default.replication.factor: {factor}` on every broker"
+        ));
+    }
 }
 
 fn count(fields: &mut Fields<'_>, name: &'static str, most: u16) -> u16 {
@@ -155,7 +180,7 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
     let host = fields.required("host").and_then(|host| host_of(&host, topology));
     let count = fields.optional("count").map_or(Some(1), |count| count.integer(1..=1_000));
     let servers = &cluster.zookeeper.servers;
-    let servers = match fields.optional("servers") {
+    let servers: Vec<Sid> = match fields.optional("servers") {
         None => servers.iter().map(|server| server.sid).collect(),
         Some(list) => match &list.node.value {
             Value::Scalar(word) if word == "all" => servers.iter().map(|server| server.sid).collect(),
@@ -172,6 +197,8 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
             _ => read_connect(&list, &cluster.zookeeper),
         },
     };
+    let words = [("true", true), ("false", false)];
+    let shuffle = fields.optional("shuffle").and_then(|shuffle| shuffle.choice(&words)).unwrap_or(true);
     let timeout = fields.required("session_timeout").and_then(|timeout| timeout.positive_span());
     let pause = fields.required("pause").and_then(|pause| pause.positive_span());
     fields.finish();
@@ -179,7 +206,7 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
         host: host?,
         count: count?,
         group: None,
-        config: SessionConfig { servers, session_timeout: timeout?, pause: pause? },
+        config: SessionConfig { servers, shuffle, session_timeout: timeout?, pause: pause? },
     })
 }
 

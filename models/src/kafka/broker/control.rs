@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::requests::respond;
+use crate::defect::Defect;
 use crate::id::BrokerId;
 use crate::kafka::protocol::{
     ErrorCode, LeaderAndIsrRequest, Origin, PartitionLeadership, Response, StopReplicaRequest, UpdateMetadataRequest,
@@ -62,7 +63,9 @@ impl Broker {
         let known_broker_epoch = self.controller.broker_epoch();
         let known_controller_epoch = self.replicas.controller_epoch();
         // A larger broker epoch passes: this broker may not have heard of its own registration yet (KIP-380).
-        let verdict = if stamp.broker_epoch != UNKNOWN_BROKER_EPOCH && stamp.broker_epoch < known_broker_epoch {
+        // Before KIP-380 requests carried none: one that is not looked at stands for it.
+        let checked = stamp.broker_epoch != UNKNOWN_BROKER_EPOCH && !self.spec.defects.has(Defect::NoBrokerGeneration);
+        let verdict = if checked && stamp.broker_epoch < known_broker_epoch {
             Err(ErrorCode::StaleBrokerEpoch)
         } else if stamp.controller_epoch < known_controller_epoch {
             Err(ErrorCode::StaleControllerEpoch)

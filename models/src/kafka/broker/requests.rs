@@ -38,8 +38,12 @@ impl Broker {
                 observe_ends(ctx, &queries, &response);
                 respond(ctx, origin, response);
             }
-            Request::Metadata { topics } => {
-                respond(ctx, origin, Response::Metadata(self.cache.respond(topics.as_deref())));
+            Request::Metadata { topics, allow_auto_topic_creation } => {
+                let answer = self.cache.respond(topics.as_deref());
+                if allow_auto_topic_creation && self.spec.config.auto_create_topics_enable {
+                    self.auto_create_topics(ctx, &answer.unknown_topics);
+                }
+                respond(ctx, origin, Response::Metadata(answer));
             }
             Request::InitProducerId => self.init_producer_id(ctx, origin),
             Request::Group(GroupRequest::FindCoordinator { group }) => self.find_coordinator(ctx, origin, &group),
@@ -57,6 +61,9 @@ impl Broker {
             Request::StopReplica(request) => self.on_stop_replica(ctx, origin, &request),
             Request::AlterPartition(request) => {
                 self.controller.on_alter_partition(ctx, &mut self.zk, origin, request);
+            }
+            Request::ControlledShutdown { broker, broker_epoch } => {
+                self.controller.on_controlled_shutdown(ctx, &mut self.zk, origin, broker, broker_epoch);
             }
             Request::AllocateProducerIds { broker, broker_epoch } => {
                 self.controller.on_allocate_producer_ids(ctx, &mut self.zk, origin, broker, broker_epoch);
@@ -77,6 +84,16 @@ impl Broker {
             let partitions = config.offsets_topic_num_partitions as u16;
             let topic = (Topic::CONSUMER_OFFSETS, partitions, config.offsets_topic_replication_factor as u16);
             self.topics.create(ctx, &self.spec, &mut self.zk, &self.cache, true, None, &[topic], Span::ZERO);
+        }
+    }
+
+    /// `DefaultAutoTopicCreationManager.createTopics`: any broker writes the znodes, with its own defaults. The client hears
+    /// that the topic is unknown, and asks again.
+    fn auto_create_topics(&mut self, ctx: &mut Ctx<'_>, unknown: &[Topic]) {
+        let missing: Vec<_> = unknown.iter().filter(|t| !self.topics.is_creating(**t)).map(|t| (*t, 0, 0)).collect();
+        if !missing.is_empty() {
+            let timeout = Span::from_ms(self.spec.config.request_timeout_ms.into());
+            self.topics.create(ctx, &self.spec, &mut self.zk, &self.cache, true, None, &missing, timeout);
         }
     }
 

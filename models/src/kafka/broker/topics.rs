@@ -36,7 +36,7 @@ enum Stage {
 
 #[derive(Clone, Debug, Hash)]
 struct Creation {
-    /// `None` if the broker itself wants them.
+    /// Who waits for the answer: nobody where the broker itself wants them, or a metadata request creates them.
     origin: Option<Origin>,
     timeout: Span,
     wishes: Vec<Wish>,
@@ -51,7 +51,7 @@ pub(super) struct TopicCreations {
 }
 
 impl TopicCreations {
-    /// Takes a request. Partitions or a replication factor of 0 mean the broker's default.
+    /// Takes a request; without `origin` nobody wants the answer. Partitions or a replication factor of 0 mean the broker's default.
     #[expect(clippy::too_many_arguments, reason = "the parts of the broker that a creation touches")]
     pub(super) fn create(
         &mut self,

@@ -13,6 +13,7 @@ mod network;
 mod producer;
 #[cfg(test)]
 mod tests;
+mod zookeeper_shell;
 
 pub use admin::{AdminClient, AdminSpec};
 pub use consumer::{Consumer, ConsumerSpec, Subscribed};
@@ -23,6 +24,8 @@ pub use producer::{Producer, ProducerSpec};
 pub enum ClientTimer {
     /// The application acts: it begins, or hands the next record over.
     Application,
+    /// The operator deletes `/controller` by hand.
+    DeleteController,
     /// Metadata may or must be refreshed.
     Metadata,
     /// `linger.ms` or a back-off of some partition is over.

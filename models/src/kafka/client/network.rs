@@ -70,6 +70,8 @@ pub(super) struct Network {
     in_progress: Option<(ChannelId, u32)>,
     /// The view of the cluster.
     pub(super) metadata: Metadata,
+    /// Whether asking for a topic may create it.
+    pub(super) allow_auto_topic_creation: bool,
 }
 
 impl Network {
@@ -78,7 +80,16 @@ impl Network {
         let bootstrap = addresses.values().enumerate();
         let links = bootstrap.map(|(i, to)| Link::new(ChannelId::Bootstrap(i as u16), *to, limits)).collect();
         let alarm = Alarm::new(ClientTimer::Metadata);
-        Self { addresses, limits, request_timeout, links, alarm, in_progress: None, metadata }
+        Self {
+            addresses,
+            limits,
+            request_timeout,
+            links,
+            alarm,
+            in_progress: None,
+            metadata,
+            allow_auto_topic_creation: false,
+        }
     }
 
     /// Begins to look for the cluster.
@@ -246,7 +257,8 @@ impl Network {
         if let Some(node) = self.least_loaded_ready(ctx) {
             self.metadata.asked();
             let topics = self.metadata.topics();
-            let correlation = self.send(ctx, node, Request::Metadata { topics });
+            let allow_auto_topic_creation = self.allow_auto_topic_creation;
+            let correlation = self.send(ctx, node, Request::Metadata { topics, allow_auto_topic_creation });
             self.in_progress = Some((node, correlation));
         }
     }

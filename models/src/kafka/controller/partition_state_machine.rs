@@ -180,7 +180,7 @@ impl KafkaController {
         };
         let topics: BTreeSet<Topic> = match strategy {
             Strategy::Offline => valid.iter().filter_map(undecided).collect(),
-            Strategy::Preferred => BTreeSet::new(),
+            Strategy::Preferred | Strategy::ControlledShutdown => BTreeSet::new(),
         };
         // `getLogConfigs`: whether a topic allows unclean elections is read at this moment.
         let reads = topics.iter().map(|t| Op::GetData { path: format!("/config/topics/{t}").into(), watch: false });

@@ -90,7 +90,7 @@ impl GroupCoordinator {
             JoinWait { until: ctx.now + timeout, extension: None }
         };
         group.phase = Phase::PreparingRebalance(wait);
-        observe_state(ctx, name, group);
+        observe_state(ctx, &self.config, name, group);
     }
 
     /// `DelayedJoin.tryComplete`: everybody is here. The initial delay is waited out in any case.
@@ -120,7 +120,7 @@ impl GroupCoordinator {
         if group.members.is_empty() {
             group.phase = Phase::Empty;
             group.leader = None;
-            observe_state(host.ctx, name, group);
+            observe_state(host.ctx, &self.config, name, group);
             let record = CoordinatorRecord::Generation(Arc::new(group.stored(name.clone(), &BTreeMap::new())));
             let partition = self.partition_of(name);
             self.appends.append(host, &self.config, partition, [record].into(), Pending::Nothing);
@@ -129,7 +129,7 @@ impl GroupCoordinator {
         group.leader = group.leader.or(group.members.keys().next().copied());
         group.phase = Phase::CompletingRebalance;
         group.sync_until = Some(host.ctx.now + group.rebalance_timeout());
-        observe_state(host.ctx, name, group);
+        observe_state(host.ctx, &self.config, name, group);
         for id in group.members.keys().copied().collect::<Vec<_>>() {
             let Some(member) = group.members.get_mut(&id) else { continue };
             member.heard(host.ctx.now);

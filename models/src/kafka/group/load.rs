@@ -130,7 +130,7 @@ impl GroupCoordinator {
                 .map_or_else(GroupMetadata::default, |stored| GroupMetadata::restored(&stored, host.ctx.now));
             let group = GroupMetadata { offsets: found.offsets, ..restored };
             if group.phase != Phase::Empty {
-                observe_state(host.ctx, &name, &group);
+                observe_state(host.ctx, &self.config, &name, &group);
             }
             self.groups.insert(name, group);
         }

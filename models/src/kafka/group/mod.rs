@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::load::{Load, Role};
-use self::messages::{CoordinatorRecord, GroupRequest, GroupResponse, OffsetCommit, Position};
+use self::messages::{CoordinatorRecord, GroupRequest, GroupResponse, Membership, OffsetCommit, Position};
 use self::state::GroupMetadata;
 use super::Timer as KafkaTimer;
 use super::broker::BrokerTimer;
@@ -216,13 +216,20 @@ fn respond(ctx: &mut Ctx<'_>, origin: Origin, response: GroupResponse) {
 }
 
 /// Reports a group's state.
-fn observe_state(ctx: &mut Ctx<'_>, name: &Group, group: &GroupMetadata) {
+fn observe_state(ctx: &mut Ctx<'_>, config: &BrokerConfig, name: &Group, group: &GroupMetadata) {
     ctx.observe(Observation::GroupState {
+        partition: offsets_partition(name, config.offsets_topic_num_partitions),
         group: name.clone(),
         state: group.state(),
         generation: group.generation,
         members: group.members.len() as u32,
     });
+}
+
+/// Reports a sign of life.
+fn observe_heard(ctx: &mut Ctx<'_>, membership: &Membership) {
+    let Membership { group, member, generation } = membership.clone();
+    ctx.observe(Observation::MemberHeard { group, member, generation });
 }
 
 /// The positions without their epochs, for observers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::messages::{CoordinatorRecord, GroupResponse, OffsetCommit, Position};
 use super::state::{Phase, Stored};
-use super::{GroupCoordinator, Host, Pending, offsets_of, respond};
+use super::{GroupCoordinator, Host, Pending, observe_heard, offsets_of, respond};
 use crate::id::{Group, TopicPartition};
 use crate::kafka::protocol::{ErrorCode, Origin};
 use crate::observation::Observation;
@@ -40,7 +40,10 @@ impl GroupCoordinator {
         member.heard(host.ctx.now);
         match phase {
             // While members join, what they had read is still theirs to commit.
-            Phase::Stable | Phase::PreparingRebalance(_) => Ok(()),
+            Phase::Stable | Phase::PreparingRebalance(_) => {
+                observe_heard(host.ctx, membership);
+                Ok(())
+            }
             Phase::CompletingRebalance => Err(ErrorCode::RebalanceInProgress),
             Phase::Empty => Err(ErrorCode::UnknownMemberId),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::messages::{Assignment, CoordinatorRecord, GroupResponse, Membership, SyncGroup};
 use super::state::Phase;
-use super::{GroupCoordinator, Host, Pending, observe_state, respond};
+use super::{GroupCoordinator, Host, Pending, observe_heard, observe_state, respond};
 use crate::id::{Group, MemberId};
 use crate::kafka::protocol::{ErrorCode, Origin};
 use crate::observation::{Observation, RemovalReason};
@@ -91,7 +91,7 @@ impl GroupCoordinator {
             group.phase = Phase::Stable;
             let assignment = group.members.iter().map(|(id, member)| (*id, Arc::clone(&member.assignment))).collect();
             host.ctx.observe(Observation::GroupAssigned { group: name.clone(), generation, assignment });
-            observe_state(host.ctx, name, group);
+            observe_state(host.ctx, &self.config, name, group);
         } else {
             self.maybe_prepare(host.ctx, name);
             self.maybe_complete_join(host, name);
@@ -113,8 +113,7 @@ impl GroupCoordinator {
             Phase::Empty => Err(ErrorCode::UnknownMemberId),
             Phase::PreparingRebalance(_) => Err(ErrorCode::RebalanceInProgress),
             Phase::CompletingRebalance | Phase::Stable => {
-                let Membership { group, member, generation } = membership.clone();
-                host.ctx.observe(Observation::HeartbeatAccepted { group, member, generation });
+                observe_heard(host.ctx, membership);
                 Ok(())
             }
         }

@@ -73,9 +73,9 @@ impl Desk {
                 ctx.listen(KAFKA_PORT);
                 self.manager.load_logs(ctx);
             }
-            Input::Opened { conn } => drop(self.manager.on_conn(ctx, ConnInput::Opened(conn))),
+            Input::Opened { conn } => drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Opened(conn))),
             Input::Closed { conn, reason } => {
-                if self.manager.on_conn(ctx, ConnInput::Closed(conn, reason)).is_some() {
+                if self.manager.on_conn(ctx, &self.cache, ConnInput::Closed(conn, reason)).is_some() {
                     self.manager.on_client_closed(ctx, conn);
                 }
             }
@@ -110,13 +110,13 @@ impl Desk {
         let origin = Origin { conn, correlation: frame.correlation };
         let cache = &self.cache;
         let response = match frame.body {
-            Body::Response(_) => return drop(self.manager.on_conn(ctx, ConnInput::Frame(conn, frame))),
+            Body::Response(_) => return drop(self.manager.on_conn(ctx, cache, ConnInput::Frame(conn, frame))),
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, cache, origin, request),
             Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, cache, origin, request),
             Body::Request(Request::OffsetsForLeaderEpoch(queries)) => self.manager.offsets_for_leader_epoch(&queries),
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),
             Body::Request(Request::LeaderAndIsr(request)) => self.manager.leader_and_isr(ctx, cache, &request),
-            Body::Request(Request::Metadata { topics }) => Response::Metadata(cache.respond(topics.as_deref())),
+            Body::Request(Request::Metadata { topics, .. }) => Response::Metadata(cache.respond(topics.as_deref())),
             Body::Request(Request::UpdateMetadata(request)) => return self.cache.update(&request),
             Body::Request(Request::Group(GroupRequest::FindCoordinator { group })) => {
                 let leader = cache.partition(self.groups.partition_of(&group)).and_then(|known| known.state.leader);
@@ -150,7 +150,13 @@ impl Cluster {
         let addresses: Arc<_> = Arc::new(BROKERS.iter().map(|id| (BrokerId(*id), address(*id))).collect());
         let broker = |id: &i32| {
             Node::Broker(Box::new(Desk {
-                manager: ReplicaManager::new(BrokerId(*id), Arc::clone(&config), defects, Arc::clone(&addresses)),
+                manager: ReplicaManager::new(
+                    BrokerId(*id),
+                    Arc::clone(&config),
+                    defects,
+                    Arc::clone(&addresses),
+                    Arc::default(),
+                ),
                 groups: GroupCoordinator::new(Arc::clone(&config), defects),
                 cache: MetadataCache::default(),
                 answers: Vec::new(),

@@ -159,7 +159,7 @@ impl ReplicaManager {
             return Read::failed(ErrorCode::UnknownTopicOrPartition);
         }
         let Some(partition) = self.partitions.get_mut(tp) else {
-            return Read::failed(ErrorCode::NotLeaderOrFollower);
+            return Read::failed(self.missing(tp, ErrorCode::NotLeaderOrFollower));
         };
         partition.watch(id, replica);
         if let Some(rack) = self.shared.sessions.get(id).and_then(|session| session.rack.as_ref())

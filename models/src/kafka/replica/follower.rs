@@ -8,7 +8,6 @@ use crate::defect::Defect;
 use crate::id::BrokerId;
 use crate::kafka::protocol::{EpochEnd, ErrorCode, PartitionLeadership, RecordBatch, UNDEFINED_EPOCH};
 use crate::observation::{Observation, TruncateReason};
-use crate::process::DiskError;
 use crate::world::Ctx;
 
 /// Why a follower cannot take what its leader sent.
@@ -16,8 +15,8 @@ use crate::world::Ctx;
 pub(super) enum AppendFailure {
     /// The records do not begin at its LEO; the real replica throws.
     Misplaced,
-    /// The disk refuses.
-    Disk(DiskError),
+    /// The disk refuses; its directory has been reported.
+    Disk,
 }
 
 impl Partition {
@@ -67,7 +66,7 @@ impl Partition {
             if batch.base_offset != self.log.log_end() {
                 return Err(AppendFailure::Misplaced);
             }
-            flush |= self.append(ctx, shared, batch).map_err(AppendFailure::Disk)?;
+            flush |= self.append(ctx, shared, batch).map_err(|_| AppendFailure::Disk)?;
         }
         self.take_high_watermark(ctx, shared, leader_high_watermark);
         let before = self.log.log_start();

@@ -3,7 +3,7 @@
 
 use super::fetcher::{FetchState, FetcherId, InFlight, Lookup};
 use super::follower::AppendFailure;
-use super::storage::{FlushWaiter, LOG_DIR_FAILED};
+use super::storage::FlushWaiter;
 use super::{ReplicaManager, ReplicaTimer};
 use crate::defect::Defect;
 use crate::id::TopicPartition;
@@ -181,7 +181,8 @@ impl ReplicaManager {
         let flush = match appended {
             Ok(flush) => flush,
             Err(AppendFailure::Misplaced) => return self.fail_fetcher(id),
-            Err(AppendFailure::Disk(_)) => return ctx.exit(LOG_DIR_FAILED),
+            // The real thread marks the partition as failed.
+            Err(AppendFailure::Disk) => return self.remove_fetcher(id),
         };
         self.shared.metrics.lag(id, leader_high_watermark.saturating_sub(partition.log.log_end()));
         let Some(fetcher) = self.fetchers.get_mut(&key) else { return };

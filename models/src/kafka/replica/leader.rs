@@ -118,7 +118,14 @@ impl Partition {
         shared: &mut Shared,
         batch: Arc<RecordBatch>,
     ) -> Result<bool, DiskError> {
-        ctx.write(batch.size.into())?;
+        if let Err(error) = ctx.write_to(self.dir, batch.size.into()) {
+            if error == DiskError::Full {
+                // What fits is written: recovery finds a torn batch at the end.
+                self.log.torn += ctx.fill();
+            }
+            shared.storage.dirs.report(self.dir, error);
+            return Err(error);
+        }
         let role = self.role();
         if role == ReplicaRole::Leader {
             self.announce(&mut shared.sessions, Wake::Followers);

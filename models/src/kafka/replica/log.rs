@@ -59,6 +59,8 @@ pub(super) struct Log {
     generation: u64,
     pub(super) epochs: EpochCache,
     pub(super) producers: ProducerStates,
+    /// Bytes behind the last batch that a failed write left; recovery cuts them off.
+    pub(super) torn: u64,
     /// Set from a power loss until the log is loaded.
     pub(super) lost: Option<LostTail>,
 }
@@ -79,6 +81,7 @@ impl Log {
             generation: 0,
             epochs: EpochCache::default(),
             producers: ProducerStates::default(),
+            torn: 0,
             lost: None,
         }
     }
@@ -164,7 +167,7 @@ impl Log {
 
     /// Drops everything and begins anew at `start` (`truncateFullyAndStartAt`). Returns the bytes dropped.
     pub(super) fn restart_at(&mut self, start: u64) -> u64 {
-        let bytes = self.segments.bytes();
+        let bytes = self.segments.bytes() + self.torn;
         let generation = self.generation + 1;
         *self = Self::new();
         self.generation = generation;
@@ -247,9 +250,14 @@ impl Log {
         }
     }
 
+    /// Bytes of all its segments.
+    pub(super) fn size(&self) -> u64 {
+        self.segments.bytes()
+    }
+
     /// Bytes of the segments that recovery reads: from the one that holds `recovery_point` on.
     pub(super) fn bytes_to_recover(&self, recovery_point: u64) -> u64 {
-        self.segments.bytes_from(recovery_point)
+        self.segments.bytes_from(recovery_point) + self.torn
     }
 
     /// Power loss: of the batches that were not flushed a random prefix survives. Returns whether any is lost.
@@ -333,6 +341,7 @@ impl Hash for Log {
         self.segments.hash(state);
         self.epochs.hash(state);
         self.producers.hash(state);
+        self.torn.hash(state);
         self.lost.hash(state);
     }
 }
@@ -402,6 +411,25 @@ mod tests {
             cut.generation = 0;
             assert_eq!(Fingerprint::of(&cut), Fingerprint::of(&log_of(keep)), "{keep} batches");
         }
+    }
+
+    #[test]
+    fn a_log_without_its_front_reads_and_cuts_as_before() {
+        let retention = Retention { age: None, bytes: Some(10_000) };
+        let mut log = log_of(300); // Thirty segments of twenty offsets, of which ten stay.
+        log.set_high_watermark(600);
+        assert_eq!(log.delete_old_segments(retention, Instant::ZERO), Some(20_000));
+        assert_eq!((log.log_start(), log.len()), (400, 300 - 3 * CHUNK), "whole chunks are gone");
+        assert_eq!(log.delete_old_segments(retention, Instant::ZERO), None);
+        let found: Vec<_> = log.read(401, 600, 200, false).iter().map(|b| b.base_offset).collect();
+        assert_eq!(found, [400, 402]);
+        let mut whole = log_of(300);
+        (whole.truncate(500), log.truncate(500));
+        assert_eq!(log.digest.value(), whole.digest.value(), "the digest stands for what is gone too");
+        append(&mut log, 9, 2);
+        assert_eq!(log.read(500, 502, 100, true).len(), 1);
+        log.truncate(100);
+        assert_eq!((log.log_start(), log.log_end()), (100, 100), "below its start nothing is left");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `log`, `segments`, `epoch_cache`, `producer_state` | one partition's records | `UnifiedLog`, `LogSegments`, `LeaderEpochFileCache`, `ProducerStateManager` |
 //! | `retention` | deletion of old segments | `LogManager.cleanupLogs` |
-//! | `storage` | fsyncs, checkpoints, recovery, crash | `LogManager`, `CheckpointFile` |
+//! | `storage` | fsyncs, checkpoints, crash | `LogManager`, `CheckpointFile` |
+//! | `log_dirs` | directories: placement, recovery, failure, clean shutdown | `LogManager`, `LogDirFailureChannel` |
 //! | `partition`, `leader`, `follower`, `remote`, `isr` | one replica and its role | `Partition`, `Replica`, `PartitionState` |
 //! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
 //! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
@@ -14,7 +15,7 @@
 //! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
 //! | `truncation` | where a follower cuts its log before it fetches, before 2.7 | `AbstractFetcherThread.maybeTruncate` |
 //!
-//! Not modelled: several log directories, compaction, DeleteRecords, transactions, quotas.
+//! Not modelled: moving logs between directories, compaction, DeleteRecords, transactions, quotas.
 
 mod coordinator;
 mod epoch_cache;
@@ -26,6 +27,7 @@ mod isr;
 mod leader;
 mod leadership;
 mod log;
+mod log_dirs;
 mod metrics;
 mod partition;
 mod produce;
@@ -76,6 +78,8 @@ pub enum ReplicaTimer {
     RecoveryPointCheckpoint,
     /// `kafka-log-retention`.
     LogRetention,
+    /// The recovery threads of a directory have checked everything that they were given.
+    RecoveryThreads(u8),
     /// `kafka-log-flusher`, if `log.flush.interval.ms` is set.
     LogFlush,
     /// A waiting produce request may have timed out.
@@ -93,6 +97,8 @@ type Partitions = ByPartition<Partition>;
 #[derive(Clone, Debug, Hash)]
 pub struct ReplicaManager {
     partitions: Partitions,
+    /// Replicas in directories that failed (`HostedPartition.Offline`): their logs may be found again at the next start.
+    offline: Partitions,
     fetchers: BTreeMap<FetcherId, Fetcher>,
     shared: Shared,
     addresses: Addresses,
@@ -100,6 +106,8 @@ pub struct ReplicaManager {
     /// For the group coordinator, besides what the purgatory has for it.
     coordinator_events: Vec<CoordinatorEvent>,
     loaded: bool,
+    /// Everything is flushed, and the process is about to end.
+    closed: bool,
     checkpointing: bool,
 }
 
@@ -115,10 +123,10 @@ impl ReplicaManager {
         let (protocol, defects) = config.rules(defects);
         Self {
             partitions: Partitions::default(),
+            offline: Partitions::default(),
             fetchers: BTreeMap::new(),
             shared: Shared {
                 broker,
-                config,
                 defects,
                 protocol,
                 sessions: FetchSessions::new(),
@@ -126,12 +134,14 @@ impl ReplicaManager {
                 produces: ProducePurgatory::new(),
                 isr_changes: IsrChanges::default(),
                 metrics: ReplicaMetrics::default(),
-                storage: Storage::default(),
+                storage: Storage::new(config.log_dirs.paths().len()),
+                config,
             },
             addresses,
             controller_epoch: 0,
             coordinator_events: Vec::new(),
             loaded: false,
+            closed: false,
             checkpointing: false,
         }
     }
@@ -188,8 +198,13 @@ impl ReplicaManager {
         Response::ListOffsets(queries.iter().map(answer).collect())
     }
 
+    /// `getPartitionOrError` of a replica that is not there: `otherwise`, unless its directory has failed.
+    fn missing(&self, id: TopicPartition, otherwise: ErrorCode) -> ErrorCode {
+        if self.offline.contains_key(id) { ErrorCode::KafkaStorageError } else { otherwise }
+    }
+
     fn led(&self, id: TopicPartition, current_leader_epoch: Option<i32>) -> Result<&Partition, ErrorCode> {
-        let partition = self.partitions.get(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let partition = self.partitions.get(id).ok_or_else(|| self.missing(id, ErrorCode::UnknownTopicOrPartition))?;
         partition.check_leader(current_leader_epoch)?;
         Ok(partition)
     }
@@ -248,6 +263,7 @@ impl ReplicaManager {
             ReplicaTimer::HighWatermarkCheckpoint => self.checkpoint_high_watermarks(ctx),
             ReplicaTimer::RecoveryPointCheckpoint => self.checkpoint_recovery_points(ctx),
             ReplicaTimer::LogRetention => self.delete_old_segments(ctx),
+            ReplicaTimer::RecoveryThreads(dir) => self.recovered(ctx, dir),
             ReplicaTimer::LogFlush => self.flush_dirty_logs(ctx),
             ReplicaTimer::ProduceExpiry => self.shared.produces.on_timer(ctx),
             ReplicaTimer::FetchExpiry => self.expire_fetches(ctx, cache),

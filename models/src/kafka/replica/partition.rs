@@ -106,6 +106,8 @@ impl Read {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Partition {
     pub(super) id: TopicPartition,
+    /// Number of the directory that holds its log.
+    pub(super) dir: u8,
     pub(super) leader: Option<BrokerId>,
     /// The broker whose fetcher thread has it.
     pub(super) following: Option<BrokerId>,
@@ -123,10 +125,11 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// A replica with this log, whose role nobody has told yet.
-    pub(super) fn new(id: TopicPartition, log: Log) -> Self {
+    /// A replica with this log in this directory, whose role nobody has told yet.
+    pub(super) fn new(id: TopicPartition, dir: u8, log: Log) -> Self {
         Self {
             id,
+            dir,
             leader: None,
             following: None,
             leader_epoch: -1,

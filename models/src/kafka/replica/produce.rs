@@ -6,7 +6,7 @@ use super::ReplicaManager;
 use super::leader::Appended;
 use super::partition::ProduceWaiter;
 use super::purgatory::{Asker, ProduceSlot};
-use super::storage::{FlushWaiter, LOG_DIR_FAILED};
+use super::storage::FlushWaiter;
 use crate::id::TopicPartition;
 use crate::kafka::config::Acks;
 use crate::kafka::metadata_cache::MetadataCache;
@@ -44,7 +44,6 @@ impl ReplicaManager {
             slots.push(slot);
             flushes.extend(flush);
         }
-        let storage_failed = slots.iter().any(|slot| slot.result.error == ErrorCode::KafkaStorageError);
         let produce = self.shared.produces.next_id();
         if !flushes.is_empty() || slots.iter().any(|slot| slot.waiting) {
             let asker = if acks == Acks::None { Asker::Nobody } else { asker };
@@ -64,9 +63,6 @@ impl ReplicaManager {
             self.on_client_closed(ctx, origin.conn);
         }
         self.complete_woken_fetches(ctx, cache);
-        if storage_failed {
-            ctx.exit(LOG_DIR_FAILED);
-        }
     }
 
     /// One partition of it; the second part names it if its log is to be flushed before the answer.
@@ -81,7 +77,7 @@ impl ReplicaManager {
     ) -> (ProduceSlot, Option<TopicPartition>) {
         let records = batch.values.len() as u32;
         let Some(partition) = self.partitions.get_mut(id) else {
-            return (refused(id, batch, ErrorCode::NotLeaderOrFollower), None);
+            return (refused(id, batch, self.missing(id, ErrorCode::NotLeaderOrFollower)), None);
         };
         let shared = &mut self.shared;
         let appended = match partition.append_as_leader(ctx, cache, shared, batch, acks) {

@@ -181,6 +181,7 @@ impl Judge {
             Observation::SendOk { partition, value, offset, acks, .. } => {
                 if let Some(partition) = self.roster.partition(*partition) {
                     self.produce.on_ack(partition, at);
+                    self.groups.on_ack(partition, offset.map_or(0, |offset| offset + 1));
                     self.records[partition].on_ack(*value, Ack { at, by: process, offset: *offset, acks: *acks });
                     let by = if *acks == Acks::All { Witness::Isr } else { Witness::Leader };
                     if let Some(offset) = offset.filter(|_| *acks == Acks::All) {
@@ -200,20 +201,35 @@ impl Judge {
                 }
             }
             Observation::Assign { partitions } => {
+                self.groups.observe(&observed.what, views!(self, at, process), &mut self.ledger);
                 for partition in partitions.iter().filter_map(|partition| self.roster.partition(*partition)) {
                     self.records[partition].assign(process);
                 }
             }
             Observation::FirstPosition { partition, offset } => {
                 if let Some(partition) = self.roster.partition(*partition) {
-                    self.records[partition].reset(process, 0, *offset);
+                    self.groups.on_reset(partition, 0, *offset, process);
+                    if self.groups.group_of(process).is_none() {
+                        self.records[partition].reset(process, 0, *offset);
+                    }
                 }
             }
             Observation::PositionReset { partition, from, to } => {
                 if let Some(partition) = self.roster.partition(*partition) {
-                    self.records[partition].reset(process, *from, *to);
+                    self.groups.on_reset(partition, *from, *to, process);
+                    // Who is overtaken by retention goes on where `auto.offset.reset` says.
+                    let overtaken = self.logs.committed(partition).is_below_start(*from);
+                    let records = &mut self.records[partition];
+                    match self.groups.group_of(process) {
+                        None if overtaken => records.reset(process, *from, *to),
+                        None => {
+                            records.move_to(process, *to, false);
+                        }
+                        Some(_) => {}
+                    }
                 }
             }
+            Observation::EndOffset { .. } if self.groups.group_of(process).is_some() => {}
             Observation::EndOffset { partition, offset } => {
                 if let Some(partition) = self.roster.partition(*partition) {
                     self.records[partition].end = Some((*offset, at));
@@ -236,15 +252,20 @@ impl Judge {
         }
         self.ledger.judged(Law::Phantom, values.len() as u64);
         let end = base_offset + values.len() as u64;
+        // A member of a group reads only its share, and again after a rebalance: it owes no read to the end.
+        let reads_all = self.groups.group_of(process).is_none();
         let records = &mut self.records[partition];
-        records.read_to = records.read_to.max(end);
-        let position = records.move_to(process, end, true);
+        let position = reads_all.then(|| records.move_to(process, end, true)).flatten();
+        if reads_all {
+            records.read_to = records.read_to.max(end);
+        }
         let views = views!(self, at, process);
         if let Some(position) = position {
             poll_order::judge(partition, position, base_offset, views, &mut self.ledger);
         }
         consistent_read::on_poll(partition, base_offset, values, views, &mut self.ledger);
         committed_read_only::on_poll(partition, end, views, &mut self.ledger);
+        self.groups.on_poll(partition, base_offset, values, views, &mut self.ledger);
     }
 
     /// A client saw `value` at `offset`.
@@ -396,9 +417,13 @@ impl Judge {
                 self.one_controller.on_active(process, *active, views);
             }
             Observation::ControllerBegin { epoch } => {
-                self.one_per_epoch.on_begin(*epoch, observed.incarnation, views, &mut self.ledger);
+                self.one_per_epoch.on_claim(*epoch, observed.incarnation, views, &mut self.ledger);
+                self.one_controller.on_elected(process, views);
             }
             Observation::ControllerReady { .. } | Observation::ControllerActed { .. } => {
+                if let Observation::ControllerActed { epoch } = &observed.what {
+                    self.one_per_epoch.on_claim(*epoch, observed.incarnation, views, &mut self.ledger);
+                }
                 self.one_controller.on_acted(process, views);
             }
             Observation::Registered { broker_epoch, .. } => {
@@ -443,6 +468,7 @@ impl Judge {
                     self.converges.on_down(broker, at);
                 }
                 self.processes.on_down(process, broker);
+                self.groups.on_down(process, at);
                 self.count.on_active(process, false, at);
                 self.one_controller.on_active(process, false, views!(self, at, process));
                 if let Some(broker) = broker.filter(|_| *lossy) {

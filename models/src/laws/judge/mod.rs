@@ -10,6 +10,7 @@ use super::epoch_logs::EpochLogs;
 use super::facts::{Facts, Roster};
 use super::figures::Coverage;
 use super::gate::Gate;
+use super::groups::GroupLaws;
 use super::isr_full::IsrFull;
 use super::leader_view::LeaderView;
 use super::ledger::{Law, LawReport, Ledger, Unmet, Violation};
@@ -68,6 +69,7 @@ pub struct Judge {
     isr_full: IsrFull,
     produce: Produce,
     zk_quorum: ZkQuorum,
+    groups: GroupLaws,
     zookeeper: ZooKeeperLaws,
     /// Taken and given back at each use, to save allocations.
     events: Vec<StoreEvent>,
@@ -126,6 +128,7 @@ impl Judge {
             isr_full: IsrFull::new(partitions),
             produce: Produce::new(partitions),
             zk_quorum: ZkQuorum::new(servers),
+            groups: GroupLaws::new(&roster),
             zookeeper: ZooKeeperLaws::new(servers),
             events: Vec::new(),
             roster,
@@ -209,7 +212,7 @@ impl Judge {
             | Observation::GroupState { .. }
             | Observation::GroupAssigned { .. }
             | Observation::MemberRemoved { .. }
-            | Observation::HeartbeatAccepted { .. }
+            | Observation::MemberHeard { .. }
             | Observation::CommitAccepted { .. }
             | Observation::OffsetsServed { .. }
             | Observation::Subscribe { .. }
@@ -218,7 +221,9 @@ impl Judge {
             | Observation::Commit { .. }
             | Observation::CommitOk { .. }
             | Observation::CommitFailed { .. }
-            | Observation::FetchCommitted { .. } => {}
+            | Observation::FetchCommitted { .. } => {
+                self.groups.observe(&observed.what, views!(self, at, process), &mut self.ledger);
+            }
             // For people and reports: no law is judged by them.
             Observation::Pause
             | Observation::Resume
@@ -228,6 +233,12 @@ impl Judge {
             | Observation::Metric { .. }
             | Observation::ControllersSeen { .. }
             | Observation::RegistrationFailed { .. }
+            | Observation::ControlledShutdownBegin
+            | Observation::ControlledShutdownEnd { .. }
+            | Observation::LogRecoveryBegin { .. }
+            | Observation::LogRecoveryEnd { .. }
+            | Observation::LogDirOffline { .. }
+            | Observation::LogsClosed { .. }
             | Observation::SendFail { .. } => {}
         }
     }
@@ -242,6 +253,7 @@ impl Judge {
         self.deadline.quiet_begins(now);
         self.count.quiet_begins(now);
         self.produce.quiet_begins(now);
+        self.groups.quiet_begins(now);
         let views = views!(self, now, OBSERVER);
         self.zk_quorum.quiet_begins(views);
         self.one_controller.quiet_begins(views);
@@ -350,14 +362,18 @@ impl Judge {
             return vec![ensemble];
         }
         let produce = (self.roster.facts.acks != Acks::None).then(|| self.produce.oldest(views)).flatten();
-        vec![
+        let mut waits = vec![
             (Law::OneController, self.one_controller.oldest(views)),
             (Law::AllRegistered, self.all_registered.oldest(views)),
             (Law::IsrFull, self.isr_full.oldest(views)),
             (Law::MetadataConverges, self.converges.oldest(views)),
             (Law::Produce, produce),
             ensemble,
-        ]
+        ];
+        if !self.roster.facts.groups.is_empty() {
+            waits.extend(self.groups.oldest(views));
+        }
+        waits
     }
 }
 

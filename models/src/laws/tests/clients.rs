@@ -8,7 +8,60 @@ fn answer(h: &mut History, broker: u16, leader_epoch: i32, offset: u64) {
     h.broker(broker, Observation::EndOffsetAnswer { partition: P, leader_epoch, offset });
 }
 
+fn log_start(h: &mut History, log_start: u64) {
+    h.broker(2, Observation::LogStart { partition: P, log_start });
+}
+
 pub(super) const STORIES: &[Planted] = &[
+    // What retention deleted is not lost; what stands behind the log's start is.
+    (
+        Law::LostWrite,
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            log_start(h, 1);
+            h.poll(2, &[3]);
+        },
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            log_start(h, 2);
+            h.poll(2, &[3]);
+        },
+    ),
+    // A reader that was to begin at the end owes nothing of what lies before; with it there is one that owes all.
+    (
+        Law::LostWrite,
+        |h| {
+            h.see(6, Observation::Assign { partitions: [P].into() });
+            h.see(7, Observation::Assign { partitions: [P].into() });
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.see(6, Observation::FirstPosition { partition: P, offset: 0 });
+            h.see(7, Observation::FirstPosition { partition: P, offset: 2 });
+            h.poll(2, &[3]);
+        },
+        |h| {
+            h.see(7, Observation::Assign { partitions: [P].into() });
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.see(7, Observation::FirstPosition { partition: P, offset: 2 });
+            h.poll(2, &[3]);
+        },
+    ),
+    // Overtaken by retention, the reader goes on at the end, as it was told to.
+    (
+        Law::Unseen,
+        |h| {
+            h.see(7, Observation::Assign { partitions: [P].into() });
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.see(7, Observation::PositionReset { partition: P, from: 0, to: 3 });
+            h.end_offset(3);
+        },
+        |h| {
+            h.see(7, Observation::Assign { partitions: [P].into() });
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            log_start(h, 1);
+            h.see(7, Observation::PositionReset { partition: P, from: 0, to: 3 });
+            h.end_offset(3);
+        },
+    ),
     (
         Law::PollSkip,
         |h| {

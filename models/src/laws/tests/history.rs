@@ -26,6 +26,8 @@ pub(crate) fn facts() -> Facts {
     Facts {
         processes: kinds.map(|kind| ProcessFacts { kind, host: HostId(0), wanted: true }).collect(),
         partitions: vec![PartitionFacts { partition: P, replication_factor: 3 }],
+        groups: Vec::new(),
+        offsets_partitions: 50,
         min_isr: 2,
         unclean_election: false,
         replica_lag: Span::from_secs(30),

@@ -414,7 +414,7 @@ impl Consumer {
                     member.alarm.fired();
                 }
             }
-            ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}
+            ClientTimer::DeleteController | ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}
         }
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{Broker, Node, P0, addresses, cluster, partitions};
 use crate::defect::Defects;
-use crate::id::{TopicPartition, ValueId};
+use crate::id::{BrokerId, TopicPartition, ValueId};
 use crate::kafka::client::{Consumer, ConsumerSpec, Subscribed};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::protocol::{FetchRequest, RecordBatch, Request};
@@ -13,6 +13,10 @@ use crate::time::{Instant, Span};
 const SECOND: Span = Span::from_secs(1);
 
 fn consumer(n: u16, reset: &str) -> Harness<Node> {
+    consumer_with(n, reset, Defects::NONE)
+}
+
+fn consumer_with(n: u16, reset: &str, defects: Defects) -> Harness<Node> {
     let mut config = ConsumerConfig::default();
     config.set("auto.offset.reset", reset).expect("a valid option");
     let spec = ConsumerSpec {
@@ -22,7 +26,7 @@ fn consumer(n: u16, reset: &str) -> Harness<Node> {
         subscribed: Subscribed::Manually,
         start_after: Span::ZERO,
         end_offsets_every: None,
-        defects: Defects::NONE,
+        defects,
     };
     cluster(Node::Consumer(Box::new(Consumer::new(spec))), n)
 }
@@ -172,4 +176,58 @@ fn a_broken_connection_opens_the_session_anew_and_loses_nothing() {
     assert_eq!(read(&harness), [(0, 10), (1, 11)]);
     let opened = fetches(&harness, 1).into_iter().filter(|request| request.session.epoch == 0);
     assert_eq!(opened.map(|request| request.partitions.len()).collect::<Vec<_>>(), [3, 3]);
+}
+
+#[test]
+fn a_new_position_is_where_the_policy_says() {
+    let check = |reset: &str, expected: &[(u64, u64)], first: u64| {
+        let mut harness = consumer(1, reset);
+        append(&mut harness, 1, P0, 0, &[10, 11]);
+        harness.run_for(SECOND);
+        append(&mut harness, 1, P0, 0, &[12]);
+        harness.run_for(SECOND);
+        assert_eq!(read(&harness), expected, "{reset}");
+        let began = harness.seen().into_iter().find_map(|what| match what {
+            Observation::FirstPosition { partition: P0, offset } => Some(offset),
+            _ => None,
+        });
+        assert_eq!(began, Some(first), "{reset}");
+    };
+    check("earliest", &[(0, 10), (1, 11), (2, 12)], 0);
+    check("latest", &[(2, 12)], 2);
+    check("none", &[(0, 10), (1, 11), (2, 12)], 0);
+}
+
+/// KIP-392: records come from the follower that the leader names, until the preference is as old as metadata may be.
+#[test]
+fn a_preferred_follower_is_read_until_the_preference_ends() {
+    let mut harness = consumer(1, "earliest");
+    harness.broker_mut(1).prefers = Some(BrokerId(2));
+    harness.broker_mut(2).serves = true;
+    append(&mut harness, 2, P0, 0, &[10]);
+    harness.run_for(SECOND);
+    assert_eq!((read(&harness), fetches(&harness, 1).len()), (vec![(0, 10)], 1), "the leader was asked once");
+    harness.broker_mut(1).prefers = None;
+    append(&mut harness, 1, P0, 0, &[10, 11]);
+    harness.run_for(Span::from_secs(298));
+    assert_eq!(read(&harness), [(0, 10)]);
+    harness.run_for(Span::from_secs(3));
+    assert_eq!(read(&harness), [(0, 10), (1, 11)], "after metadata.max.age.ms the leader is asked again");
+}
+
+/// KAFKA-7747 (G04): what was truncated and written anew below its position is never read.
+#[test]
+fn the_defect_goes_on_at_an_offset_of_another_history() {
+    let check = |defects: Defects, expected: &[(u64, u64)]| {
+        let mut harness = consumer_with(1, "earliest", defects);
+        append(&mut harness, 1, P0, 0, &[10, 11, 12]);
+        append(&mut harness, 2, P0, 0, &[10]);
+        harness.run_for(SECOND);
+        append(&mut harness, 2, P0, 1, &[21, 22, 23]);
+        harness.elect(Some(2), 1);
+        harness.run_for(SECOND);
+        assert_eq!(read(&harness)[3..], *expected, "{defects:?}");
+    };
+    check(Defects::NONE, &[(1, 21), (2, 22), (3, 23)]);
+    check(Defects::NONE.with(crate::defect::Defect::ConsumerBlindToTruncation), &[(3, 23)]);
 }

@@ -3,7 +3,9 @@
 mod durability;
 mod idempotence;
 mod in_sync;
+mod log_dirs;
 mod old_rules;
+mod reads;
 mod replication;
 mod sessions;
 
@@ -20,7 +22,7 @@ use crate::kafka::config::{Acks, BrokerConfig, Text};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::*;
 use crate::kafka::{Racks, Timer as KafkaTimer};
-use crate::observation::Observation;
+use crate::observation::{Observation, TruncateReason};
 use crate::process::{Effect, Input, Loss, Process};
 use crate::random::Random;
 use crate::testing::Harness;
@@ -42,6 +44,8 @@ struct Broker {
     asked: Vec<AlterPartitionItem>,
     /// Partitions named in fetch requests and answers sent, by frames.
     fetch_sizes: Vec<usize>,
+    /// How often the controller was to hear of a failed log directory.
+    told_of_log_dirs: u32,
 }
 
 impl Process for Broker {
@@ -67,9 +71,11 @@ impl Process for Broker {
                 KafkaTimer::Channel(timer) => self.manager.on_channel_timer(ctx, &self.cache, timer),
                 _ => {}
             },
+            Input::Terminate => self.manager.close_logs(ctx),
             Input::Disk { token, result } => self.manager.on_disk(ctx, &self.cache, token, result),
             _ => {}
         }
+        self.told_of_log_dirs += u32::from(self.manager.handle_log_dir_failures(ctx));
         self.asked.extend(self.manager.take_isr_changes());
         for effect in ctx.effects.iter() {
             let Effect::Send { conn, message: Message::Kafka(frame) } = effect else { continue };
@@ -147,6 +153,7 @@ impl Cluster {
             answers: Vec::new(),
             asked: Vec::new(),
             fetch_sizes: Vec::new(),
+            told_of_log_dirs: 0,
         };
         let mut cluster = Self {
             harness: Harness::new(ALL.iter().map(broker).collect()),
@@ -269,8 +276,13 @@ impl Cluster {
 
     /// The values of `P0` on a broker.
     fn values(&self, broker: i32) -> Vec<u64> {
+        self.values_from(broker, 0)
+    }
+
+    /// The values of `P0` on a broker from an offset on.
+    fn values_from(&self, broker: i32, from: u64) -> Vec<u64> {
         let log = &self.harness.process(broker as u16).manager.partitions.get(P0).unwrap().log;
-        let batches = log.read(0, log.log_end(), u64::MAX, true);
+        let batches = log.read(from, log.log_end(), u64::MAX, true);
         batches.iter().flat_map(|batch| batch.values.iter().map(|value| value.0)).collect()
     }
 
