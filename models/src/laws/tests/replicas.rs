@@ -264,8 +264,10 @@ pub(super) const STORIES: &[Planted] = &[
         // The leader's log begins where this one does not reach.
         |h| {
             h.append(2, 0, 5, &[1, 2]);
-            cut(h, 2, 3, (ReplicaRole::Follower, TruncateReason::Full), 0);
-            h.reports(2, 0, 3);
+            h.at_once(|h| {
+                cut(h, 2, 3, (ReplicaRole::Follower, TruncateReason::Full), 0);
+                h.reports(2, 0, 3);
+            });
             h.append(2, 3, 5, &[4]);
         },
     ),

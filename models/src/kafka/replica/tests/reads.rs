@@ -43,9 +43,9 @@ fn every_replica_deletes_whole_segments_below_its_high_watermark() {
 fn a_follower_that_retention_overtook_begins_where_its_leader_does() {
     for (defects, during) in [(Defects::NONE, 6), (Defects::NONE.with(Defect::StaleHwAfterFullTruncation), 0)] {
         let mut cluster = Cluster::with_defects(keep_little, defects);
+        cluster.harness.hold(0, 2); // Before it fetches once: its leader would propose it for the ISR.
         cluster.elect(&ALL, 0, 1, &[0, 1]);
         cluster.run_ms(100);
-        cluster.harness.hold(0, 2);
         (0..10).for_each(|_| cluster.produce(0, Acks::All, 1));
         cluster.run_ms(31_000);
         assert_eq!(starts(&cluster), [6, 6, 0]);
