@@ -47,7 +47,12 @@ pub struct Writer {
 
 impl Writer {
     fn new(servers: Arc<[Address]>) -> Self {
-        let spec = ZkClientSpec { servers, session_timeout: SESSION_TIMEOUT, socket: ClientCnxnSocket::default() };
+        let spec = ZkClientSpec {
+            servers,
+            session_timeout: SESSION_TIMEOUT,
+            socket: ClientCnxnSocket::default(),
+            gives_up: false,
+        };
         let (path, data) = ("/written".into(), "0123456789".repeat(10).into());
         Self { zookeeper: ZooKeeper::new(1, spec), path, data, created: false, written: 0 }
     }
@@ -132,7 +137,13 @@ pub fn simulation(seed: u64) -> Simulation<Member> {
     let addresses = ensemble.values().map(|process| Address { process: *process, port: ZK_CLIENT_PORT }).collect();
     let server = |sid: &Sid| {
         let (ensemble, config) = (ensemble.clone(), config.clone());
-        Member::Server(Server::new(ServerSpec { sid: *sid, ensemble, config, defects: Defects::NONE }))
+        Member::Server(Server::new(ServerSpec {
+            sid: *sid,
+            ensemble,
+            config,
+            defects: Defects::NONE,
+            thread_delay: Span::ZERO,
+        }))
     };
     let members = ensemble.keys().map(server).chain([Member::Writer(Writer::new(addresses))]);
     let inside = LinkProfile { delay: Span::from_us(250), jitter: Span::from_us(50), ..LinkProfile::default() };

@@ -256,7 +256,7 @@ impl Process for Participant {
                 self.say(0, Kind::Record, self.next_id, ctx);
                 self.wake_again(RECORD, Timer::Record, ctx);
             }
-            Input::Accepted { .. } | Input::Closed { .. } | Input::Disk { .. } => {}
+            Input::Accepted { .. } | Input::Closed { .. } | Input::Disk { .. } | Input::Terminate => {}
         }
     }
 

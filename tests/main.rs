@@ -5,6 +5,8 @@ mod determinism;
 mod golden;
 mod library;
 mod losses;
+mod monitors;
+mod old_protocols;
 mod profile;
 mod tidy;
 

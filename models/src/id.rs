@@ -1,6 +1,7 @@
 //! Names of things, as newtypes, so that a broker id can never be taken for an offset.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -68,11 +69,38 @@ id!(
     FaultId(u32), "f{}"
 );
 id!(
-    /// A topic. Its name is `topic-N`; see [`Topic::name`].
-    Topic(u16), "topic-{}"
+    /// The id that a group coordinator gives to a member; a UUID in the real protocol.
+    MemberId(u64), "m{:x}"
 );
 
+/// A consumer group, by its `group.id`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Group(pub Arc<str>);
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A topic. A workload's topics are numbered from 0 and named `topic-N`; the brokers' own have the numbers from
+/// [`Topic::FIRST_INTERNAL`] on. See [`Topic::name`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Topic(pub u16);
+
 impl Topic {
+    /// The first number of the brokers' own topics; no workload has so many.
+    pub const FIRST_INTERNAL: u16 = u16::MAX - 3;
+    /// Where groups and their offsets are kept (`Topic.GROUP_METADATA_TOPIC_NAME`).
+    pub const CONSUMER_OFFSETS: Self = Self(u16::MAX);
+
+    /// Whether it is the brokers' own.
+    pub const fn is_internal(self) -> bool {
+        self.0 >= Self::FIRST_INTERNAL
+    }
+
     /// The topic's name as it stands in znodes and reports.
     pub fn name(self) -> String {
         self.to_string()
@@ -80,9 +108,20 @@ impl Topic {
 
     /// The topic whose [`Topic::name`] is `name`.
     pub fn parse(name: &str) -> Option<Self> {
+        if name == CONSUMER_OFFSETS_NAME {
+            return Some(Self::CONSUMER_OFFSETS);
+        }
         name.strip_prefix("topic-")?.parse().ok().map(Self)
     }
 }
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::CONSUMER_OFFSETS { f.write_str(CONSUMER_OFFSETS_NAME) } else { write!(f, "topic-{}", self.0) }
+    }
+}
+
+const CONSUMER_OFFSETS_NAME: &str = "__consumer_offsets";
 
 /// A process and the port it listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

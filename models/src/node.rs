@@ -5,9 +5,10 @@ use std::hash::Hash;
 use crate::fingerprint::Fingerprint;
 use crate::kafka::broker::Broker;
 use crate::kafka::client::{AdminClient, Consumer, Producer};
-use crate::process::{Context, Input, Loss, Process};
+use crate::process::{Context, Input, Loss, Process, TERMINATED};
 use crate::random::Random;
 use crate::world::{Message, Timer};
+use crate::zk::client::ZkClientTimerKind;
 use crate::zk::server::Server;
 use crate::zk::session_client::SessionClient;
 
@@ -37,6 +38,11 @@ impl Process for Node {
     type Timer = Timer;
 
     fn on_input(&mut self, input: Input<Message, Timer>, ctx: &mut Context<'_, Message, Timer>) {
+        // Only a broker has work to do before it goes. `QuorumPeerMain` has no shutdown hook, and an application that is told
+        // to stop does not wait for its records: the kernel closes their sockets.
+        if matches!(input, Input::Terminate) && !matches!(self, Self::Broker(_)) {
+            return ctx.exit(TERMINATED);
+        }
         match self {
             Self::ZooKeeper(server) => server.on_input(input, ctx),
             Self::Broker(broker) => broker.on_input(input, ctx),
@@ -55,6 +61,14 @@ impl Process for Node {
             Self::Consumer(consumer) => consumer.crash(loss, random),
             Self::Admin(admin) => admin.crash(loss, random),
             Self::Session(session) => session.crash(loss, random),
+        }
+    }
+
+    fn yields_to_input(timer: &Timer) -> bool {
+        match timer {
+            Timer::ZkServer(timer) => timer.is_read_timeout(),
+            Timer::ZkClient(timer) => timer.kind == ZkClientTimerKind::Wake,
+            Timer::SessionClient | Timer::Kafka(_) => false,
         }
     }
 

@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BrokerId, FaultId, HostId, ProcessId, SessionId, TopicPartition, ValueId, Zxid};
+use crate::id::{
+    BrokerId, FaultId, Group, HostId, MemberId, ProcessId, SessionId, Topic, TopicPartition, ValueId, Zxid,
+};
 use crate::kafka::config::Acks;
 use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::{ErrorCode, ProducerMark};
+use crate::process::DiskError;
 use crate::time::{Instant, Span};
 use crate::zk::protocol::{Txn, ZkError};
 
@@ -195,8 +198,8 @@ pub enum Observation {
         /// The node's number among those of the application; that of the last one if the application failed before it
         /// came to write the next.
         number: u64,
-        /// When the operation was issued, by the process's own clock.
-        began: Instant,
+        /// Since the operation was issued.
+        took: Span,
         /// The transaction; zero if no server answered.
         zxid: Zxid,
         /// Why it failed. [`ZkError::ConnectionLoss`] leaves the outcome open.
@@ -273,6 +276,12 @@ pub enum Observation {
         /// Whether it was applied.
         applied: bool,
     },
+    /// A broker took an UpdateMetadata request: it serves these states to clients from now on, and those of other
+    /// partitions as before.
+    MetadataServed {
+        /// The states that the request named.
+        states: Arc<[ServedState]>,
+    },
     /// A broker is registered in ZooKeeper with this epoch, as it knows itself.
     Registered {
         /// The broker.
@@ -286,6 +295,51 @@ pub enum Observation {
         broker: BrokerId,
         /// Why.
         reason: Arc<str>,
+    },
+
+    /// A broker was told to stop, and asks the controller to move what it leads (controlled shutdown).
+    ControlledShutdownBegin,
+    /// An attempt at controlled shutdown ended. After the last one the broker stops in any case.
+    ControlledShutdownEnd {
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How many partitions it still leads; 0 is success. None if the controller was not found or gave no answer.
+        remaining: Option<u32>,
+    },
+
+    // --- Log directories -----------------------------------------------------------------------------------------
+    /// A broker that was not stopped cleanly reads what it had not flushed of a log directory, and rebuilds the indexes. It is
+    /// not registered meanwhile.
+    LogRecoveryBegin {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many logs have something to be read.
+        logs: u32,
+        /// How much is read.
+        bytes: u64,
+    },
+    /// The recovery of a log directory is complete.
+    LogRecoveryEnd {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How much was read.
+        bytes: u64,
+    },
+    /// A log directory failed: its replicas are offline until the broker's next start.
+    LogDirOffline {
+        /// Position in `log.dirs`.
+        dir: u32,
+        /// How many replicas were in it.
+        partitions: u32,
+        /// What the disk said.
+        error: DiskError,
+    },
+    /// A broker that stops has flushed its logs and left the marker of a clean shutdown.
+    LogsClosed {
+        /// Whether it worked.
+        clean: bool,
+        /// Bytes of all logs.
+        bytes: u64,
     },
 
     // --- Replicas ------------------------------------------------------------------------------------------------
@@ -332,6 +386,13 @@ pub enum Observation {
         /// The high watermark it starts with.
         high_watermark: u64,
     },
+    /// A replica's log begins later: retention deleted what lay before.
+    LogStart {
+        /// The partition.
+        partition: TopicPartition,
+        /// Its first offset now.
+        log_start: u64,
+    },
     /// A replica's high watermark changed.
     HighWatermark {
         /// The partition.
@@ -372,6 +433,26 @@ pub enum Observation {
         /// The partition epoch.
         partition_epoch: i32,
     },
+    /// A leader asks for a follower to be taken into the ISR, because of the fetch at hand.
+    IsrJoin {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// Who is to join.
+        follower: BrokerId,
+        /// Where it fetches from: its LEO.
+        fetch_offset: u64,
+    },
+    /// A leader answered a client's question for the end of its log (ListOffsets, latest).
+    EndOffsetAnswer {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's epoch.
+        leader_epoch: i32,
+        /// The end that it named.
+        offset: u64,
+    },
     /// A leader acknowledged a batch (or is about to, when the response travels).
     Acknowledge {
         /// The partition.
@@ -388,6 +469,94 @@ pub enum Observation {
         maximal_isr: u32,
         /// `min.insync.replicas`.
         min_isr: u32,
+    },
+
+    // --- Group coordinators --------------------------------------------------------------------------------------
+    /// A broker coordinates the groups of an offsets partition from now on: it has read the partition's log.
+    CoordinatorLoaded {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch.
+        leader_epoch: i32,
+        /// Groups found.
+        groups: u32,
+        /// Committed offsets found.
+        offsets: u32,
+    },
+    /// A broker coordinates the groups of an offsets partition no longer.
+    CoordinatorUnloaded {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that it had loaded.
+        leader_epoch: i32,
+    },
+    /// A coordinator changed a group.
+    GroupState {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The group.
+        group: Group,
+        /// The new state.
+        state: GroupState,
+        /// The generation.
+        generation: i32,
+        /// Its members.
+        members: u32,
+    },
+    /// A coordinator stored and handed out who reads what.
+    GroupAssigned {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// Who reads what.
+        assignment: Arc<[(MemberId, Arc<[TopicPartition]>)]>,
+    },
+    /// A coordinator removed a member.
+    MemberRemoved {
+        /// The group.
+        group: Group,
+        /// Who.
+        member: MemberId,
+        /// Why.
+        reason: RemovalReason,
+    },
+    /// A coordinator took a heartbeat or a commit for one of a present member.
+    MemberHeard {
+        /// The group.
+        group: Group,
+        /// Whose.
+        member: MemberId,
+        /// Of which generation.
+        generation: i32,
+    },
+    /// A coordinator acknowledged a commit.
+    CommitAccepted {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that the coordinator has loaded.
+        leader_epoch: i32,
+        /// Where its first record stands.
+        base_offset: u64,
+        /// The group.
+        group: Group,
+        /// Who committed.
+        member: MemberId,
+        /// Of which generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A coordinator told a member the group's positions.
+    OffsetsServed {
+        /// The partition of `__consumer_offsets`.
+        partition: TopicPartition,
+        /// The leader epoch that the coordinator has loaded.
+        leader_epoch: i32,
+        /// The group.
+        group: Group,
+        /// The positions, `None` where it knows of none.
+        offsets: Arc<[(TopicPartition, Option<u64>)]>,
     },
 
     // --- Clients -------------------------------------------------------------------------------------------------
@@ -435,10 +604,75 @@ pub enum Observation {
         /// The error.
         error: ErrorCode,
     },
-    /// A consumer was told to read these partitions from the earliest offset.
+    /// A consumer was told to read these partitions. Where it begins is told by [`Observation::FirstPosition`].
     Assign {
         /// The partitions.
         partitions: Arc<[TopicPartition]>,
+    },
+    /// A consumer is to read these topics as a member of a group.
+    Subscribe {
+        /// The group.
+        group: Group,
+        /// The topics.
+        topics: Arc<[Topic]>,
+    },
+    /// A member was given its share.
+    Assigned {
+        /// The group.
+        group: Group,
+        /// The member.
+        member: MemberId,
+        /// The generation.
+        generation: i32,
+        /// All that it is to read.
+        partitions: Arc<[TopicPartition]>,
+    },
+    /// A member gave its share up.
+    Revoked {
+        /// The group.
+        group: Group,
+        /// The generation that it was a member of.
+        generation: i32,
+        /// What it had.
+        partitions: Arc<[TopicPartition]>,
+        /// Whether others may have it already (`onPartitionsLost`).
+        lost: bool,
+    },
+    /// A member asked its coordinator to keep its positions.
+    Commit {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A member was told that its positions are kept.
+    CommitOk {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions.
+        offsets: Arc<[(TopicPartition, u64)]>,
+    },
+    /// A member was told that its positions are not kept, or not told at all.
+    CommitFailed {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// Why.
+        error: ErrorCode,
+    },
+    /// A member was told the group's positions.
+    FetchCommitted {
+        /// The group.
+        group: Group,
+        /// The generation.
+        generation: i32,
+        /// The positions, `None` where there is none.
+        offsets: Arc<[(TopicPartition, Option<u64>)]>,
     },
     /// A consumer got records.
     Poll {
@@ -458,6 +692,13 @@ pub enum Observation {
         /// The end: a consumer can read below it.
         offset: u64,
     },
+    /// A consumer without a position got one by `auto.offset.reset`: what lies before is not for it.
+    FirstPosition {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it begins.
+        offset: u64,
+    },
     /// A consumer's position became invalid and was reset.
     PositionReset {
         /// The partition.
@@ -467,6 +708,21 @@ pub enum Observation {
         /// Where it goes on.
         to: u64,
     },
+}
+
+/// A partition's state as a broker serves it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ServedState {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The leader.
+    pub leader: Option<BrokerId>,
+    /// Its epoch.
+    pub leader_epoch: i32,
+    /// The ISR.
+    pub isr: Arc<[BrokerId]>,
+    /// The version of the state znode that said so.
+    pub partition_epoch: i32,
 }
 
 /// Why a process is gone.
@@ -542,6 +798,34 @@ pub enum ReplicaRole {
     Leader,
     /// It follows, or has not been told.
     Follower,
+}
+
+/// The state of a group at its coordinator. A group that its coordinator does not know is Dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupState {
+    /// No members.
+    Empty,
+    /// Waits for members to join.
+    PreparingRebalance,
+    /// Waits for the leader's assignment.
+    CompletingRebalance,
+    /// Members read.
+    Stable,
+}
+
+/// Why a member is no longer in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// Silent for `session.timeout.ms`.
+    SessionTimeout,
+    /// Did not join in time.
+    NotRejoined,
+    /// Joined, and did not ask for its share in time.
+    NotSynced,
+    /// It said so.
+    Left,
 }
 
 /// Why a replica cut its log.

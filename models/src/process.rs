@@ -4,6 +4,7 @@
 //! its choosing, with a time that never runs backwards for one process; then it carries out the effects in the order in
 //! which they were pushed. A process reaches nothing outside except through its [`Context`].
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -30,6 +31,12 @@ pub trait Process: Clone {
     /// as `random` says. Returns whether anything written was lost.
     fn crash(&mut self, loss: Loss, random: &mut Random) -> bool;
 
+    /// Whether a thread that this timer wakes looks for input first, as a `select` with a timeout does. After the process has
+    /// stood still such a timer that has become due meanwhile comes behind everything that arrived; others keep their place.
+    fn yields_to_input(_timer: &Self::Timer) -> bool {
+        false
+    }
+
     /// Folds the whole state in, in a stable order.
     fn fold_state(&self, into: &mut Fingerprint);
 }
@@ -47,6 +54,8 @@ pub trait Payload: Clone + Debug {
 pub enum Input<M, T> {
     /// The process starts, for the first time or again after a crash.
     Start,
+    /// SIGTERM: the process is to end in its own way, with [`Context::exit`]. Its supervisor waits for that, up to a limit.
+    Terminate,
     /// A peer's connection to one of our listening ports is established.
     Accepted {
         /// Our end.
@@ -111,8 +120,12 @@ pub enum CloseReason {
     TimedOut,
 }
 
+/// Why a process exits that was told to, by [`Input::Terminate`].
+pub const TERMINATED: &str = "terminated";
+
 /// How a disk request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DiskError {
     /// ENOSPC.
     Full,
@@ -140,12 +153,14 @@ pub struct DiskState {
     pub dirty: u64,
     /// Set while writes fail for another reason than space.
     pub failing: Option<DiskError>,
+    /// Directories on file systems of their own that fail with EIO: whose process, and its own number for the directory.
+    pub failing_dirs: BTreeSet<(ProcessId, u8)>,
 }
 
 impl Default for DiskState {
     /// A sound, empty disk of 1 TB.
     fn default() -> Self {
-        Self { capacity: 1_000_000_000_000, used: 0, dirty: 0, failing: None }
+        Self { capacity: 1_000_000_000_000, used: 0, dirty: 0, failing: None, failing_dirs: BTreeSet::new() }
     }
 }
 
@@ -310,6 +325,33 @@ impl<M, T> Context<'_, M, T> {
         self.disk.used = used;
         self.disk.dirty += bytes;
         Ok(())
+    }
+
+    /// As [`Context::write`], into a directory that may be a file system of its own; `dir` is the process's number for it.
+    ///
+    /// # Errors
+    /// The directory fails, or the disk is full or failing; nothing was written.
+    pub fn write_to(&mut self, dir: u8, bytes: u64) -> Result<(), DiskError> {
+        self.check_dir(dir)?;
+        self.write(bytes)
+    }
+
+    /// Whether a directory can be used at all. A full disk can.
+    ///
+    /// # Errors
+    /// The directory or the whole disk fails with EIO.
+    pub fn check_dir(&self, dir: u8) -> Result<(), DiskError> {
+        let fails = !self.disk.failing_dirs.is_empty() && self.disk.failing_dirs.contains(&(self.me, dir))
+            || self.disk.failing == Some(DiskError::Io);
+        if fails { Err(DiskError::Io) } else { Ok(()) }
+    }
+
+    /// Takes what is left of the disk, as a write does that ends with ENOSPC in the middle. Returns how much that was.
+    pub fn fill(&mut self) -> u64 {
+        let left = self.disk.capacity.saturating_sub(self.disk.used);
+        self.disk.used += left;
+        self.disk.dirty += left;
+        left
     }
 
     /// Gives `bytes` of the disk back.

@@ -97,6 +97,11 @@ impl<P: Process> Harness<P> {
         &mut self.slots[usize::from(id)].process
     }
 
+    /// The disk of a process.
+    pub(crate) fn disk_mut(&mut self, id: u16) -> &mut DiskState {
+        &mut self.slots[usize::from(id)].disk
+    }
+
     /// Runs for a while.
     pub(crate) fn run_for(&mut self, span: Span) {
         let end = self.now + span;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use models::id::{Address, BrokerId, HostId, ProcessId, Sid, TopicPartition};
+use models::id::{Address, BrokerId, Group, HostId, ProcessId, Sid, TopicPartition};
 use models::kafka::config::{ConsumerConfig, ProducerConfig};
 use models::world::{KAFKA_PORT, ZK_CLIENT_PORT};
 
@@ -60,7 +60,9 @@ pub enum ProcessKind {
     Consumer {
         /// Its number among all consumers, from 0.
         ordinal: u32,
-        /// What it reads.
+        /// The group that it is a member of.
+        group: Option<Group>,
+        /// What it reads; as a member of a group, all that the group reads.
         partitions: Vec<TopicPartition>,
         /// Its settings.
         config: ConsumerConfig,
@@ -111,10 +113,16 @@ impl Deployment {
         for group in &scenario.workload.consumers {
             let count = usize::from(group.count);
             for member in 0..count {
-                let partitions = scenario.workload.all_partitions().skip(member).step_by(count).collect();
+                let all = scenario.workload.all_partitions();
+                let partitions =
+                    if group.group.is_some() { all.collect() } else { all.skip(member).step_by(count).collect() };
                 let name = names.next("consumer", scenario.topology.site_name_of(group.host));
                 let config = group.config.clone();
-                self.add(name, group.host, ProcessKind::Consumer { ordinal, partitions, config });
+                self.add(
+                    name,
+                    group.host,
+                    ProcessKind::Consumer { ordinal, group: group.group.clone(), partitions, config },
+                );
                 ordinal += 1;
             }
         }

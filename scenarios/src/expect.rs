@@ -152,6 +152,10 @@ words!(
         LossyRestarts = "lossy_restarts", Count;
         /// Records whose outcome the producer did not learn.
         AmbiguousWrites = "ambiguous_writes", Count;
+        /// Generations of consumer groups that began to read.
+        GroupRebalances = "group_rebalances", Count;
+        /// Members that coordinators removed from their groups for their silence.
+        MembersExpired = "members_expired", Count;
         /// Times that ZooKeeper ceased to have a serving leader.
         QuorumLosses = "quorum_losses", Count;
         /// Times that a ZooKeeper server began to lead and serve.

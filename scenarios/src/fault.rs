@@ -37,11 +37,26 @@ pub enum Fault {
         /// Who.
         process: ProcessSelector,
     },
+    /// SIGTERM, as `systemctl stop` sends it: a broker hands its leaderships over and closes its logs before it ends. No restart
+    /// for the fault's duration.
+    Stop {
+        /// Who.
+        process: ProcessSelector,
+        /// How long it may take; then SIGKILL (`TimeoutStopSec`).
+        grace: Span,
+    },
     /// SIGSTOP, and SIGCONT at the end. The kernel goes on accepting connections and acknowledging data.
     Pause {
         /// Who.
         process: ProcessSelector,
     },
+    /// A broker's ZooKeeper client reports AuthFailed although its session is alive, once, at the beginning: SASL fails late.
+    AuthFailed {
+        /// Whose.
+        process: ProcessSelector,
+    },
+    /// An operator deletes `/controller` by hand, to have a controller elected, once, at the beginning.
+    DeleteController,
     /// The host loses power, with what its page cache holds; it is back at the end.
     HostCrash {
         /// Which.
@@ -63,6 +78,8 @@ pub enum Fault {
     FailDisk {
         /// Whose.
         host: HostSelector,
+        /// Only this path of a broker's `log.dirs`, which then is a file system of its own.
+        dir: Option<String>,
     },
     /// The disk is full except for `leave` bytes.
     FillDisk {
@@ -241,7 +258,10 @@ impl Fault {
             },
             Self::Flap { .. } => "flap",
             Self::Kill { .. } => "kill",
+            Self::Stop { .. } => "stop",
             Self::Pause { .. } => "pause",
+            Self::AuthFailed { .. } => "auth-failed",
+            Self::DeleteController => "delete-controller",
             Self::HostCrash { .. } => "host-crash",
             Self::SlowDisk { .. } => "slow-disk",
             Self::StallDisk { .. } => "stall-disk",
@@ -265,13 +285,19 @@ impl Fault {
                 format!("flap {}: {} cut, {} sound", route.text(&names), show_span(*down), show_span(*up))
             }
             Self::Kill { process } => format!("kill {}", names.process(*process)),
+            Self::Stop { process, grace } => {
+                format!("stop {} (SIGTERM, SIGKILL after {})", names.process(*process), show_span(*grace))
+            }
             Self::Pause { process } => format!("pause {}", names.process(*process)),
+            Self::AuthFailed { process } => format!("late AuthFailed at {}", names.process(*process)),
+            Self::DeleteController => "an operator deletes /controller".to_owned(),
             Self::HostCrash { host } => format!("host crash of {}", names.host_text(*host)),
             Self::SlowDisk { host, latency } => {
                 format!("slow disk of {}: +{}", names.host_text(*host), show_span(*latency))
             }
             Self::StallDisk { host } => format!("stalled disk of {}", names.host_text(*host)),
-            Self::FailDisk { host } => format!("failing disk of {}", names.host_text(*host)),
+            Self::FailDisk { host, dir: None } => format!("failing disk of {}", names.host_text(*host)),
+            Self::FailDisk { host, dir: Some(dir) } => format!("failing {dir} of {}", names.host_text(*host)),
             Self::FillDisk { host, leave } => {
                 format!("full disk of {}, {} left", names.host_text(*host), show_size(*leave))
             }

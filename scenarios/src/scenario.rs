@@ -88,6 +88,8 @@ pub struct Tcp {
     pub retries2: u32,
     /// `tcp_syn_retries`: repeated SYNs before a connect fails.
     pub syn_retries: u32,
+    /// `tcp_syn_linear_timeouts`: timeouts of a SYN that do not double the next one (since Linux 6.5; 0 before).
+    pub syn_linear_timeouts: u32,
 }
 
 impl Default for Tcp {
@@ -98,6 +100,7 @@ impl Default for Tcp {
             rto_initial: Span::from_secs(1),
             retries2: 15,
             syn_retries: 6,
+            syn_linear_timeouts: 4,
         }
     }
 }

@@ -36,6 +36,9 @@ pub struct Host {
     pub disk: Disk,
     /// Its clock.
     pub clock: Clock,
+    /// The longest that a thread which is ready to run waits for a core; most waits are far shorter. Zero is a host with a
+    /// core for every thread.
+    pub thread_delay: Span,
 }
 
 /// One direction between two sites.
@@ -83,6 +86,14 @@ pub struct Clock {
     pub offset_ns: i64,
     /// Parts per million that wall and monotonic clock run too fast.
     pub drift_ppm: i32,
+    /// What the monotonic clock shows at the start: how long the host has been up. ZooKeeper's expiry buckets are multiples of
+    /// a tick of it.
+    pub uptime: Span,
+}
+
+impl Host {
+    /// [`Host::thread_delay`] unless told otherwise: a slice of the Linux scheduler.
+    pub const THREAD_DELAY: Span = Span::from_ms(3);
 }
 
 impl Topology {

@@ -9,6 +9,8 @@ pub struct ClockProfile {
     pub offset_ns: i64,
     /// How much too fast the clock runs, in parts per billion. Crystals stay below 200,000.
     pub drift_ppb: i32,
+    /// What the monotonic clock shows at the beginning of the run.
+    pub uptime: Span,
 }
 
 /// The clock of a host.
@@ -23,7 +25,11 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn new(profile: ClockProfile) -> Self {
         assert!(profile.drift_ppb > -BILLION as i32, "a clock that stands still never fires a timer");
-        Self { offset_ns: profile.offset_ns, drift_ppb: profile.drift_ppb, anchor: (Instant::ZERO, Instant::ZERO) }
+        Self {
+            offset_ns: profile.offset_ns,
+            drift_ppb: profile.drift_ppb,
+            anchor: (Instant::ZERO, Instant::ZERO + profile.uptime),
+        }
     }
 
     /// The monotonic clock at the true time `at`.
@@ -75,7 +81,7 @@ fn scale(value: u64, numerator: u64, denominator: u64) -> u64 {
 #[test]
 fn a_timer_fires_when_the_hosts_own_clock_says_so() {
     for drift_ppb in [-200_000_000, -7, 0, 3, 100_000, 900_000_001] {
-        let clock = Clock::new(ClockProfile { offset_ns: 0, drift_ppb });
+        let clock = Clock::new(ClockProfile { drift_ppb, ..ClockProfile::default() });
         for set_ns in [0, 1, 999_999_999, 123_456_789_012_345] {
             for after_ns in [0, 1, 3, 1_000_000, 18_000_000_000] {
                 let set = Instant::from_ns(set_ns);
@@ -89,7 +95,7 @@ fn a_timer_fires_when_the_hosts_own_clock_says_so() {
 
 #[test]
 fn only_the_wall_clock_jumps() {
-    let mut clock = Clock::new(ClockProfile { offset_ns: -5, drift_ppb: 0 });
+    let mut clock = Clock::new(ClockProfile { offset_ns: -5, ..ClockProfile::default() });
     let at = Instant::from_ns(3);
     assert_eq!((clock.wall(at), clock.monotonic(at)), (Instant::ZERO, at));
     clock.jump(10);

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use models::defect::Defects;
-use models::id::{BrokerId, ProcessId, Sid, Topic};
-use models::kafka::Addresses;
+use models::defect::{Defect, Defects};
+use models::id::{Address, BrokerId, HostId, ProcessId, Sid, Topic};
 use models::kafka::broker::{Broker, BrokerSpec};
-use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec};
+use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscribed};
+use models::kafka::{Addresses, Racks};
 use models::node::Node;
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
+use models::world::ZK_CLIENT_PORT;
 use models::zk::server::{Server, ServerSpec};
 use models::zk::session_client::{SessionClient, SessionSpec};
 use scenarios::Scenario;
@@ -79,9 +80,9 @@ fn start_at(scenario: &Scenario, process: &Process, seed: u64) -> Instant {
 
 fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, process: &Process) -> Node {
     match &process.kind {
-        ProcessKind::ZooKeeper { sid } => Node::ZooKeeper(server(scenario, deployment, *sid)),
+        ProcessKind::ZooKeeper { sid } => Node::ZooKeeper(server(scenario, deployment, process.host, *sid)),
         ProcessKind::Broker { broker } => Node::Broker(self::broker(scenario, deployment, brokers, *broker)),
-        ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, brokers))),
+        ProcessKind::Admin => Node::Admin(AdminClient::new(admin_spec(scenario, deployment, brokers))),
         ProcessKind::Producer { ordinal, of, config } => {
             let workload = &scenario.workload;
             let interval = interval(workload.records_per_second, *of);
@@ -92,24 +93,33 @@ fn node(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, proce
                 config: Arc::new(config.clone()),
                 bootstrap: brokers.clone(),
                 partitions: workload.all_partitions().collect(),
+                creates_topics: workload.auto_create_topics,
+                skew_ppm: workload.skew.ppm(),
                 interval,
                 jitter: Span::ZERO,
                 record_size: workload.record_size,
                 start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER) + lag,
                 client: u64::from(*ordinal),
+                defects: defects(scenario),
             }))
         }
-        ProcessKind::Consumer { partitions, config, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
+        ProcessKind::Consumer { partitions, config, group, .. } => Node::Consumer(Consumer::new(ConsumerSpec {
             config: Arc::new(config.clone()),
             bootstrap: brokers.clone(),
             partitions: partitions.iter().copied().collect(),
+            subscribed: group.clone().map_or(Subscribed::Manually, Subscribed::In),
             start_after: TRAFFIC_AFTER.saturating_sub(CLIENTS_AFTER),
+            end_offsets_every: scenario.workload.end_offsets_every,
+            defects: defects(scenario),
         })),
         ProcessKind::Session { config } => Node::Session(SessionClient::new(SessionSpec {
             name: process.name.as_str().into(),
             servers: deployment.zookeeper_connect(&config.servers).into(),
+            shuffle: config.shuffle,
             session_timeout: config.session_timeout,
             pause: config.pause,
+            gives_up: !scenario.cluster.zookeeper.defects.has(Defect::ClientNeverGivesUp),
+            thread_delay: thread_delay(scenario, process.host),
         })),
     }
 }
@@ -119,7 +129,11 @@ pub(crate) fn interval(records_per_second: u32, producers: u32) -> Span {
     Span::from_secs(1).scaled(u64::from(producers), u64::from(records_per_second.max(1)))
 }
 
-fn server(scenario: &Scenario, deployment: &Deployment, sid: Sid) -> Server {
+fn thread_delay(scenario: &Scenario, host: HostId) -> Span {
+    scenario.topology.hosts[usize::from(host.0)].thread_delay
+}
+
+fn server(scenario: &Scenario, deployment: &Deployment, host: HostId, sid: Sid) -> Server {
     let zookeeper = &scenario.cluster.zookeeper;
     let ensemble: BTreeMap<Sid, ProcessId> = deployment.zookeepers().collect();
     Server::new(ServerSpec {
@@ -127,6 +141,7 @@ fn server(scenario: &Scenario, deployment: &Deployment, sid: Sid) -> Server {
         ensemble: Arc::new(ensemble),
         config: Arc::new(zookeeper.config.clone()),
         defects: zookeeper.defects,
+        thread_delay: thread_delay(scenario, host),
     })
 }
 
@@ -137,20 +152,28 @@ fn broker(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses, id:
         config: Arc::new(broker.config.clone()),
         zookeeper: deployment.zookeeper_connect(&broker.zookeeper_connect).into(),
         addresses: brokers.clone(),
+        racks: racks(scenario),
         defects: defects(scenario),
     })
+}
+
+fn racks(scenario: &Scenario) -> Racks {
+    let brokers = scenario.cluster.kafka.brokers.iter();
+    Arc::new(brokers.filter_map(|broker| Some((broker.id, broker.config.rack.clone()?))).collect())
 }
 
 fn defects(scenario: &Scenario) -> Defects {
     scenario.cluster.kafka.defects
 }
 
-fn admin_spec(scenario: &Scenario, brokers: &Addresses) -> AdminSpec {
+fn admin_spec(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses) -> AdminSpec {
     let workload = &scenario.workload;
+    let topics = if workload.auto_create_topics { 0 } else { workload.topics };
     AdminSpec {
         bootstrap: brokers.clone(),
+        zookeeper: deployment.zookeepers().map(|(_, process)| Address { process, port: ZK_CLIENT_PORT }).collect(),
         brokers_expected: scenario.cluster.kafka.brokers.len(),
-        topics: (0..workload.topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
+        topics: (0..topics).map(|t| (Topic(t), workload.partitions, workload.replication_factor)).collect(),
         start_after: Span::ZERO,
     }
 }
@@ -187,6 +210,7 @@ fn tcp(scenario: &Scenario) -> TcpConfig {
         rto_initial: tcp.rto_initial,
         retries2: tcp.retries2,
         syn_retries: tcp.syn_retries,
+        syn_linear_timeouts: tcp.syn_linear_timeouts,
         ..TcpConfig::default()
     }
 }
@@ -201,7 +225,12 @@ fn host(host: &scenarios::topology::Host) -> HostSpec {
             read: host.disk.read,
             bandwidth: host.disk.bandwidth,
         },
-        clock: ClockProfile { offset_ns: host.clock.offset_ns, drift_ppb: host.clock.drift_ppm.saturating_mul(1_000) },
+        thread_delay: host.thread_delay,
+        clock: ClockProfile {
+            offset_ns: host.clock.offset_ns,
+            drift_ppb: host.clock.drift_ppm.saturating_mul(1_000),
+            uptime: host.clock.uptime,
+        },
         tcp: None,
     }
 }

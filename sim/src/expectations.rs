@@ -7,7 +7,7 @@ use crate::losses::Losses;
 use models::id::ProcessId;
 use models::kafka::metrics::{Metric, Together};
 use models::laws::StoreSummary;
-use models::observation::{Observation, Observed, ZkRole};
+use models::observation::{Observation, Observed, RemovalReason, ZkRole};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
 use scenarios::expect::{Bound, Expect, Gauge, Total, Unit};
@@ -54,6 +54,8 @@ struct Counted {
     truncations: u64,
     lossy_restarts: u64,
     ambiguous: u64,
+    group_rebalances: u64,
+    members_expired: u64,
     quorum_losses: u64,
     zookeeper_elections: u64,
     sent: u64,
@@ -197,6 +199,10 @@ impl Meter {
                 self.outage_until(seen.at);
             }
             Observation::SendUnknown { .. } => self.totals.ambiguous += 1,
+            Observation::GroupAssigned { .. } => self.totals.group_rebalances += 1,
+            Observation::MemberRemoved { reason: RemovalReason::SessionTimeout, .. } => {
+                self.totals.members_expired += 1;
+            }
             Observation::ControllerBegin { .. } => self.totals.controller_changes += 1,
             Observation::Truncate { from, to, .. } => self.totals.truncations += u64::from(from > to),
             Observation::Down { lossy, .. } => self.totals.lossy_restarts += u64::from(*lossy),
@@ -264,6 +270,8 @@ impl Meter {
             Total::Truncations => counted.truncations,
             Total::LossyRestarts => counted.lossy_restarts,
             Total::AmbiguousWrites => counted.ambiguous,
+            Total::GroupRebalances => counted.group_rebalances,
+            Total::MembersExpired => counted.members_expired,
             Total::QuorumLosses => counted.quorum_losses,
             Total::ZooKeeperElections => counted.zookeeper_elections,
             Total::LongestOutage => self.longest_outage.as_ns(),

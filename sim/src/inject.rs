@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use models::id::{HostId, ProcessId, TopicPartition};
+use models::kafka;
+use models::kafka::broker::BrokerTimer;
+use models::kafka::client::ClientTimer;
 use models::node::Node;
 use models::observation::{FaultScope, Observation, Observed, ZkRole};
 use models::time::{Instant, Span};
+use models::world::Timer;
 use models::zk::server::Ensemble;
 use scenarios::Scenario;
 use scenarios::deployment::Deployment;
@@ -74,6 +78,8 @@ impl Roles {
 /// Something that the schedule does at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// A process that was told to end is killed if it still runs; before the fault that told it so ends.
+    GraceOver(usize, ProcessId),
     /// Ends come before beginnings of the same moment, so that back-to-back faults do not overlap.
     End(usize),
     Begin(usize),
@@ -89,6 +95,7 @@ enum Undo {
     Resume(ProcessId),
     Boot(HostId),
     Disk(HostId, DiskFault),
+    Dir(ProcessId, u8),
     Capacity(HostId, u64),
     Jump(HostId, i64),
     Drift(HostId, i32),
@@ -157,6 +164,11 @@ impl Injector {
             self.steps.remove(&(at, step));
             match step {
                 Step::Begin(index) => self.begin(index, sim, scenario, deployment, roles),
+                Step::GraceOver(index, process) => {
+                    if self.undo.contains_key(&index) {
+                        sim.kill(process);
+                    }
+                }
                 Step::End(index) => self.end_fault(index, sim),
                 Step::FlapDown(index) => self.flap(index, true, sim),
                 Step::FlapUp(index) => self.flap(index, false, sim),
@@ -185,14 +197,18 @@ impl Injector {
                 scope.silent = true;
             }
             Fault::Impair { route, .. } | Fault::ResetConnections(route) => scope.links = pairs(route),
-            Fault::Kill { process: selector } | Fault::Pause { process: selector } => {
+            Fault::Kill { process: selector }
+            | Fault::Stop { process: selector, .. }
+            | Fault::Pause { process: selector }
+            | Fault::AuthFailed { process: selector } => {
                 whom = process(*selector);
                 scope.processes.extend(whom);
             }
+            Fault::DeleteController => scope.processes.extend(deployment.named("admin")),
             Fault::HostCrash { host: selector }
             | Fault::SlowDisk { host: selector, .. }
             | Fault::StallDisk { host: selector }
-            | Fault::FailDisk { host: selector }
+            | Fault::FailDisk { host: selector, .. }
             | Fault::FillDisk { host: selector, .. }
             | Fault::ClockJump { host: selector, .. }
             | Fault::ClockDrift { host: selector, .. } => scope.hosts.extend(host(*selector)),
@@ -219,7 +235,7 @@ impl Injector {
         let begin =
             Observation::FaultBegin { fault: id, name: fault.kind().into(), text: text.into(), scope: scope.clone() };
         sim.observe(ProcessId(0), begin);
-        let undo = self.strike(index, &fault, &scope, sim, deployment);
+        let undo = self.strike(index, &fault, &scope, (scenario, deployment), sim);
         self.undo.insert(index, undo);
     }
 
@@ -229,8 +245,8 @@ impl Injector {
         index: usize,
         fault: &Fault,
         scope: &FaultScope,
+        (scenario, deployment): (&Scenario, &Deployment),
         sim: &mut Simulation<Node>,
-        deployment: &Deployment,
     ) -> Vec<Undo> {
         let mut undo = Vec::new();
         match fault {
@@ -262,12 +278,30 @@ impl Injector {
                     undo.push(Undo::Start(*process));
                 }
             }
+            Fault::Stop { grace, .. } => {
+                for process in &scope.processes {
+                    self.hold(Hold::Down(*process));
+                    sim.hold_down(*process);
+                    sim.terminate(*process);
+                    undo.push(Undo::Start(*process));
+                    // Whatever it has not done by then it will not do.
+                    self.steps.insert((sim.now() + *grace, Step::GraceOver(index, *process)), ());
+                }
+            }
             Fault::Pause { .. } => {
                 for process in &scope.processes {
                     self.hold(Hold::Paused(*process));
                     sim.pause(*process);
                     undo.push(Undo::Resume(*process));
                 }
+            }
+            Fault::AuthFailed { .. } => {
+                let timer = Timer::Kafka(kafka::Timer::Broker(BrokerTimer::ZkAuthFailed));
+                scope.processes.iter().for_each(|process| sim.signal(*process, timer));
+            }
+            Fault::DeleteController => {
+                let timer = Timer::Kafka(kafka::Timer::Client(ClientTimer::DeleteController));
+                scope.processes.iter().for_each(|process| sim.signal(*process, timer));
             }
             Fault::HostCrash { .. } => {
                 for host in &scope.hosts {
@@ -276,17 +310,8 @@ impl Injector {
                     undo.push(Undo::Boot(*host));
                 }
             }
-            Fault::SlowDisk { latency, .. } => {
-                let slow = DiskFault::Slow { percent: 100, extra: *latency };
-                undo.extend(scope.hosts.iter().map(|host| Undo::Disk(*host, slow)));
-            }
-            Fault::StallDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),
-            Fault::FailDisk { .. } => undo.extend(scope.hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error))),
-            Fault::FillDisk { leave, .. } => {
-                for host in &scope.hosts {
-                    let used = sim.disk(*host).used;
-                    undo.push(Undo::Capacity(*host, sim.set_disk_capacity(*host, used.saturating_add(*leave))));
-                }
+            Fault::SlowDisk { .. } | Fault::StallDisk { .. } | Fault::FailDisk { .. } | Fault::FillDisk { .. } => {
+                undo = strike_disks(fault, &scope.hosts, scenario, deployment, sim);
             }
             Fault::ClockJump { by_ns, .. } => {
                 for host in &scope.hosts {
@@ -299,11 +324,6 @@ impl Injector {
                     let before = sim.set_clock_drift(*host, ppm.saturating_mul(1_000));
                     undo.push(Undo::Drift(*host, before));
                 }
-            }
-        }
-        for undo in &undo {
-            if let Undo::Disk(host, fault) = undo {
-                sim.set_disk_fault(*host, *fault);
             }
         }
         undo
@@ -330,6 +350,7 @@ impl Injector {
                     }
                 }
                 Undo::Disk(host, fault) => sim.clear_disk_fault(host, fault),
+                Undo::Dir(process, dir) => sim.set_dir_failing(process, dir, false),
                 Undo::Capacity(host, capacity) => {
                     sim.set_disk_capacity(host, capacity);
                 }
@@ -391,6 +412,48 @@ impl Injector {
         }
         false
     }
+}
+
+/// Disk faults: what they do to each of `hosts`, and what undoes them.
+fn strike_disks(
+    fault: &Fault,
+    hosts: &[HostId],
+    scenario: &Scenario,
+    deployment: &Deployment,
+    sim: &mut Simulation<Node>,
+) -> Vec<Undo> {
+    let mut undo = Vec::new();
+    match fault {
+        Fault::SlowDisk { latency, .. } => {
+            let slow = DiskFault::Slow { percent: 100, extra: *latency };
+            undo.extend(hosts.iter().map(|host| Undo::Disk(*host, slow)));
+        }
+        Fault::StallDisk { .. } => undo.extend(hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),
+        Fault::FailDisk { dir: None, .. } => {
+            undo.extend(hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Error)));
+        }
+        Fault::FailDisk { dir: Some(path), .. } => {
+            for broker in scenario.cluster.kafka.brokers.iter().filter(|b| hosts.contains(&b.host)) {
+                let found = deployment.broker(broker.id).zip(broker.config.log_dirs.position(path));
+                let Some((process, dir)) = found else { continue };
+                sim.set_dir_failing(process, dir, true);
+                undo.push(Undo::Dir(process, dir));
+            }
+        }
+        Fault::FillDisk { leave, .. } => {
+            for host in hosts {
+                let used = sim.disk(*host).used;
+                undo.push(Undo::Capacity(*host, sim.set_disk_capacity(*host, used.saturating_add(*leave))));
+            }
+        }
+        _ => {}
+    }
+    for undo in &undo {
+        if let Undo::Disk(host, fault) = undo {
+            sim.set_disk_fault(*host, *fault);
+        }
+    }
+    undo
 }
 
 /// One rule per sender, so that a route's pairs are covered and nothing else.

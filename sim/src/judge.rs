@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use models::id::TopicPartition;
-use models::kafka::config::Acks;
-use models::laws::{Coverage, Facts, Judge, LawReport, Outcome, PartitionFacts, ProcessFacts, ProcessKind as Kind};
+use models::id::{Group, Topic, TopicPartition};
+use models::kafka::config::{Acks, ConsumerConfig};
+use models::laws::{
+    Coverage, Facts, GroupFacts, Judge, LawReport, Outcome, PartitionFacts, ProcessFacts, ProcessKind as Kind,
+};
 use models::observation::{Observation, Observed};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
-use scenarios::deployment::{Deployment, ProcessKind};
+use scenarios::deployment::{Deployment, Process, ProcessKind};
 
 use crate::deploy;
 use crate::expectations::{Met, Meter};
@@ -100,6 +102,11 @@ impl Jury {
         self.judge.quiet_begins(now);
     }
 
+    /// The producers send no more.
+    pub fn producers_stop(&mut self, now: Instant) {
+        self.judge.producers_stop(now);
+    }
+
     /// Looks at the liveness laws. True if all have held for long enough, or the deadline has passed.
     pub fn is_settled(&mut self, now: Instant) -> bool {
         let Some(quiet) = self.quiet else { return false };
@@ -180,6 +187,14 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
     });
     let replication_factor = u32::from(workload.replication_factor);
     let partitions = workload.all_partitions().map(|partition| PartitionFacts { partition, replication_factor });
+    let offsets_partitions = brokers.first().map_or(1, |b| b.config.offsets_topic_num_partitions);
+    let offsets_factor = brokers.first().map_or(1, |b| b.config.offsets_topic_replication_factor);
+    // Where there is no group, nobody creates the topic.
+    let count = if workload.groups().is_empty() { 0 } else { offsets_partitions as u16 };
+    let offsets = (0..count).map(|partition| PartitionFacts {
+        partition: TopicPartition { topic: Topic::CONSUMER_OFFSETS, partition },
+        replication_factor: offsets_factor,
+    });
     let lag = brokers.iter().map(|b| b.config.replica_lag_time_max_ms).max().unwrap_or(30_000);
     let sessions = workload.sessions.iter().map(|group| group.config.session_timeout);
     let session = brokers.iter().map(|b| b.config.zookeeper_session_timeout()).chain(sessions).max();
@@ -188,7 +203,9 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
     let producers = workload.producer_count().max(1);
     Facts {
         processes: processes.collect(),
-        partitions: partitions.collect(),
+        partitions: partitions.chain(offsets).collect(),
+        groups: groups(scenario, deployment),
+        offsets_partitions,
         min_isr: min_isr(scenario),
         unclean_election: brokers.iter().any(|b| b.config.unclean_leader_election_enable),
         replica_lag: Span::from_ms(lag.into()),
@@ -204,4 +221,22 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         zookeeper_probe: !workload.sessions.is_empty(),
         start,
     }
+}
+
+fn groups(scenario: &Scenario, deployment: &Deployment) -> Vec<GroupFacts> {
+    let facts = |name: Group| {
+        let entries = scenario.workload.consumers.iter().filter(|entry| entry.group.as_ref() == Some(&name));
+        let longest = |option: fn(&ConsumerConfig) -> u32| {
+            let values = entries.clone().map(|entry| option(&entry.config));
+            Span::from_ms(values.max().unwrap_or(0).into())
+        };
+        let is_member = |process: &&Process| matches!(&process.kind, ProcessKind::Consumer { group: Some(group), .. } if *group == name);
+        GroupFacts {
+            members: deployment.processes.iter().filter(is_member).map(|process| process.id).collect(),
+            session_timeout: longest(|config| config.session_timeout_ms),
+            rebalance_timeout: longest(|config| config.max_poll_interval_ms),
+            group: name,
+        }
+    };
+    scenario.workload.groups().into_iter().map(facts).collect()
 }

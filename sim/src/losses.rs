@@ -1,12 +1,12 @@
 //! Counts acknowledged records that are gone in the end, whatever the settings promised and whoever had read them before.
 //!
 //! The laws ask whether a promise was broken; an operator who permits no loss asks what is missing. A record counts as kept
-//! if the last leader of its partition holds it.
+//! if the last leader of its partition holds it, or would if retention had not deleted it there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use models::id::{ProcessId, TopicPartition, ValueId};
-use models::observation::{Observation, Observed};
+use models::observation::{Observation, Observed, TruncateReason};
 
 /// What is in the logs, and what was acknowledged.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,12 @@ impl Losses {
                 let log = self.log(*partition, seen.process);
                 log.truncate(*base_offset as usize);
                 log.extend_from_slice(values);
+            }
+            Observation::Truncate { partition, to, reason: TruncateReason::Full, .. } => {
+                // It begins where the leader's log begins now; what lies before was deleted there.
+                let leader = self.leaders.get(partition).and_then(|(_, leader)| self.logs.get(&(*partition, *leader)));
+                let below: Vec<ValueId> = leader.into_iter().flatten().copied().take(*to as usize).collect();
+                *self.log(*partition, seen.process) = below;
             }
             Observation::Truncate { partition, to: end, .. } | Observation::LogLoaded { partition, leo: end, .. } => {
                 self.log(*partition, seen.process).truncate(*end as usize);
@@ -62,7 +68,7 @@ mod tests {
     use std::sync::Arc;
 
     use models::kafka::config::Acks;
-    use models::observation::{ReplicaRole, TruncateReason};
+    use models::observation::ReplicaRole;
     use models::time::{Instant, Span};
 
     use super::*;

@@ -173,6 +173,7 @@ impl<'a> Run<'a> {
         watcher: &mut impl Observer,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.jury.producers_stop(self.sim.now());
         let ids: Vec<_> = self.deployment.processes.iter().map(|p| p.id).collect();
         for id in &ids {
             match self.sim.process_mut(*id) {
@@ -197,12 +198,12 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Every consumer has read past every acknowledged record of its partitions.
+    /// Every consumer has read past every acknowledged record of its partitions, in a group of its share.
     fn consumers_caught_up(&self) -> bool {
         let behind = |process: &scenarios::deployment::Process, partition: &TopicPartition| {
             let Node::Consumer(consumer) = self.sim.process(process.id) else { return false };
             let position = consumer.position(*partition).unwrap_or(0);
-            self.jury.acknowledged_end(*partition) > position
+            consumer.reads(*partition) && self.jury.acknowledged_end(*partition) > position
         };
         self.deployment.processes.iter().all(|process| match &process.kind {
             ProcessKind::Consumer { partitions, .. } => !partitions.iter().any(|p| behind(process, p)),

@@ -42,20 +42,20 @@ macro_rules! defects {
 defects! {
     /// KAFKA-1211, KIP-101: a replica that becomes follower, or starts, truncates to its own high watermark.
     HwTruncation = "R01", "hw-truncation", Kafka {
-        ticket: "KAFKA-1211, KIP-101", laws: ["R-LEADER-COMPLETE", "J-LOST-WRITE", "R-TRUNC-BELOW-HW"], fixed_in: "0.11.0.0",
-        protocol: "0.10.2",
+        ticket: "KAFKA-1211, KIP-101", laws: ["R-TRUNC-BELOW-HW", "R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE"], fixed_in: "0.11.0.0",
+        protocol: "2.6",
     }
     /// KAFKA-6361, KIP-279: a leader asked for the end of an epoch that it does not know answers with the start of the next
     /// larger one, and the
     /// follower asks once.
     EpochQueryTooCoarse = "R03", "epoch-query-too-coarse", Kafka {
-        ticket: "KAFKA-6361, KIP-279", laws: ["R-LOG-MATCH"], fixed_in: "2.0.0",
-        protocol: "1.1",
+        ticket: "KAFKA-6361, KIP-279", laws: ["R-LOG-MATCH", "R-CANDIDATE-COMPLETE"], fixed_in: "2.0.0",
+        protocol: "2.6",
     }
     /// KAFKA-7415: a new leader's epoch enters its epoch cache with its first append, not with its election.
     EpochNotStoredOnElection = "R04", "epoch-not-stored-on-election", Kafka {
-        ticket: "KAFKA-7415", laws: ["R-LOG-MATCH", "R-EPOCH-CACHE-MONOTONIC"], fixed_in: "2.0.1, 2.1.0",
-        protocol: "2.0",
+        ticket: "KAFKA-7415", laws: ["R-TRUNC-BELOW-HW", "R-LOG-MATCH", "R-EPOCH-CACHE-MONOTONIC"], fixed_in: "2.0.1, 2.1.0",
+        protocol: "2.6",
     }
     /// KAFKA-7128: a follower joins the ISR at the leader's high watermark, though it has not reached the start of the
     /// leader's epoch.
@@ -66,12 +66,13 @@ defects! {
     /// truncate.
     SkipTruncationSameLeader = "R06", "skip-truncation-same-leader", Kafka {
         ticket: "KAFKA-7164", laws: ["R-LOG-MATCH"], fixed_in: "2.0.1, 2.1.0",
-        protocol: "2.0",
+        protocol: "2.6",
+        implies: [FetchWithoutEpoch],
     }
     /// KAFKA-7395, KIP-320: replica fetches and epoch queries carry no leader epoch, and nobody is fenced by it.
     FetchWithoutEpoch = "R07", "fetch-without-epoch", Kafka {
         ticket: "KAFKA-6880, KAFKA-7395, KIP-320", laws: ["R-LOG-MATCH", "R-STRONG-ISR"], fixed_in: "2.1.0",
-        protocol: "2.0",
+        protocol: "2.6",
     }
     /// KAFKA-13141: a leader that answers a fetch with a diverging epoch stores the fetch offset as the follower's position
     /// all the same.
@@ -84,7 +85,7 @@ defects! {
     }
     /// KAFKA-14704: a follower takes the high watermark of a diverging answer before it truncates.
     HwBeforeTruncation = "R11", "hw-before-truncation", Kafka {
-        ticket: "KAFKA-14704", laws: ["R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
+        ticket: "KAFKA-14704", laws: ["R-LOG-MATCH", "R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
     }
     /// KAFKA-2334, KIP-207: a new leader answers ListOffsets with its own high watermark before that has reached the start
     /// of its epoch.
@@ -95,7 +96,8 @@ defects! {
     /// whole log.
     ResetToStartOnOutOfRange = "R14", "reset-to-start-on-out-of-range", Kafka {
         ticket: "KAFKA-2143", laws: ["R-NO-FULL-TRUNCATION"], fixed_in: "0.9.0.1, 0.10.0.0",
-        protocol: "2.0",
+        protocol: "2.6",
+        implies: [HwTruncation],
     }
     /// KAFKA-9491: a follower that restarts its log at the leader's log start keeps its old high watermark.
     StaleHwAfterFullTruncation = "R16", "stale-hw-after-full-truncation", Kafka {
@@ -104,17 +106,18 @@ defects! {
     /// KAFKA-1028, the 2013 result: a controller elects outside the ISR when nobody else is alive, whatever
     /// `unclean.leader.election.enable` says.
     UncleanElectionDefault = "R17a", "unclean-election-default", Kafka {
-        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
+        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
     }
     /// KAFKA-1555, the 2013 result: `acks=all` is answered by an ISR of one, whatever `min.insync.replicas` says.
     NoMinIsr = "R17b", "no-min-isr", Kafka {
         ticket: "KAFKA-1555", laws: ["R-ACK-RULE", "J-LOST-WRITE"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-2729: a leader whose ISR write meets another version of the partition state keeps the version that it has, for
-    /// ever.
+    /// ever. It comes by the old one through a lost answer (C02), or through what a zombie controller has written (C03).
     CachedZkVersion = "C01", "cached-zk-version", Kafka {
         ticket: "KAFKA-2729, KAFKA-3042", laws: ["L-ISR-FULL", "L-PRODUCE", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
         protocol: "2.6",
+        implies: [IsrWriteReplyLost],
     }
     /// KAFKA-1382: a leader whose ISR write was applied, but not answered, takes its repetition for a conflict.
     IsrWriteReplyLost = "C02", "isr-write-reply-lost", Kafka {
@@ -123,8 +126,7 @@ defects! {
     }
     /// KAFKA-3083: a controller goes on with the batch at hand after its session has ended.
     SoftFailureLateIsrWrite = "C03", "soft-failure-late-isr-write", Kafka {
-        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
-        protocol: "2.6",
+        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "1.1.0",
         implies: [UnfencedControllerWrites],
     }
     /// KAFKA-6082: a controller's writes do not check the version of `/controller_epoch`.
@@ -133,7 +135,7 @@ defects! {
     }
     /// KAFKA-1096: a broker that was controller takes over every epoch that its watch of `/controller_epoch` shows.
     ZombieAdoptsNewEpoch = "C05", "zombie-adopts-new-epoch", Kafka {
-        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH", "C-ZOMBIE-NO-EFFECT"], fixed_in: "0.8.2.0",
+        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-4447: events that a controller had queued before it resigned are handled as if it were still controller.
     ResignedControllerStillListens = "C07", "resigned-controller-still-listens", Kafka {
@@ -189,7 +191,7 @@ defects! {
     }
     /// KAFKA-7235, KIP-380: control requests carry no broker epoch, so that one for an earlier life is obeyed.
     NoBrokerGeneration = "C15", "no-broker-generation", Kafka {
-        ticket: "KAFKA-7235, KIP-380", laws: ["C-BROKER-EPOCH", "L-ISR-FULL"], fixed_in: "2.2.0",
+        ticket: "KAFKA-7235, KIP-380", laws: ["C-STALE-REQUEST-REJECTED", "L-ISR-FULL"], fixed_in: "2.2.0",
     }
     /// KAFKA-12315: `ControllerMovedException` leaves the replica state machine's request batch non-empty for ever.
     PoisonedRequestBatch = "C26", "poisoned-request-batch", Kafka {
@@ -201,7 +203,7 @@ defects! {
     /// ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the
     /// new controller treat the broker as bounced, as `processBrokerChange` of a sitting controller does.
     UnnoticedRestart = "X02", "unnoticed-restart", Kafka {
-        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE"], fixed_in: "never",
+        ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE", "L-ISR-FULL"], fixed_in: "never",
     }
     /// KAFKA-15510: a follower forgets `lastFetchedEpoch` after an empty response. 3.6.x.
     ForgottenFetchedEpoch = "C28", "forgotten-fetched-epoch", Kafka {
@@ -240,6 +242,12 @@ defects! {
     CommitBeforeUpToDate = "X03", "commit-before-up-to-date", ZooKeeper {
         ticket: "ZOOKEEPER-4394", laws: ["L-ZK-QUORUM"], fixed_in: "3.9.3",
     }
+    /// ZOOKEEPER-4508: a client that reaches no server goes on believing in its session for ever; only a server can tell it
+    /// otherwise. The repaired client gives up when it has not been connected for 4/3 of the session timeout. All 3.8.x;
+    /// it is a switch of ZooKeeper's own clients, since every Kafka release bundles an unrepaired one.
+    ClientNeverGivesUp = "X04", "client-never-gives-up", ZooKeeper {
+        ticket: "ZOOKEEPER-4508", laws: [], fixed_in: "3.9.3",
+    }
     /// KAFKA-3197: one request in flight is counted for each connection, not for each partition, so that a retry lands
     /// behind its successor.
     ReorderWithOneInFlight = "T01", "reorder-with-one-in-flight", Kafka {
@@ -253,6 +261,6 @@ defects! {
     /// KAFKA-7747, KIP-320: a consumer does not ask after a leader change whether its position is still in the leader's
     /// history.
     ConsumerBlindToTruncation = "G04", "consumer-blind-to-truncation", Kafka {
-        ticket: "KAFKA-7747, KIP-320", laws: ["G-NO-SILENT-SKIP", "J-POLL-SKIP"], fixed_in: "2.3.0",
+        ticket: "KAFKA-7747, KIP-320", laws: ["J-LOST-WRITE", "G-NO-SILENT-SKIP"], fixed_in: "2.3.0",
     }
 }

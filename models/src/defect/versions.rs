@@ -7,6 +7,7 @@ const ZOOKEEPER_3_8_0_TO_3_8_4: &[Defect] = &[
     Defect::NewLeaderAckBeforeSync,
     Defect::SyncThreadSurvivesShutdown,
     Defect::CommitBeforeUpToDate,
+    Defect::ClientNeverGivesUp,
 ];
 
 /// The words for ZooKeeper versions in scenario files, and what each switches on.
@@ -14,7 +15,7 @@ pub const ZOOKEEPER_VERSIONS: &[(&str, &[Defect])] = &[
     ("fixed", &[]),
     ("3.8.0", ZOOKEEPER_3_8_0_TO_3_8_4),
     ("3.8.2", ZOOKEEPER_3_8_0_TO_3_8_4),
-    ("3.8.6", &[Defect::SyncThreadSurvivesShutdown, Defect::CommitBeforeUpToDate]),
+    ("3.8.6", &[Defect::SyncThreadSurvivesShutdown, Defect::CommitBeforeUpToDate, Defect::ClientNeverGivesUp]),
 ];
 
 /// The words for Kafka versions in scenario files, and what each switches on.

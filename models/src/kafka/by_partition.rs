@@ -6,12 +6,14 @@ use crate::id::{Topic, TopicPartition};
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct ByPartition<V> {
     topics: Vec<Vec<Option<V>>>,
+    /// The brokers' own topics, whose numbers are large.
+    internal: Vec<Vec<Option<V>>>,
     len: usize,
 }
 
 impl<V> Default for ByPartition<V> {
     fn default() -> Self {
-        Self { topics: Vec::new(), len: 0 }
+        Self { topics: Vec::new(), internal: Vec::new(), len: 0 }
     }
 }
 
@@ -33,12 +35,12 @@ impl<V> ByPartition<V> {
 
     /// The partition's.
     pub(crate) fn get(&self, id: TopicPartition) -> Option<&V> {
-        self.topics.get(usize::from(id.topic.0))?.get(usize::from(id.partition))?.as_ref()
+        self.topic(id.topic)?.get(usize::from(id.partition))?.as_ref()
     }
 
     /// The partition's.
     pub(crate) fn get_mut(&mut self, id: TopicPartition) -> Option<&mut V> {
-        self.topics.get_mut(usize::from(id.topic.0))?.get_mut(usize::from(id.partition))?.as_mut()
+        self.topic_mut(id.topic)?.get_mut(usize::from(id.partition))?.as_mut()
     }
 
     /// Puts one in; returns the one that was there.
@@ -48,25 +50,19 @@ impl<V> ByPartition<V> {
         before
     }
 
-    /// The partition's, made if there was none.
-    pub(crate) fn get_or_insert_with(&mut self, id: TopicPartition, make: impl FnOnce() -> V) -> &mut V {
-        self.len += usize::from(!self.contains_key(id));
-        self.slot(id).get_or_insert_with(make)
-    }
-
     /// Takes one out.
     pub(crate) fn remove(&mut self, id: TopicPartition) -> Option<V> {
-        let topic = self.topics.get_mut(usize::from(id.topic.0))?;
-        let value = topic.get_mut(usize::from(id.partition))?.take()?;
+        let value = self.topic_mut(id.topic)?.get_mut(usize::from(id.partition))?.take()?;
         self.len -= 1;
         Some(value)
     }
 
     /// All, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TopicPartition, &V)> {
-        self.topics.iter().enumerate().flat_map(|(topic, partitions)| {
+        let internal = (Topic::FIRST_INTERNAL..=u16::MAX).zip(&self.internal);
+        (0..=u16::MAX).zip(&self.topics).chain(internal).flat_map(|(topic, partitions)| {
             partitions.iter().enumerate().filter_map(move |(partition, value)| {
-                let id = TopicPartition { topic: Topic(topic as u16), partition: partition as u16 };
+                let id = TopicPartition { topic: Topic(topic), partition: partition as u16 };
                 value.as_ref().map(|value| (id, value))
             })
         })
@@ -79,25 +75,43 @@ impl<V> ByPartition<V> {
 
     /// All values, in the order of the partitions.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        self.topics.iter().flatten().flatten()
+        self.topics.iter().chain(&self.internal).flatten().flatten()
     }
 
     /// All values, in the order of the partitions.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.topics.iter_mut().flatten().flatten()
+        self.topics.iter_mut().chain(&mut self.internal).flatten().flatten()
     }
 
     /// The values of a topic, in the order of its partitions.
     pub(crate) fn of_topic(&self, topic: Topic) -> impl Iterator<Item = &V> {
-        self.topics.get(usize::from(topic.0)).into_iter().flatten().flatten()
+        self.topic(topic).into_iter().flatten().flatten()
+    }
+
+    fn topic(&self, topic: Topic) -> Option<&Vec<Option<V>>> {
+        match topic.0.checked_sub(Topic::FIRST_INTERNAL) {
+            None => self.topics.get(usize::from(topic.0)),
+            Some(number) => self.internal.get(usize::from(number)),
+        }
+    }
+
+    fn topic_mut(&mut self, topic: Topic) -> Option<&mut Vec<Option<V>>> {
+        match topic.0.checked_sub(Topic::FIRST_INTERNAL) {
+            None => self.topics.get_mut(usize::from(topic.0)),
+            Some(number) => self.internal.get_mut(usize::from(number)),
+        }
     }
 
     fn slot(&mut self, id: TopicPartition) -> &mut Option<V> {
-        let (topic, partition) = (usize::from(id.topic.0), usize::from(id.partition));
-        if self.topics.len() <= topic {
-            self.topics.resize_with(topic + 1, Vec::new);
+        let (topics, topic) = match id.topic.0.checked_sub(Topic::FIRST_INTERNAL) {
+            None => (&mut self.topics, usize::from(id.topic.0)),
+            Some(number) => (&mut self.internal, usize::from(number)),
+        };
+        let partition = usize::from(id.partition);
+        if topics.len() <= topic {
+            topics.resize_with(topic + 1, Vec::new);
         }
-        let partitions = &mut self.topics[topic];
+        let partitions = &mut topics[topic];
         if partitions.len() <= partition {
             partitions.resize_with(partition + 1, || None);
         }

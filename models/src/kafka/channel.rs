@@ -20,10 +20,14 @@ pub enum ChannelId {
     ControllerTo(crate::id::BrokerId),
     /// A replica fetcher: source broker and fetcher number.
     Fetcher(crate::id::BrokerId, u16),
-    /// `BrokerToControllerChannelManager` for AlterPartition (0) and AllocateProducerIds (1).
+    /// `BrokerToControllerChannelManager` for AlterPartition (0) and AllocateProducerIds (1); the connection that asks for
+    /// controlled shutdown (2).
     ToController(u8),
     /// A client's connection to a broker.
     Client(crate::id::BrokerId),
+    /// A consumer's second connection to a broker, to the coordinator of its group: a join may keep it busy for minutes
+    /// (`ConsumerCoordinator`, node id `Integer.MAX_VALUE - id`).
+    Coordinator(crate::id::BrokerId),
     /// A client's connection to a bootstrap server, by its position in the list.
     Bootstrap(u16),
 }

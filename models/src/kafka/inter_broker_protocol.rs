@@ -6,13 +6,12 @@
 //! | incremental fetch sessions (KIP-227) | 1.1-IV0 | every fetch names every partition |
 //! | answers to epoch queries carry the epoch that they are about (KIP-279) | 2.0-IV0 | an offset alone, one round |
 //! | fetches and epoch queries carry the leader epoch (KIP-320) | 2.1-IV2 | nobody is fenced by it |
-//! | control requests carry the broker epoch (KIP-380) | 2.2-IV0 | one for an earlier life is obeyed |
 //! | answers to fetches tell where logs part (KIP-595) | 2.7-IV1 | an epoch query before the first fetch |
 //! | leaders ask the controller to change the ISR (KIP-497) | 2.7-IV2 | they write it to ZooKeeper |
 //!
 //! What was a defect of the protocol and not of the code goes by its switch, which an old version brings along; see
-//! [`ProtocolVersion::brings`]. Not modelled by version: who writes blocks of producer ids (KIP-730), StopReplica without a
-//! leader epoch (KIP-570), topic ids, old message formats.
+//! [`ProtocolVersion::brings`]. Not modelled by version: who writes blocks of producer ids (KIP-730), control requests without
+//! broker epoch (KIP-380) or StopReplica without leader epoch (KIP-570), topic ids, old message formats.
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +78,6 @@ impl ProtocolVersion {
     const KIP_227: Self = Self { release: release("1.1"), change: 0 };
     const KIP_279: Self = Self { release: release("2.0"), change: 0 };
     const KIP_320: Self = Self { release: release("2.1"), change: 2 };
-    const KIP_380: Self = Self { release: release("2.2"), change: 0 };
     const KIP_595: Self = Self { release: release("2.7"), change: 1 };
     const KIP_497: Self = Self { release: release("2.7"), change: 2 };
 
@@ -105,7 +103,6 @@ impl ProtocolVersion {
             (Self::KIP_101, Defect::HwTruncation),
             (Self::KIP_279, Defect::EpochQueryTooCoarse),
             (Self::KIP_320, Defect::FetchWithoutEpoch),
-            (Self::KIP_380, Defect::NoBrokerGeneration),
         ];
         parts.into_iter().filter(|(since, _)| self < *since).map(|(_, defect)| defect).collect()
     }
@@ -188,9 +185,8 @@ fn an_old_protocol_brings_the_defects_that_are_part_of_it() {
         let brings = ProtocolVersion::parse(text).expect("listed").brings();
         brings.iter().map(Defect::word).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(words("2.2-IV0"), "");
-    assert_eq!(words("2.1"), "no-broker-generation");
-    assert_eq!(words("2.0"), "fetch-without-epoch no-broker-generation");
-    assert_eq!(words("1.1"), "epoch-query-too-coarse fetch-without-epoch no-broker-generation");
-    assert_eq!(words("0.11.0-IV1"), "hw-truncation epoch-query-too-coarse fetch-without-epoch no-broker-generation");
+    assert_eq!(words("2.1"), "");
+    assert_eq!(words("2.1-IV1"), "fetch-without-epoch");
+    assert_eq!(words("1.1"), "epoch-query-too-coarse fetch-without-epoch");
+    assert_eq!(words("0.11.0-IV1"), "hw-truncation epoch-query-too-coarse fetch-without-epoch");
 }

@@ -6,6 +6,7 @@ pub mod channel;
 pub mod client;
 pub mod config;
 pub mod controller;
+pub mod group;
 pub mod inter_broker_protocol;
 pub mod metadata_cache;
 pub mod metrics;
@@ -16,6 +17,9 @@ pub mod znode;
 
 /// Where each broker of the cluster listens.
 pub type Addresses = std::sync::Arc<std::collections::BTreeMap<crate::id::BrokerId, crate::id::Address>>;
+
+/// Brokers with a rack, as their registrations say (`broker.rack`).
+pub type Racks = std::sync::Arc<std::collections::BTreeMap<crate::id::BrokerId, config::Text>>;
 
 /// What timers of the Kafka processes carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::Acks;
+use super::config::{Acks, Text};
+use super::group::messages::{CoordinatorRecord, GroupRequest, GroupResponse};
 use crate::id::{BrokerId, ConnId, ProducerId, Topic, TopicPartition, ValueId};
 use crate::time::{Instant, Span};
 
@@ -50,9 +51,13 @@ pub enum Request {
     Metadata {
         /// The topics asked for; `None` is "all".
         topics: Option<Vec<Topic>>,
+        /// Whether topics that do not exist may be created, if the broker does such things.
+        allow_auto_topic_creation: bool,
     },
     /// Give me a producer id.
     InitProducerId,
+    /// Of a consumer group, to its coordinator or in search of it.
+    Group(GroupRequest),
     /// Create topics; answered by the controller.
     CreateTopics {
         /// Topic, partitions, replication factor.
@@ -68,6 +73,13 @@ pub enum Request {
     StopReplica(Arc<StopReplicaRequest>),
     /// Leader to controller: change these ISRs.
     AlterPartition(Arc<AlterPartitionRequest>),
+    /// Broker to controller: I am about to stop, move what I lead.
+    ControlledShutdown {
+        /// Who asks.
+        broker: BrokerId,
+        /// Its broker epoch.
+        broker_epoch: i64,
+    },
     /// Broker to controller: a block of producer ids.
     AllocateProducerIds {
         /// Who asks.
@@ -92,6 +104,8 @@ pub enum Response {
     Metadata(Arc<MetadataResponse>),
     /// To [`Request::InitProducerId`].
     InitProducerId(Result<(ProducerId, u16), ErrorCode>),
+    /// To [`Request::Group`].
+    Group(GroupResponse),
     /// To [`Request::CreateTopics`].
     CreateTopics(Vec<(Topic, ErrorCode)>),
     /// To [`Request::LeaderAndIsr`].
@@ -115,6 +129,8 @@ pub enum Response {
     },
     /// To [`Request::AlterPartition`].
     AlterPartition(AlterPartitionResponse),
+    /// To [`Request::ControlledShutdown`]: how many replicated partitions the broker still leads.
+    ControlledShutdown(Result<u32, ErrorCode>),
     /// To [`Request::AllocateProducerIds`]: first id and how many.
     AllocateProducerIds(Result<(u64, u32), ErrorCode>),
 }
@@ -135,6 +151,14 @@ pub enum ErrorCode {
     StaleControllerEpoch,
     NetworkException,
     CoordinatorLoadInProgress,
+    CoordinatorNotAvailable,
+    NotCoordinator,
+    IllegalGeneration,
+    InconsistentGroupProtocol,
+    UnknownMemberId,
+    InvalidSessionTimeout,
+    RebalanceInProgress,
+    MemberIdRequired,
     NotEnoughReplicas,
     NotEnoughReplicasAfterAppend,
     TopicAlreadyExists,
@@ -168,6 +192,8 @@ pub struct RecordBatch {
     pub producer: Option<ProducerMark>,
     /// The records' identities, shared with the observations that name them.
     pub values: Arc<[ValueId]>,
+    /// What the records say, one for each value; in the brokers' own topics only.
+    pub content: Option<Arc<[CoordinatorRecord]>>,
     /// Bytes of all records with the batch header.
     pub size: u32,
     /// The producer's wall clock when it made the batch.
@@ -227,6 +253,8 @@ pub struct FetchRequest {
     pub max_bytes: u32,
     /// The incremental session (KIP-227).
     pub session: FetchSession,
+    /// Where a consumer stands (`client.rack`, KIP-392).
+    pub rack: Option<Text>,
     /// Partitions that are new to the session or whose position changed.
     pub partitions: Vec<FetchPartition>,
     /// Partitions that leave the session.
@@ -284,6 +312,8 @@ pub struct FetchedPartition {
     pub log_start_offset: u64,
     /// Set if the follower's log parts from the leader's: the leader's largest epoch not above the follower's, and its end.
     pub diverging_epoch: Option<EpochEnd>,
+    /// The follower that a consumer is to read from instead; there are no records then.
+    pub preferred_read_replica: Option<BrokerId>,
     /// The records.
     pub records: Vec<Arc<RecordBatch>>,
 }
@@ -501,14 +531,15 @@ impl Frame {
                 Request::Fetch(r) => 40 + 36 * r.partitions.len() as u32 + 8 * r.forgotten.len() as u32,
                 Request::OffsetsForLeaderEpoch(q) => 8 + 16 * q.len() as u32,
                 Request::ListOffsets(q) => 8 + 24 * q.len() as u32,
-                Request::Metadata { topics } => 8 + 24 * topics.as_ref().map_or(0, Vec::len) as u32,
+                Request::Metadata { topics, .. } => 8 + 24 * topics.as_ref().map_or(0, Vec::len) as u32,
                 Request::InitProducerId => 12,
+                Request::Group(r) => r.wire_size(),
                 Request::CreateTopics { topics, .. } => 12 + 32 * topics.len() as u32,
                 Request::LeaderAndIsr(r) => 32 + 72 * r.partitions.len() as u32,
                 Request::UpdateMetadata(r) => 32 + 64 * (r.partitions.len() + r.live_brokers.len()) as u32,
                 Request::StopReplica(r) => 24 + 16 * r.partitions.len() as u32,
                 Request::AlterPartition(r) => 20 + 40 * r.partitions.len() as u32,
-                Request::AllocateProducerIds { .. } => 12,
+                Request::AllocateProducerIds { .. } | Request::ControlledShutdown { .. } => 12,
             },
             Body::Response(response) => match response {
                 Response::Produce(r) => 8 + 34 * r.len() as u32,
@@ -517,11 +548,13 @@ impl Frame {
                 Response::ListOffsets(r) => 8 + 24 * r.len() as u32,
                 Response::Metadata(r) => 24 + 24 * r.brokers.len() as u32 + 48 * r.partitions.len() as u32,
                 Response::InitProducerId(_) | Response::AllocateProducerIds(_) => 16,
+                Response::Group(r) => r.wire_size(),
                 Response::CreateTopics(r) => 8 + 20 * r.len() as u32,
                 Response::LeaderAndIsr { partitions, .. } | Response::StopReplica { partitions, .. } => {
                     8 + 10 * partitions.len() as u32
                 }
                 Response::UpdateMetadata { .. } => 6,
+                Response::ControlledShutdown(remaining) => 8 + 12 * remaining.unwrap_or(0),
                 Response::AlterPartition(r) => 8 + 40 * r.partitions.len() as u32,
             },
         };

@@ -30,11 +30,7 @@ pub(super) fn judge(partition: usize, broker: usize, views: Views<'_>, ledger: &
 
 fn judge_member(partition: usize, broker: usize, views: Views<'_>, ledger: &mut Ledger) {
     let (id, process) = views.roster.brokers[broker];
-    let stored = views.store.broker_epoch(broker);
-    if !views.processes.is_up(process) || stored.is_none() || views.processes.broker_epoch(broker) != stored {
-        return;
-    }
-    if !views.store.is_vouched_for(partition, broker) {
+    if !views.is_electable(partition, broker) {
         return;
     }
     let (leo, true_hw) = (views.logs.replica(broker, partition).leo(), views.logs.committed(partition).true_hw());

@@ -45,13 +45,15 @@ impl Deadline {
     }
 }
 
-/// `B = B_link + B_zk + B_session + B_link + B_isr` after an outage of `outage`.
+/// `B = B_link + B_zk + B_session + B_link + B_isr`, plus `B_group` where there are groups, after an outage of `outage`.
 fn bound(facts: &Facts, outage: Span) -> Span {
     let link = outage.min(LONGEST_RETRANSMISSION) + RECONNECT_BACKOFF;
     let zk = ELECTION_SETTLES + LONGEST_NOTIFICATION + facts.tick * u64::from(facts.init_limit);
     let session = facts.session_timeout + SESSION_CREATION;
     let isr = facts.replica_lag + FETCH_BACKOFF + BACKLOG;
-    link + zk + session + link + isr
+    // A member may find its coordinator gone only when its request times out, and the rebalance then waits for everybody.
+    let group = facts.groups.iter().map(|group| group.session_timeout + group.rebalance_timeout).max();
+    link + zk + session + link + isr + group.map_or(Span::ZERO, |group| group + JOIN_LAPSE)
 }
 
 const LONGEST_RETRANSMISSION: Span = Span::from_secs(120); // TCP_RTO_MAX: a stream notices a healed link no later.
@@ -60,6 +62,7 @@ const ELECTION_SETTLES: Span = Span::from_ms(200); // finalizeWait.
 const LONGEST_NOTIFICATION: Span = Span::from_secs(60); // maxNotificationInterval.
 const SESSION_CREATION: Span = Span::from_secs(2); // Connection attempts to half-dead servers, registration.
 const FETCH_BACKOFF: Span = Span::from_secs(1); // replica.fetch.backoff.ms.
+const JOIN_LAPSE: Span = Span::from_secs(5); // JOIN_GROUP_TIMEOUT_LAPSE.
 const BACKLOG: Span = Span::from_secs(10); // Replication of what piled up; ours.
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the judge is told of a deployment before it sees the first observation.
 
-use crate::id::{BrokerId, HostId, ProcessId, Sid, TopicPartition};
+use crate::id::{BrokerId, Group, HostId, ProcessId, Sid, Topic, TopicPartition};
 use crate::kafka::config::Acks;
 use crate::time::{Instant, Span};
 
@@ -41,13 +41,30 @@ pub struct PartitionFacts {
     pub replication_factor: u32,
 }
 
+/// A consumer group of the workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupFacts {
+    /// Its name.
+    pub group: Group,
+    /// Its members' processes.
+    pub members: Vec<ProcessId>,
+    /// `session.timeout.ms`, the largest.
+    pub session_timeout: Span,
+    /// `max.poll.interval.ms`, the largest: how long a rebalance may wait for members.
+    pub rebalance_timeout: Span,
+}
+
 /// The settings that decide what is promised, and how long recovery may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Every process, by [`ProcessId`].
     pub processes: Vec<ProcessFacts>,
-    /// The partitions to judge; observations of others are passed over.
+    /// The partitions to judge, those of the brokers' own topics included; observations of others are passed over.
     pub partitions: Vec<PartitionFacts>,
+    /// The consumer groups.
+    pub groups: Vec<GroupFacts>,
+    /// `offsets.topic.num.partitions`.
+    pub offsets_partitions: u32,
     /// `min.insync.replicas`.
     pub min_isr: u32,
     /// `unclean.leader.election.enable`.
@@ -79,6 +96,18 @@ pub struct Facts {
     pub start: Instant,
 }
 
+impl Facts {
+    /// What is known of a group.
+    pub(super) fn group(&self, group: &Group) -> Option<&GroupFacts> {
+        self.groups.iter().find(|facts| facts.group == *group)
+    }
+
+    /// Where a group's offsets are kept.
+    pub(super) fn offsets_partition(&self, group: &Group) -> Option<TopicPartition> {
+        self.group(group).map(|facts| crate::kafka::group::offsets_partition(&facts.group, self.offsets_partitions))
+    }
+}
+
 /// Dense numbers for brokers, servers and partitions.
 #[derive(Clone, Debug)]
 pub(super) struct Roster {
@@ -91,6 +120,8 @@ pub(super) struct Roster {
     numbers: Vec<Option<u16>>,
     /// Per topic and partition number the dense number.
     partitions: Vec<Vec<Option<u16>>>,
+    /// The same for the brokers' own topics, whose numbers are large.
+    internal: Vec<Vec<Option<u16>>>,
 }
 
 impl Roster {
@@ -111,15 +142,19 @@ impl Roster {
                 ProcessKind::Producer | ProcessKind::Consumer | ProcessKind::Admin | ProcessKind::Session => None,
             });
         }
-        let mut partitions: Vec<Vec<Option<u16>>> = Vec::new();
+        let (mut partitions, mut internal): (Vec<Vec<Option<u16>>>, Vec<Vec<Option<u16>>>) = Default::default();
         for (index, PartitionFacts { partition, .. }) in facts.partitions.iter().enumerate() {
-            let (topic, number) = (usize::from(partition.topic.0), usize::from(partition.partition));
-            partitions.resize_with(partitions.len().max(topic + 1), Vec::new);
-            let numbers = &mut partitions[topic];
+            let number = usize::from(partition.partition);
+            let (topics, topic) = match partition.topic.0.checked_sub(Topic::FIRST_INTERNAL) {
+                None => (&mut partitions, usize::from(partition.topic.0)),
+                Some(topic) => (&mut internal, usize::from(topic)),
+            };
+            topics.resize_with(topics.len().max(topic + 1), Vec::new);
+            let numbers = &mut topics[topic];
             numbers.resize(numbers.len().max(number + 1), None);
             numbers[number] = Some(index as u16);
         }
-        Self { facts, brokers, servers, numbers, partitions }
+        Self { facts, brokers, servers, numbers, partitions, internal }
     }
 
     /// The number of the broker that runs as `process`.
@@ -145,7 +180,10 @@ impl Roster {
 
     /// The number of a partition.
     pub(super) fn partition(&self, partition: TopicPartition) -> Option<usize> {
-        let numbers = self.partitions.get(usize::from(partition.topic.0))?;
+        let numbers = match partition.topic.0.checked_sub(Topic::FIRST_INTERNAL) {
+            None => self.partitions.get(usize::from(partition.topic.0))?,
+            Some(topic) => self.internal.get(usize::from(topic))?,
+        };
         numbers.get(usize::from(partition.partition)).copied().flatten().map(usize::from)
     }
 

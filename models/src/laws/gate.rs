@@ -126,6 +126,11 @@ impl Gate {
         }
     }
 
+    /// Whether a replica lost records in a crash and does not hold all committed ones again.
+    pub(super) fn is_lossy(&self, broker: usize, partition: usize) -> bool {
+        self.open > 0 && self.windows[self.index(broker, partition)].is_some()
+    }
+
     /// Whether a breach of a replication law at `offset` is permitted.
     pub(super) fn log(&self, partition: usize, offset: u64) -> Option<Permit> {
         let Partition { unclean_at, hazards } = &self.partitions[partition];

@@ -9,8 +9,7 @@ pub(super) const SOURCE: &str = "Vanlightly/kafka-tlaplus, LeaderCompleteness; g
 /// Judges a `LeaderBegin`. Returns whether the committed log has to give way to the leader's: a permitted loss.
 pub(super) fn judge(partition: usize, broker: usize, epoch: i32, views: Views<'_>, ledger: &mut Ledger) -> bool {
     // Someone who learns late that it was elected in an older epoch may lack what was committed since.
-    let outdated = views.store.partition(partition).is_some_and(|state| state.leader_epoch > epoch);
-    if outdated || !views.logs.counts(partition, epoch) {
+    if !views.is_current(partition, epoch) || !views.logs.counts(partition, epoch) {
         return false;
     }
     let (leo, true_hw) = (views.logs.replica(broker, partition).leo(), views.logs.committed(partition).true_hw());

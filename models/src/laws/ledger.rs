@@ -6,11 +6,11 @@ use crate::id::ProcessId;
 use crate::time::{Instant, Span};
 
 macro_rules! laws {
-    ($($law:ident, $name:literal, $file:ident;)*) => {
+    ($($law:ident, $name:literal, $($file:ident)::+ $(, $says:literal)?;)*) => {
         /// A law, by the name that the catalogue of invariants gives it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Law {
-            $( #[doc = concat!("`", $name, "`, judged in `", stringify!($file), "`.")] $law, )*
+            $( #[doc = concat!("`", $name, "`, judged in `", stringify!($($file)::+), "`.")] $law, )*
         }
 
         impl Law {
@@ -22,9 +22,14 @@ macro_rules! laws {
                 match self { $(Self::$law => $name,)* }
             }
 
+            /// What it says, in one line.
+            pub fn says(self) -> &'static str {
+                match self { $(Self::$law => concat!($($says)?),)* }
+            }
+
             /// Where the rule comes from.
             pub fn source(self) -> &'static str {
-                match self { $(Self::$law => super::$file::SOURCE,)* }
+                match self { $(Self::$law => super::$($file)::+::SOURCE,)* }
             }
         }
 
@@ -33,46 +38,76 @@ macro_rules! laws {
 }
 
 laws! {
-    LostWrite, "J-LOST-WRITE", lost_write;
-    Unseen, "J-UNSEEN", unseen;
-    Duplicate, "J-DUPLICATE", duplicate;
-    InconsistentOffsets, "J-INCONSISTENT-OFFSETS", inconsistent_offsets;
-    Phantom, "J-PHANTOM", phantom;
-    LeaderInIsr, "R-LEADER-IN-ISR", leader_in_isr;
-    OneLeaderPerEpoch, "R-ONE-LEADER-PER-EPOCH", one_leader_per_epoch;
-    LogMatch, "R-LOG-MATCH", log_match;
-    LeaderComplete, "R-LEADER-COMPLETE", leader_complete;
-    CandidateComplete, "R-CANDIDATE-COMPLETE", candidate_complete;
-    AckRule, "R-ACK-RULE", ack_rule;
-    TruncBelowHw, "R-TRUNC-BELOW-HW", trunc_below_hw;
-    OnePerEpoch, "C-ONE-PER-EPOCH", one_per_epoch;
-    ZombieNoEffect, "C-ZOMBIE-NO-EFFECT", zombie_no_effect;
-    StaleRequestRejected, "C-STALE-REQUEST-REJECTED", stale_request_rejected;
-    Leadership, "Z-LEADERSHIP", leadership;
-    Prefix, "Z-PREFIX", prefix;
-    Integrity, "Z-INTEGRITY", integrity;
-    Agreement, "Z-AGREEMENT", agreement;
-    TotalOrder, "Z-TOTAL-ORDER", total_order;
-    LocalPrimaryOrder, "Z-LOCAL-PRIMARY-ORDER", local_primary_order;
-    GlobalPrimaryOrder, "Z-GLOBAL-PRIMARY-ORDER", global_primary_order;
-    PrimaryIntegrity, "Z-PRIMARY-INTEGRITY", primary_integrity;
-    LeaderCompleteness, "Z-LEADER-COMPLETENESS", leader_completeness;
-    EphemeralGone, "Z-EPHEMERAL-GONE", ephemeral_gone;
-    AckDurable, "Z-ACK-DURABLE", ack_durable;
-    CommittedMonotonic, "Z-COMMITTED-MONOTONIC", committed_monotonic;
-    HonestZxid, "Z-HONEST-ZXID", honest_zxid;
-    EpochAfterHistory, "Z-EPOCH-AFTER-HISTORY", epoch_after_history;
-    LegalMessage, "Z-LEGAL-MESSAGE", legal_message;
-    ReplicasEqual, "Z-REPLICAS-EQUAL", replicas_equal;
-    VersionAgreement, "Z-VERSION-AGREEMENT", version_agreement;
-    SessionSafety, "Z-SESSION-SAFETY", session_safety;
-    Cas, "Z-CAS", cas;
-    ReadSessionOrder, "Z-READ-SESSION-ORDER", read_session_order;
-    OneController, "L-ONE-CONTROLLER", one_controller;
-    AllRegistered, "L-ALL-REGISTERED", all_registered;
-    IsrFull, "L-ISR-FULL", isr_full;
-    Produce, "L-PRODUCE", produce;
-    ZkQuorum, "L-ZK-QUORUM", zk_quorum;
+    LostWrite, "J-LOST-WRITE", lost_write, "an acknowledged value below an offset that was read is read";
+    Unseen, "J-UNSEEN", unseen, "a read to the end returns every acknowledged value";
+    Duplicate, "J-DUPLICATE", duplicate, "a value stands at one offset";
+    InconsistentOffsets, "J-INCONSISTENT-OFFSETS", inconsistent_offsets, "an offset stands for one value";
+    Phantom, "J-PHANTOM", phantom, "nothing is read that was not sent";
+    PollSkip, "J-POLL-SKIP", clients::poll_order, "a consumer that reads on leaves no record out";
+    NonmonotonicPoll, "J-NONMONOTONIC-POLL", clients::poll_order, "a consumer that reads on gets no record again";
+    NonmonotonicSend, "J-NONMONOTONIC-SEND", clients::send_order, "a producer's records stand in the order of its sends";
+    OffsetRegress, "J-OFFSET-REGRESS", clients::offset_regress, "the end of a log that clients are told never falls";
+    LeaderInIsr, "R-LEADER-IN-ISR", leader_in_isr, "the stored leader is in the stored ISR";
+    OneLeaderPerEpoch, "R-ONE-LEADER-PER-EPOCH", one_leader_per_epoch, "one broker leads in a leader epoch, the stored one";
+    LogMatch, "R-LOG-MATCH", log_match, "replicas agree below their high watermarks";
+    LeaderComplete, "R-LEADER-COMPLETE", leader_complete, "a new leader holds every committed record";
+    CandidateComplete, "R-CANDIDATE-COMPLETE", candidate_complete, "every electable replica holds every committed record";
+    AckRule, "R-ACK-RULE", ack_rule, "`acks=all` is answered below the high watermark with enough replicas";
+    TruncBelowHw, "R-TRUNC-BELOW-HW", trunc_below_hw, "no truncation removes a committed record";
+    LeaderAppendOnly, "R-LEADER-APPEND-ONLY", replicas::append_only, "leaders only append; epoch and offset name one record";
+    WeakIsr, "R-WEAK-ISR", replicas::isr_logs, "the ISR that a leader knows holds its records below its high watermark";
+    StrongIsr, "R-STRONG-ISR", replicas::isr_logs, "the stored ISR holds a leader's records below its high watermark";
+    ConsistentRead, "R-CONSISTENT-READ", replicas::consistent_read, "the leader holds what was ever read";
+    CommittedReadOnly, "R-COMMITTED-READ-ONLY", replicas::committed_read_only, "nothing is read beyond TrueHW";
+    TrueHwMonotonic, "R-TRUE-HW-MONOTONIC", replicas::true_hw_monotonic, "no leader falls behind TrueHW";
+    HwInLog, "R-HW-IN-LOG", replicas::hw_in_log, "a high watermark lies within its log";
+    IsrJoinRule, "R-ISR-JOIN-RULE", replicas::isr_join_rule, "who joins the ISR has reached the leader's high watermark and epoch";
+    UncleanExclusion, "R-UNCLEAN-EXCLUSION", replicas::unclean_exclusion, "who lost records in a crash leaves the ISR first";
+    NoFullTruncation, "R-NO-FULL-TRUNCATION", replicas::no_full_truncation, "a log is dropped only if it ends before the leader's begins";
+    ZombieNoCommit, "R-ZOMBIE-NO-COMMIT", replicas::zombie_no_commit, "a deposed leader commits nothing new";
+    ExactlyOnce, "I-EXACTLY-ONCE", replicas::sequences, "an idempotent producer's records stand once in the committed log";
+    Order, "I-ORDER", replicas::sequences, "an idempotent producer's sequences have no gap in the committed log";
+    EpochOrder, "I-EPOCH-ORDER", replicas::sequences, "a producer's epochs never fall along the committed log";
+    OnePerEpoch, "C-ONE-PER-EPOCH", one_per_epoch, "one process claims a controller epoch";
+    ZombieNoEffect, "C-ZOMBIE-NO-EFFECT", zombie_no_effect, "an old controller has no effect";
+    StaleRequestRejected, "C-STALE-REQUEST-REJECTED", stale_request_rejected, "a stale control request is not applied";
+    BrokerEpoch, "C-BROKER-EPOCH", metadata::broker_epoch, "broker epochs rise, and what is meant for an earlier one is not applied";
+    Leadership, "Z-LEADERSHIP", leadership, "one ZooKeeper server leads in an epoch";
+    Prefix, "Z-PREFIX", prefix, "ZooKeeper servers apply one history";
+    Integrity, "Z-INTEGRITY", integrity, "what ZooKeeper servers deliver was proposed";
+    Agreement, "Z-AGREEMENT", agreement, "of two transactions delivered at two servers, one server delivered both";
+    TotalOrder, "Z-TOTAL-ORDER", total_order, "ZooKeeper servers deliver in one order";
+    LocalPrimaryOrder, "Z-LOCAL-PRIMARY-ORDER", local_primary_order, "a leader's transactions are delivered in its order, without gaps";
+    GlobalPrimaryOrder, "Z-GLOBAL-PRIMARY-ORDER", global_primary_order, "those of older epochs are delivered first";
+    PrimaryIntegrity, "Z-PRIMARY-INTEGRITY", primary_integrity, "a broadcasting leader has delivered what others delivered of older epochs";
+    LeaderCompleteness, "Z-LEADER-COMPLETENESS", leader_completeness, "a ZooKeeper leader holds every committed transaction";
+    EphemeralGone, "Z-EPHEMERAL-GONE", ephemeral_gone, "the nodes of an ended session are gone";
+    AckDurable, "Z-ACK-DURABLE", ack_durable, "what a ZooKeeper server acknowledged survives its crash";
+    CommittedMonotonic, "Z-COMMITTED-MONOTONIC", committed_monotonic, "the committed log only grows";
+    HonestZxid, "Z-HONEST-ZXID", honest_zxid, "a vote's zxid is that of tree and log";
+    EpochAfterHistory, "Z-EPOCH-AFTER-HISTORY", epoch_after_history, "a stored epoch's history is stored too";
+    LegalMessage, "Z-LEGAL-MESSAGE", legal_message, "no message comes in an impossible phase";
+    ReplicasEqual, "Z-REPLICAS-EQUAL", replicas_equal, "trees after the same transaction are equal";
+    VersionAgreement, "Z-VERSION-AGREEMENT", version_agreement, "a znode's version stands for one content";
+    SessionSafety, "Z-SESSION-SAFETY", session_safety, "sessions expire no earlier than they may and then never act";
+    Cas, "Z-CAS", cas, "conditional writes succeed only against the newest version";
+    ReadSessionOrder, "Z-READ-SESSION-ORDER", read_session_order, "the answers to a session never go back";
+    CommitDurable, "G-COMMIT-DURABLE", groups::commit_durable, "a group finds the positions whose commit was acknowledged";
+    GenerationFence, "G-GENERATION-FENCE", groups::generation_fence, "nothing of an older generation is taken for good";
+    Exclusive, "G-EXCLUSIVE", groups::exclusive, "a partition has one owner in a generation";
+    OverlapBound, "G-OVERLAP-BOUND", groups::overlap_bound, "how long two members process a partition; reported";
+    NoSilentSkip, "G-NO-SILENT-SKIP", groups::no_silent_skip, "no consumer passes a record by without being told";
+    CoordinatorUnique, "G-COORDINATOR-UNIQUE", groups::coordinator_unique, "one coordinator acknowledges commits in a leader epoch";
+    MemberFencing, "G-MEMBER-FENCING-CORRECT", groups::member_fencing, "nobody is removed as silent who was not";
+    GroupNoLoss, "G-NO-LOSS", groups::group_no_loss, "what is committed was read";
+    OneController, "L-ONE-CONTROLLER", one_controller, "one active controller, the stored one, acts";
+    AllRegistered, "L-ALL-REGISTERED", all_registered, "every broker is registered";
+    IsrFull, "L-ISR-FULL", isr_full, "every replica is in the ISR";
+    MetadataConverges, "L-METADATA-CONVERGES", metadata::converges, "every broker serves the stored state of every partition";
+    Produce, "L-PRODUCE", produce, "every partition acknowledges writes";
+    GroupStable, "L-GROUP-STABLE", groups::group_stable, "groups are stable and every partition is somebody's";
+    Consume, "L-CONSUME", groups::consume, "groups read what was written";
+    ZkQuorum, "L-ZK-QUORUM", zk_quorum, "ZooKeeper serves at every server";
 }
 
 impl fmt::Display for Law {
@@ -98,11 +133,13 @@ pub enum Permit {
     LossyRestarts,
     /// The producer does not number its batches.
     NotIdempotent,
+    /// Consumers of a group process at least once, two of them perhaps at a time.
+    AtLeastOnce,
     /// ZooKeeper acknowledges before an fsync.
     NoForceSync,
 }
 
-const PERMITS: usize = 8;
+const PERMITS: usize = 9;
 
 impl Permit {
     const ALL: [Self; PERMITS] = [
@@ -113,6 +150,7 @@ impl Permit {
         Self::IsrChangeAcrossRestart,
         Self::LossyRestarts,
         Self::NotIdempotent,
+        Self::AtLeastOnce,
         Self::NoForceSync,
     ];
 
@@ -132,7 +170,11 @@ impl Permit {
                 "known hazard: an ISR change crossed a restart that lost unflushed records (KIP-903)"
             }
             Self::LossyRestarts => "as many overlapping lossy restarts as min.insync.replicas: beyond what is promised",
-            Self::NotIdempotent => "enable.idempotence=false: a retry may append twice (KIP-98)",
+            Self::AtLeastOnce => {
+                "known hazard: a member cut off from its coordinator went on with a partition that another had been given, for \
+                 longer than session.timeout.ms"
+            }
+            Self::NotIdempotent => "enable.idempotence=false: a retry may append twice or too late (KIP-98)",
             Self::NoForceSync => "forceSync=no: a ZooKeeper server acknowledges what no fsync has covered",
         }
     }

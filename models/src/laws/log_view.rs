@@ -1,6 +1,8 @@
 //! The logs of all replicas and the committed log of each partition, each with a running digest: whether two logs agree up
 //! to an offset is one comparison at that offset.
 
+use std::sync::Arc;
+
 use super::chunks::Chunks;
 use crate::fingerprint::Fingerprint;
 use crate::id::ValueId;
@@ -23,11 +25,27 @@ pub(super) struct Replica {
     start_digest: u64,
     /// Records that nobody observed lie in it, so that nothing can be said of it.
     opaque: bool,
+    /// Each leader epoch of its records with the offset of the first one, in the order of the log.
+    epochs: Arc<Vec<(i32, u64)>>,
     /// The high watermark that the replica has learned in its present life.
     pub(super) high_watermark: u64,
 }
 
 impl Replica {
+    /// Offset of the first record.
+    pub(super) fn log_start(&self) -> u64 {
+        self.start
+    }
+
+    /// The pieces of one leader epoch each that `from..to` consists of: epoch, first offset, offset after the last.
+    pub(super) fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = (i32, u64, u64)> {
+        let first = self.epochs.partition_point(|(_, start)| *start <= from).saturating_sub(1);
+        let ends = self.epochs.iter().skip(first + 1).map(|(_, start)| *start).chain([self.leo()]);
+        let pieces = self.epochs.iter().skip(first).zip(ends);
+        let pieces = pieces.map(move |((epoch, start), end)| (*epoch, (*start).max(from), end.min(to)));
+        pieces.filter(|(_, start, end)| start < end)
+    }
+
     /// Log end offset.
     pub(super) fn leo(&self) -> u64 {
         self.start + self.entries.len() as u64
@@ -46,22 +64,25 @@ impl Replica {
 
     fn append(&mut self, base_offset: u64, leader_epoch: i32, values: &[ValueId], committed: &Committed) {
         if base_offset > self.leo() {
-            // The leader's log starts later. What was deleted there counts as equal to the committed log.
-            let below = committed.digest(base_offset);
-            *self = Self {
-                start: base_offset,
-                start_digest: below.unwrap_or(0),
-                opaque: below.is_none(),
-                ..Self::default()
-            };
+            self.restart(base_offset, committed);
         }
         self.truncate(base_offset);
         let mut digest = Fingerprint::from_value(self.entries.last().map_or(self.start_digest, |entry| entry.digest));
+        if self.epochs.last().is_none_or(|(epoch, _)| *epoch != leader_epoch) {
+            Arc::make_mut(&mut self.epochs).push((leader_epoch, base_offset));
+        }
         for value in values {
             digest.fold(value.0);
             digest.fold(leader_epoch as u64);
             self.entries.push(Entry { digest: digest.value(), value: *value });
         }
+    }
+
+    /// The leader's log starts at `start`. What was deleted there counts as equal to the committed log.
+    fn restart(&mut self, start: u64, committed: &Committed) {
+        let below = committed.digest(start);
+        let (start_digest, opaque) = (below.unwrap_or(0), below.is_none());
+        *self = Self { start, start_digest, opaque, ..Self::default() };
     }
 
     fn truncate(&mut self, to: u64) {
@@ -70,6 +91,9 @@ impl Replica {
         }
         self.entries.truncate((to - self.start) as usize);
         self.opaque &= self.leo() > 0;
+        if self.epochs.last().is_some_and(|(_, start)| *start >= to) {
+            Arc::make_mut(&mut self.epochs).retain(|(_, start)| *start < to);
+        }
     }
 }
 
@@ -79,6 +103,8 @@ pub(super) struct Committed {
     entries: Chunks<Entry>,
     /// Reports of older leader epochs no longer count: a permitted loss has made another log the true one.
     floor_epoch: i32,
+    /// The largest log start of any replica: retention may have deleted what lies before.
+    log_start: u64,
 }
 
 impl Committed {
@@ -92,6 +118,20 @@ impl Committed {
         match offset {
             0 => Some(0),
             _ => self.entries.get(offset as usize - 1).map(|entry| entry.digest),
+        }
+    }
+
+    /// Whether retention may have deleted what stood at `offset`.
+    pub(super) fn is_below_start(&self, offset: u64) -> bool {
+        offset < self.log_start
+    }
+
+    /// Whether the record was committed and may have been deleted since: `value` at `offset`, or anywhere if nobody told its
+    /// offset.
+    pub(super) fn is_deleted(&self, value: ValueId, offset: Option<u64>) -> bool {
+        match offset {
+            Some(offset) => offset < self.log_start && self.value(offset) == Some(value),
+            None => (0..self.log_start).any(|offset| self.value(offset) == Some(value)),
         }
     }
 
@@ -145,6 +185,13 @@ impl LogView {
         replica.high_watermark = replica.high_watermark.min(to);
     }
 
+    /// A replica drops its log and begins anew at `start`.
+    pub(super) fn restart(&mut self, broker: usize, partition: usize, start: u64) {
+        let replica = &mut self.replicas[broker * self.partitions + partition];
+        replica.restart(start, &self.committed[partition]);
+        replica.high_watermark = start;
+    }
+
     /// A replica starts with a log that ends at `leo`. What survives a crash is a prefix.
     pub(super) fn load(&mut self, broker: usize, partition: usize, leo: u64) {
         let replica = self.replica_mut(broker, partition);
@@ -172,6 +219,12 @@ impl LogView {
 
     pub(super) fn high_watermark(&mut self, broker: usize, partition: usize, value: u64) {
         self.replica_mut(broker, partition).high_watermark = value;
+    }
+
+    /// Some replica's log begins at `log_start` now.
+    pub(super) fn log_start(&mut self, partition: usize, log_start: u64) {
+        let committed = &mut self.committed[partition];
+        committed.log_start = committed.log_start.max(log_start);
     }
 
     /// A leader reported the high watermark `value`: commits what its log holds below it. Returns whether `TrueHW` rose.

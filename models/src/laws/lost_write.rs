@@ -1,4 +1,5 @@
-//! J-LOST-WRITE: an acknowledged value below an offset that was read is itself read.
+//! J-LOST-WRITE: an acknowledged value below an offset that was read is itself read, unless retention deleted it first or no
+//! reader was to begin so early.
 
 use super::ledger::{Law, Ledger};
 use super::records::Records;
@@ -11,7 +12,8 @@ pub(super) fn judge(partition: usize, records: &Records, views: Views<'_>, ledge
     for (id, value, ack) in records.acknowledged() {
         let Some(offset) = ack.offset.filter(|offset| *offset < records.read_to) else { continue };
         ledger.judged(Law::LostWrite, 1);
-        if value.read {
+        if value.read || records.is_passed_over(offset) || views.logs.committed(partition).is_deleted(id, Some(offset))
+        {
             continue;
         }
         let committed = views.logs.committed(partition).value(offset) == Some(id);

@@ -1,4 +1,5 @@
-//! L-ONE-CONTROLLER: one process is active controller, it is the stored one, and it has acted since the faults ended.
+//! L-ONE-CONTROLLER: one process is active controller, it is the stored one, it has been elected (KAFKA-4229, KAFKA-13461: it may
+//! take its id in `/controller` for an election), and it has acted since the faults ended.
 
 use super::views::Views;
 use crate::id::ProcessId;
@@ -10,6 +11,8 @@ pub(super) const SOURCE: &str = "KAFKA-4229, KAFKA-13461, KAFKA-13104";
 #[derive(Clone, Debug, Default)]
 pub(super) struct OneController {
     active: Vec<ProcessId>,
+    /// Who has won an election and held itself for the controller ever since.
+    elected: Vec<ProcessId>,
     /// Who has acted since the faults ended; everybody counts as having acted until then.
     acted: Option<Vec<ProcessId>>,
     unmet_since: Option<Instant>,
@@ -24,6 +27,16 @@ impl OneController {
         self.active.retain(|other| *other != process);
         if active {
             self.active.push(process);
+        } else {
+            self.elected.retain(|other| *other != process);
+        }
+        self.on_change(views);
+    }
+
+    /// A process has won an election; that it is active follows.
+    pub(super) fn on_elected(&mut self, process: ProcessId, views: Views<'_>) {
+        if !self.elected.contains(&process) {
+            self.elected.push(process);
         }
         self.on_change(views);
     }
@@ -63,6 +76,9 @@ impl OneController {
                 format!("{:?} all hold themselves for the controller; /controller names {stored}", self.active)
             }
             Wait::NotStored(process) => format!("{process} is active controller, but /controller names {stored}"),
+            Wait::NotElected(process) => {
+                format!("{process} holds itself for the controller, as /controller says, but was not elected")
+            }
             Wait::Idle(process) => format!("controller {process} has not acted since the faults ended"),
         };
         Some((self.unmet_since.unwrap_or(views.at), what))
@@ -76,6 +92,9 @@ impl OneController {
                 if id.is_none() || views.store.controller() != id {
                     return Some(Wait::NotStored(process));
                 }
+                if !self.elected.contains(&process) {
+                    return Some(Wait::NotElected(process));
+                }
                 let idle = self.acted.as_ref().is_some_and(|acted| !acted.contains(&process));
                 idle.then_some(Wait::Idle(process))
             }
@@ -88,5 +107,6 @@ enum Wait {
     Nobody,
     Several,
     NotStored(ProcessId),
+    NotElected(ProcessId),
     Idle(ProcessId),
 }

@@ -11,11 +11,13 @@ pub(super) const SOURCE: &str = "own; Vanlightly/kafka-tlaplus, EventuallyWriteI
 pub(super) struct Produce {
     acknowledged: Vec<Option<Instant>>,
     quiet: Option<Instant>,
+    /// Since when nobody sends any more: silence is no waiting then.
+    stopped: Option<Instant>,
 }
 
 impl Produce {
     pub(super) fn new(partitions: usize) -> Self {
-        Self { acknowledged: vec![None; partitions], quiet: None }
+        Self { acknowledged: vec![None; partitions], quiet: None, stopped: None }
     }
 
     pub(super) fn on_ack(&mut self, partition: usize, at: Instant) {
@@ -26,12 +28,21 @@ impl Produce {
         self.quiet = Some(at);
     }
 
+    pub(super) fn producers_stop(&mut self, at: Instant) {
+        self.stopped = Some(at);
+    }
+
     /// What is waited for, since when: the last acknowledgement.
     pub(super) fn oldest(&self, views: Views<'_>) -> Option<(Instant, String)> {
         let patience = views.roster.facts.produce_interval * INTERVALS;
-        let is_late = |last: Instant| Some(last) < self.quiet || views.at - last > patience;
+        let now = self.stopped.map_or(views.at, |stopped| stopped.min(views.at));
+        let is_late = |last: Instant| Some(last) < self.quiet || last + patience < now;
         let late = self.acknowledged.iter().map(|last| last.unwrap_or(Instant::ZERO)).enumerate();
-        let late = late.filter(|(_, last)| is_late(*last)).map(|(partition, last)| (last, partition));
+        // Nobody probes the brokers' own topics.
+        let probed = |partition: &usize| !views.roster.name(*partition).topic.is_internal();
+        let late = late
+            .filter(|(partition, last)| is_late(*last) && probed(partition))
+            .map(|(partition, last)| (last, partition));
         let (since, partition) = late.min()?;
         let name = views.roster.name(partition);
         let state = views.partition_state(partition);

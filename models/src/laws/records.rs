@@ -14,6 +14,10 @@ pub(super) struct Value {
     pub(super) sent: bool,
     /// It did so to an idempotent one.
     pub(super) idempotent: bool,
+    /// The producer has at most one request under way.
+    pub(super) single_file: bool,
+    /// Which life of which producer sent it.
+    pub(super) sender: Option<(ProcessId, u32)>,
     /// The acknowledgement, if there was one.
     pub(super) ack: Option<Ack>,
     /// Some poll returned it.
@@ -70,14 +74,27 @@ pub(super) struct Records {
     pub(super) read_to: u64,
     /// The newest end offset told to a consumer.
     pub(super) end: Option<(u64, Instant)>,
-    /// Position of each consumer.
-    positions: Vec<(ProcessId, u64)>,
+    readers: Vec<Reader>,
+}
+
+/// A consumer of a partition.
+#[derive(Clone, Debug)]
+struct Reader {
+    process: ProcessId,
+    /// Where it goes on.
+    offset: u64,
+    /// It got there by reading, not because it was told to go there.
+    by_poll: bool,
+    /// Offsets from..to that it left out, as its settings say. Unset for who goes on where others of its group were.
+    passed_over: Option<Vec<(u64, u64)>>,
 }
 
 impl Records {
-    pub(super) fn on_send(&mut self, value: ValueId, idempotent: bool) {
+    /// A life of a producer was given a value.
+    pub(super) fn on_send(&mut self, value: ValueId, sender: (ProcessId, u32), idempotent: bool, single_file: bool) {
         let entry = self.values.entry(value.0);
-        (entry.sent, entry.idempotent) = (true, idempotent);
+        (entry.sent, entry.idempotent, entry.single_file) = (true, idempotent, single_file);
+        entry.sender = Some(sender);
     }
 
     pub(super) fn on_ack(&mut self, value: ValueId, ack: Ack) {
@@ -101,22 +118,67 @@ impl Records {
         Placement { before, elsewhere, value: fate }
     }
 
-    /// A consumer goes on at `offset`.
-    pub(super) fn move_to(&mut self, consumer: ProcessId, offset: u64) {
-        match self.positions.iter_mut().find(|(id, _)| *id == consumer) {
-            Some((_, position)) => *position = offset,
-            None => self.positions.push((consumer, offset)),
+    /// A consumer goes on at `offset`, because it has read up to there or because it was told to. Returns where it would
+    /// have gone on after its last poll, if it was not told otherwise since.
+    pub(super) fn move_to(&mut self, consumer: ProcessId, offset: u64, by_poll: bool) -> Option<u64> {
+        let reader = self.reader(consumer);
+        let before = reader.by_poll.then_some(reader.offset);
+        (reader.offset, reader.by_poll) = (offset, by_poll);
+        before
+    }
+
+    /// A consumer goes on at `to`; its settings said so, and what lies between `from` and there is not for it.
+    pub(super) fn reset(&mut self, consumer: ProcessId, from: u64, to: u64) {
+        self.move_to(consumer, to, false);
+        let passed_over = self.reader(consumer).passed_over.get_or_insert_default();
+        if from < to {
+            passed_over.push((from, to));
         }
+    }
+
+    /// A consumer begins anew and will hear where.
+    pub(super) fn assign(&mut self, consumer: ProcessId) {
+        *self.reader(consumer) = Reader::new(consumer);
+    }
+
+    /// Whether every consumer that was told where to begin left the offset out.
+    pub(super) fn is_passed_over(&self, offset: u64) -> bool {
+        let mut told = self.readers.iter().filter_map(|reader| reader.passed_over.as_ref()).peekable();
+        told.peek().is_some() && told.all(|spans| spans.iter().any(|(from, to)| (*from..*to).contains(&offset)))
+    }
+
+    fn reader(&mut self, consumer: ProcessId) -> &mut Reader {
+        let index = self.readers.iter().position(|reader| reader.process == consumer).unwrap_or_else(|| {
+            self.readers.push(Reader::new(consumer));
+            self.readers.len() - 1
+        });
+        &mut self.readers[index]
     }
 
     /// The newest end offset and when it was told, if some consumer has read up to it.
     pub(super) fn caught_up(&self) -> Option<(u64, Instant)> {
-        self.end.filter(|(end, _)| self.positions.iter().any(|(_, position)| position >= end))
+        self.end.filter(|(end, _)| self.readers.iter().any(|reader| reader.offset >= *end))
+    }
+
+    /// Whether the value stands at `offset`, as far as anybody has said.
+    pub(super) fn stands_at(&self, value: ValueId, offset: u64) -> bool {
+        self.standing.get(offset).is_some_and(|standing| standing.value == value)
+    }
+
+    /// Values that were sent, in order of their ids.
+    pub(super) fn sent(&self) -> impl Iterator<Item = (ValueId, &Value)> {
+        self.values.iter().filter(|(_, value)| value.sent).map(|(id, value)| (ValueId(id), value))
     }
 
     /// Acknowledged values, in order of their ids.
     pub(super) fn acknowledged(&self) -> impl Iterator<Item = (ValueId, &Value, Ack)> {
         self.values.iter().filter_map(|(id, value)| Some((ValueId(id), value, value.ack?)))
+    }
+}
+
+impl Reader {
+    fn new(process: ProcessId) -> Self {
+        Self { process, offset: 0, by_poll: false, passed_over: None }
     }
 }
 

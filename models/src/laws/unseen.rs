@@ -1,4 +1,5 @@
-//! J-UNSEEN: once a consumer has read a partition to its end, it has read every acknowledged value.
+//! J-UNSEEN: once a consumer has read a partition to its end, it has read every acknowledged value, unless retention deleted
+//! it first or no reader was to begin so early.
 
 use super::ledger::{Law, Ledger};
 use super::records::Records;
@@ -17,7 +18,8 @@ pub(super) fn judge(partition: usize, records: &Records, views: Views<'_>, ledge
             continue;
         }
         ledger.judged(Law::Unseen, 1);
-        if value.read {
+        let passed_over = ack.offset.is_some_and(|offset| records.is_passed_over(offset));
+        if value.read || passed_over || views.logs.committed(partition).is_deleted(id, ack.offset) {
             continue;
         }
         let committed = ack.offset.and_then(|offset| views.logs.committed(partition).value(offset)) == Some(id);

@@ -1,7 +1,9 @@
 //! What laws may look at besides the observation at hand: shared views that are kept up to date before any law is asked.
 
+use super::epoch_logs::EpochLogs;
 use super::facts::Roster;
 use super::gate::Gate;
+use super::leader_view::LeaderView;
 use super::log_view::LogView;
 use super::process_view::ProcessView;
 use super::store_view::StoreView;
@@ -17,6 +19,8 @@ pub(super) struct Views<'a> {
     pub(super) history: &'a ZkHistory,
     pub(super) store: &'a StoreView,
     pub(super) logs: &'a LogView,
+    pub(super) leaders: &'a LeaderView,
+    pub(super) epoch_logs: &'a EpochLogs,
     pub(super) gate: &'a Gate,
     /// True time.
     pub(super) at: Instant,
@@ -25,6 +29,21 @@ pub(super) struct Views<'a> {
 }
 
 impl Views<'_> {
+    /// Whether a broker may be elected by the stored state as soon as it is in the ISR: it runs, it is registered as it
+    /// knows itself, and its place in the ISR is meant for this registration.
+    pub(super) fn is_electable(&self, partition: usize, broker: usize) -> bool {
+        let stored = self.store.broker_epoch(broker);
+        self.processes.is_up(self.roster.brokers[broker].1)
+            && stored.is_some()
+            && self.processes.broker_epoch(broker) == stored
+            && self.store.is_vouched_for(partition, broker)
+    }
+
+    /// Whether the store knows no leader epoch of the partition beyond `epoch`.
+    pub(super) fn is_current(&self, partition: usize, epoch: i32) -> bool {
+        self.store.partition(partition).is_none_or(|state| state.leader_epoch <= epoch)
+    }
+
     /// What a violation says of a partition: the stored state, `TrueHW`, and the end of each log.
     pub(super) fn partition_state(&self, partition: usize) -> String {
         use std::fmt::Write as _;

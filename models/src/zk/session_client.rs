@@ -23,10 +23,16 @@ pub struct SessionSpec {
     pub name: Arc<str>,
     /// The connect string. Never empty.
     pub servers: Arc<[Address]>,
+    /// Whether its first handle shuffles them; later ones do in any case.
+    pub shuffle: bool,
     /// The session timeout to ask for.
     pub session_timeout: Span,
     /// From the result of a write to the next write.
     pub pause: Span,
+    /// As in [`ZkClientSpec::gives_up`].
+    pub gives_up: bool,
+    /// As in [`super::server::ServerSpec::thread_delay`].
+    pub thread_delay: Span,
 }
 
 /// What the application waits for.
@@ -34,6 +40,8 @@ pub struct SessionSpec {
 enum Step {
     /// The pause after a result.
     Pause,
+    /// The result is there; the application's thread does not run yet.
+    Woken,
     /// One of the persistent nodes above its own ones.
     Parent(usize),
     /// Its ephemeral node.
@@ -53,6 +61,8 @@ pub struct SessionClient {
     waits_for: Option<ZkRequestId>,
     /// When the operation that is waited for was issued.
     began: Instant,
+    /// What came of the pass that ends when the thread runs.
+    result: (Zxid, Option<ZkError>),
     /// The last new node. Goes on over expiries and restarts, so that no path is written twice.
     number: u64,
     has_parents: bool,
@@ -70,6 +80,7 @@ impl SessionClient {
             step: Step::Pause,
             waits_for: None,
             began: Instant::ZERO,
+            result: (Zxid::ZERO, None),
             number: 0,
             has_parents: false,
             has_ephemeral: false,
@@ -89,7 +100,11 @@ impl SessionClient {
     }
 
     fn start(&mut self, ctx: &mut Ctx<'_>) {
-        self.zk.start(ctx);
+        if self.spec.shuffle {
+            self.zk.start(ctx)
+        } else {
+            self.zk.start_in_order(ctx)
+        }
         self.iterate(ctx);
     }
 
@@ -191,11 +206,27 @@ impl SessionClient {
         }
     }
 
-    /// The pass is over. What failed before the write counts as the failure of the last one.
+    /// The pass is over as soon as the application's thread runs.
     fn ended(&mut self, ctx: &mut Ctx<'_>, zxid: Zxid, error: Option<ZkError>) {
+        self.result = (zxid, error);
+        self.step = Step::Woken;
+        let wait = ctx.random.wait(self.spec.thread_delay);
+        if wait == Span::ZERO {
+            return self.woken(ctx);
+        }
+        ctx.set_timer(wait, Timer::SessionClient);
+    }
+
+    /// What failed before the write counts as the failure of the last one.
+    fn woken(&mut self, ctx: &mut Ctx<'_>) {
+        let (zxid, error) = self.result;
         self.step = Step::Pause;
-        ctx.observe(Observation::ZkWrite { number: self.number, began: self.began, zxid, error });
+        ctx.observe(Observation::ZkWrite { number: self.number, took: ctx.now - self.began, zxid, error });
         ctx.set_timer(self.spec.pause, Timer::SessionClient);
+    }
+
+    fn on_timer(&mut self, ctx: &mut Ctx<'_>) {
+        if self.step == Step::Woken { self.woken(ctx) } else { self.iterate(ctx) }
     }
 }
 
@@ -207,7 +238,7 @@ impl Process for SessionClient {
         let mut events = Vec::new();
         match input {
             Input::Start => return self.start(ctx),
-            Input::Timer { timer: Timer::SessionClient, .. } => return self.iterate(ctx),
+            Input::Timer { timer: Timer::SessionClient, .. } => return self.on_timer(ctx),
             Input::Timer { timer: Timer::ZkClient(timer), .. } => self.zk.on_timer(ctx, timer, &mut events),
             Input::Opened { conn } => self.zk.on_opened(ctx, conn),
             Input::Message { conn, message: Message::Zk(message) } => {
@@ -219,6 +250,7 @@ impl Process for SessionClient {
             | Input::Message { .. }
             | Input::Accepted { .. }
             | Input::Datagram { .. }
+            | Input::Terminate
             | Input::Disk { .. } => {}
         }
         self.take(ctx, events);
@@ -252,7 +284,12 @@ fn handle(number: u32, spec: &SessionSpec) -> ZooKeeper {
     let servers = spec.servers.clone();
     ZooKeeper::new(
         number,
-        ZkClientSpec { servers, session_timeout: spec.session_timeout, socket: ClientCnxnSocket::Nio },
+        ZkClientSpec {
+            servers,
+            session_timeout: spec.session_timeout,
+            socket: ClientCnxnSocket::Nio,
+            gives_up: spec.gives_up,
+        },
     )
 }
 

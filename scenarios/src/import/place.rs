@@ -83,7 +83,13 @@ fn broker_host(file: &BrokerFile, site: SiteId, topology: &mut Topology, finding
 
 fn add_host(name: &str, site: SiteId, topology: &mut Topology) -> HostId {
     let name = unused(&word(name), topology);
-    topology.hosts.push(Host { name, site, disk: Disk::default(), clock: Clock::default() });
+    topology.hosts.push(Host {
+        name,
+        site,
+        disk: Disk::default(),
+        clock: Clock::default(),
+        thread_delay: Host::THREAD_DELAY,
+    });
     HostId((topology.hosts.len() - 1) as u16)
 }
 

@@ -21,7 +21,13 @@ impl ImportedCluster {
         for site in self.topology.site_ids() {
             let name = unused(&format!("app-{}", topology.site_name(site)), &topology);
             hosts.push(HostId(topology.hosts.len() as u16));
-            topology.hosts.push(Host { name, site, disk: Disk::default(), clock: Clock::default() });
+            topology.hosts.push(Host {
+                name,
+                site,
+                disk: Disk::default(),
+                clock: Clock::default(),
+                thread_delay: Host::THREAD_DELAY,
+            });
         }
         let earliest = ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };
         let brokers = &self.cluster.kafka.brokers;
@@ -31,6 +37,9 @@ impl ImportedCluster {
             partitions: first.map_or(1, |config| config.num_partitions.min(1_000) as u16),
             replication_factor: self.replication_factor(),
             records_per_second: 200,
+            end_offsets_every: None,
+            auto_create_topics: false,
+            skew: crate::units::Share::NONE,
             record_size: first.map_or(1_000, |config| config.message_max_bytes.clamp(1, 1_000)),
             admin: hosts.first().copied().unwrap_or_default(),
             producers: hosts.iter().map(|host| group(*host, ProducerConfig::default())).collect(),
@@ -82,5 +91,5 @@ impl ImportedCluster {
 }
 
 fn group<C>(host: HostId, config: C) -> ClientGroup<C> {
-    ClientGroup { host, count: 1, config }
+    ClientGroup { host, count: 1, group: None, config }
 }

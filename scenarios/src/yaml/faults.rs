@@ -18,13 +18,19 @@ use crate::units::{self, show_span};
 /// Most faults of a schedule.
 const MAX_FAULTS: u32 = 10_000;
 
+/// `DefaultTimeoutStopSec` of systemd.
+const DEFAULT_GRACE: Span = Span::from_secs(90);
+
 /// The words for kinds of faults.
 const KINDS: &[(&str, Kind)] = &[
     ("cut", Kind::Cut),
     ("impair", Kind::Impair),
     ("flap", Kind::Flap),
     ("kill", Kind::Kill),
+    ("stop", Kind::Stop),
     ("pause", Kind::Pause),
+    ("auth-failed", Kind::AuthFailed),
+    ("delete-controller", Kind::DeleteController),
     ("host-crash", Kind::HostCrash),
     ("slow-disk", Kind::SlowDisk),
     ("stall-disk", Kind::StallDisk),
@@ -36,13 +42,24 @@ const KINDS: &[(&str, Kind)] = &[
     ("reconfigure", Kind::Reconfigure),
 ];
 
+/// What other tools call them.
+const ALIASES: &[(&str, Kind)] = &[
+    ("disk-slow", Kind::SlowDisk),
+    ("disk-stall", Kind::StallDisk),
+    ("disk-error", Kind::FailDisk),
+    ("disk-full", Kind::FillDisk),
+];
+
 #[derive(Clone, Copy)]
 enum Kind {
     Cut,
     Impair,
     Flap,
     Kill,
+    Stop,
     Pause,
+    AuthFailed,
+    DeleteController,
     HostCrash,
     SlowDisk,
     StallDisk,
@@ -68,7 +85,7 @@ impl<'a> Targets<'a> {
     pub(super) fn schedule(&self, item: &Item<'_>) -> (Vec<Planned>, Option<ChaosProfile>) {
         let mut fields = item.fields();
         let list = fields.optional("faults");
-        let faults: Vec<Planned> = list.iter().flat_map(Item::list).filter_map(|fault| self.planned(&fault)).collect();
+        let faults: Vec<Planned> = list.iter().flat_map(Item::list).flat_map(|fault| self.planned(&fault)).collect();
         let chaos = fields.optional("chaos").map(|chaos| self.chaos(&chaos));
         if faults.len() > MAX_FAULTS as usize {
             item.error(format!("more than {MAX_FAULTS} faults"));
@@ -77,20 +94,44 @@ impl<'a> Targets<'a> {
         (faults, chaos)
     }
 
-    fn planned(&self, item: &Item<'_>) -> Option<Planned> {
+    /// One entry. A list of processes or hosts makes a fault of each, `every` so much time one.
+    fn planned(&self, item: &Item<'_>) -> Vec<Planned> {
         let mut fields = item.fields();
         let at = fields.required_span("at");
         let duration = fields.required_span("for");
+        // Without a kind nobody knows which other fields are valid.
+        let Some(kind) = fields.required("fault").and_then(|kind| read_kind(&kind)) else { return Vec::new() };
+        let (faults, every) = match kind {
+            Kind::Kill | Kind::Stop | Kind::Pause => {
+                let grace = if let Kind::Stop = kind { read_grace(&mut fields, duration) } else { Span::ZERO };
+                let fault = |process: Item<'_>| {
+                    let process = self.process(&process)?;
+                    Some(match kind {
+                        Kind::Kill => Fault::Kill { process },
+                        Kind::Stop => Fault::Stop { process, grace },
+                        _ => Fault::Pause { process },
+                    })
+                };
+                let processes = fields.required("process");
+                let faults: Vec<Fault> = processes.iter().flat_map(Item::list).filter_map(fault).collect();
+                (faults, fields.span("every", Span::ZERO))
+            }
+            Kind::HostCrash => {
+                let fault = |host: Item<'_>| self.host(&host).map(|host| Fault::HostCrash { host });
+                let hosts = fields.required("host");
+                let faults: Vec<Fault> = hosts.iter().flat_map(Item::list).filter_map(fault).collect();
+                (faults, fields.span("every", Span::ZERO))
+            }
+            kind => (self.fault(kind, &mut fields).into_iter().collect(), Span::ZERO),
+        };
         let phase = self.scenario.phases.faults;
-        if at + duration > phase {
-            let end = show_span(at + duration);
+        let end = at + duration + every * (faults.len().max(1) as u64 - 1);
+        if end > phase {
+            let end = show_span(end);
             item.error(format!("ends at {end}, after the fault phase of {} (`phases.faults`)", show_span(phase)));
         }
-        // Without a kind nobody knows which other fields are valid.
-        let kind = fields.required("fault").and_then(|kind| kind.choice(KINDS))?;
-        let fault = self.fault(kind, &mut fields);
         fields.finish();
-        Some(Planned { at, duration, fault: fault? })
+        (0..).zip(faults).map(|(number, fault)| Planned { at: at + every * number, duration, fault }).collect()
     }
 
     fn fault(&self, kind: Kind, fields: &mut Fields<'_>) -> Option<Fault> {
@@ -113,16 +154,21 @@ impl<'a> Targets<'a> {
                     |name| fields.required(name).and_then(|item| item.positive_span()).unwrap_or(Span::MAX);
                 Fault::Flap { route, down: length("down"), up: length("up") }
             }
-            Kind::Kill => Fault::Kill { process: self.process_field(fields)? },
-            Kind::Pause => Fault::Pause { process: self.process_field(fields)? },
-            Kind::HostCrash => Fault::HostCrash { host: self.host_field(fields)? },
+            // The caller has read these.
+            Kind::Kill | Kind::Stop | Kind::Pause | Kind::HostCrash => return None,
+            Kind::AuthFailed => Fault::AuthFailed { process: self.process(&fields.required("process")?)? },
+            Kind::DeleteController => Fault::DeleteController,
             Kind::SlowDisk => {
                 let host = self.host_field(fields);
                 let latency = fields.required("latency").and_then(|item| item.positive_span());
                 Fault::SlowDisk { host: host?, latency: latency? }
             }
             Kind::StallDisk => Fault::StallDisk { host: self.host_field(fields)? },
-            Kind::FailDisk => Fault::FailDisk { host: self.host_field(fields)? },
+            Kind::FailDisk => {
+                let host = self.host_field(fields);
+                let dir = fields.optional("dir").and_then(|dir| self.log_dir(&dir, host));
+                Fault::FailDisk { host: host?, dir }
+            }
             Kind::FillDisk => {
                 let host = self.host_field(fields);
                 let leave =
@@ -189,12 +235,23 @@ impl<'a> Targets<'a> {
         (!servers.is_empty()).then_some(servers)
     }
 
-    fn process_field(&self, fields: &mut Fields<'_>) -> Option<ProcessSelector> {
-        fields.required("process").and_then(|item| self.process(&item))
+    fn host_field(&self, fields: &mut Fields<'_>) -> Option<HostSelector> {
+        fields.required("host").and_then(|item| self.host(&item))
     }
 
-    fn host_field(&self, fields: &mut Fields<'_>) -> Option<HostSelector> {
-        let item = fields.required("host")?;
+    /// A path of `log.dirs` of a broker on that host, or of any broker if the host is not known yet.
+    fn log_dir(&self, item: &Item<'_>, host: Option<HostSelector>) -> Option<String> {
+        let path = item.text("a path of a broker's `log.dirs`")?;
+        let on = host.and_then(|host| host.fixed(&self.deployment));
+        let brokers = self.scenario.cluster.kafka.brokers.iter().filter(|b| on.is_none_or(|host| b.host == host));
+        let known: Vec<&str> = brokers.flat_map(|b| b.config.log_dirs.paths()).map(String::as_str).collect();
+        if !known.contains(&path) {
+            item.error(unknown("log directory", path, &known));
+        }
+        Some(path.to_owned())
+    }
+
+    fn host(&self, item: &Item<'_>) -> Option<HostSelector> {
         let text = item.text("a host, or `host-of` a process")?;
         self.host_word(text).or_else(|| {
             item.error(self.unknown_place("host", text, false));
@@ -323,6 +380,24 @@ impl<'a> Targets<'a> {
         fields.finish();
         Rollback { restart }
     }
+}
+
+fn read_kind(item: &Item<'_>) -> Option<Kind> {
+    let alias = |text: &String| ALIASES.iter().find(|(word, _)| word == text).map(|(_, kind)| *kind);
+    match &item.node.value {
+        Value::Scalar(text) => alias(text).or_else(|| item.choice(KINDS)),
+        _ => item.choice(KINDS),
+    }
+}
+
+/// How long a process may take to end. It is down before the fault is over in any case.
+fn read_grace(fields: &mut Fields<'_>, duration: Span) -> Span {
+    let Some(item) = fields.optional("grace") else { return DEFAULT_GRACE.min(duration) };
+    let grace = item.span().unwrap_or(duration);
+    if grace > duration {
+        item.error(format!("must not be longer than the fault itself, {}", show_span(duration)));
+    }
+    grace
 }
 
 /// Kinds that are not named have weight 0.

@@ -158,6 +158,10 @@ fn read_tcp(item: &Item<'_>) -> Tcp {
             .optional("syn_retries")
             .and_then(|item| item.integer(1..=127))
             .unwrap_or(default.syn_retries),
+        syn_linear_timeouts: fields
+            .optional("syn_linear_timeouts")
+            .and_then(|item| item.integer(0..=127))
+            .unwrap_or(default.syn_linear_timeouts),
     };
     if tcp.rto_min > tcp.rto_max {
         item.error("`rto_min` is greater than `rto_max`");

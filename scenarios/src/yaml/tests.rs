@@ -1,6 +1,7 @@
 //! A valid file, and what is said when one thing in it is changed.
 
 use models::random::{Purpose, Random};
+use models::time::Span;
 
 use crate::Scenario;
 use crate::fault::{Fault, HostSelector, ProcessSelector};
@@ -52,6 +53,8 @@ schedule:
     - {at: 1m, for: 10s, fault: flap, from: london, to: frankfurt, down: 500ms, up: 1.5s}
     - {at: 1m, for: 10s, fault: pause, process: leader-of topic-1-2}
     - {at: 1m, for: 10s, fault: pause, process: consumer-frankfurt-2}
+    - {at: 1m, for: 0s, fault: auth-failed, process: controller}
+    - {at: 1m, for: 0s, fault: delete-controller}
     - {at: 1m, for: 10s, fault: host-crash, host: host-of zk-leader}
     - {at: 1m, for: 10s, fault: slow-disk, host: zk1, latency: 50ms}
     - {at: 1m, for: 10s, fault: stall-disk, host: zk1}
@@ -94,6 +97,45 @@ fn a_file_with_every_kind_of_entry_survives_printing() {
     let expected =
         ["zk1", "broker1", "broker2", "admin", "producer-london-1", "consumer-frankfurt-1", "consumer-frankfurt-2"];
     assert_eq!(names, expected);
+}
+
+#[test]
+fn a_list_of_processes_makes_a_fault_of_each_in_turn() {
+    let changed = [
+        (
+            "- {at: 10s, for: 5s, fault: kill, process: broker1}",
+            "- {at: 10s, for: 20s, every: 40s, fault: stop, process: [broker1, broker2], grace: 5s}\n    \
+             - {at: 1m, for: 10s, fault: disk-error, host: kafka1, dir: /b}",
+        ),
+        ("1: kafka1", "1: {host: kafka1, options: {log.dirs: \"/a,/b\"}}"),
+        ("{site: frankfurt, clock", "{site: frankfurt, disk: 10GB, clock"),
+        ("record_size: 1kB", "record_size: 1kB\n  skew: 60%"),
+    ];
+    let text = changed.iter().fold(VALID.to_owned(), |text, (from, to)| text.replacen(from, to, 1));
+    let scenario = Scenario::parse("test.yaml", &text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let stop = |broker| {
+        let process = ProcessSelector::Broker(models::id::BrokerId(broker));
+        Fault::Stop { process, grace: Span::from_secs(5) }
+    };
+    let planned: Vec<_> = scenario.faults[1..3].iter().map(|p| (p.at, p.duration, p.fault.clone())).collect();
+    let secs = Span::from_secs;
+    assert_eq!(planned, [(secs(10), secs(20), stop(1)), (secs(50), secs(20), stop(2))]);
+    assert!(matches!(&scenario.faults[3].fault, Fault::FailDisk { dir: Some(dir), .. } if dir == "/b"));
+    assert_eq!(scenario.topology.hosts[1].disk.capacity, 10_000_000_000);
+    assert_eq!(scenario.workload.skew.ppm(), 600_000);
+    assert_eq!(Scenario::parse("printed.yaml", &scenario.to_yaml()), Ok(scenario));
+
+    let too_late = text.replacen("every: 40s", "every: 100s", 1);
+    let unknown = text.replacen("dir: /b", "dir: /c", 1);
+    let patient = text.replacen("grace: 5s", "grace: 21s", 1);
+    for (text, expected) in [
+        (too_late, "ends at 130s, after the fault phase of 2m"),
+        (unknown, "unknown log directory `/c`"),
+        (patient, "must not be longer than the fault itself, 20s"),
+    ] {
+        let errors = Scenario::parse("test.yaml", &text).expect_err(expected);
+        assert!(errors.len() == 1 && errors[0].to_string().contains(expected), "{errors:?}");
+    }
 }
 
 /// Replaces `from` by `to` in the valid file and expects exactly these errors, without the file's name.
@@ -180,7 +222,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "fault: cut",
         "fault: cutt",
-        "37:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, pause, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections",
+        "37:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, stop, pause, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections",
     ),
     (
         "process: broker1}",
@@ -342,4 +384,37 @@ fn a_defect_of_the_other_system_is_refused() {
     let [error] = errors.as_slice() else { panic!("{errors:?}") };
     let expected = "test.yaml:17:15: cluster.kafka.defects[0]: unknown defect `commit-before-up-to-date`; `sim defects list` names them all";
     assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_defect_brings_the_protocol_of_its_time_and_bears_no_newer_one() {
+    let read = |protocol: &str, defect: &str| {
+        let mut text = VALID.replace("[lost-registration]", &format!("[{defect}]"));
+        if !protocol.is_empty() {
+            text = text.replace("min.insync.replicas: 1", &format!("inter.broker.protocol.version: {protocol}"));
+        }
+        Scenario::parse("test.yaml", &text).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let rules = |scenario: &Scenario| {
+        let kafka = &scenario.cluster.kafka;
+        let (version, _) = kafka.brokers[0].config.rules(kafka.defects);
+        version.to_string()
+    };
+    for (protocol, defect, expected) in [
+        ("2.6", "isr-write-reply-lost", "2.6"),
+        ("2.0.1", "isr-write-reply-lost", "2.0"),
+        ("", "isr-write-reply-lost", "2.6"),
+        ("", "lost-registration", "3.6"),
+        ("2.7-IV1", "lost-registration", "2.7-IV1"),
+    ] {
+        let scenario = read(protocol, defect).unwrap_or_else(|errors| panic!("{errors:?}"));
+        assert_eq!(rules(&scenario), expected, "{protocol} {defect}");
+        assert_eq!(rules(&scenario.repaired()), "3.6");
+    }
+    let newer = "test.yaml:19:7: cluster.kafka.options: `inter.broker.protocol.version` `2.7-IV0` is too new for the defect \
+                 `isr-write-reply-lost`, which needs the rules of 2.6 or older; leave the option out to get them";
+    assert_eq!(read("2.7-IV0", "isr-write-reply-lost"), Err(vec![newer.to_owned()]));
+    let unknown = "test.yaml:20:38: cluster.kafka.options.inter.broker.protocol.version: `3.7` is not valid; expected 0.10.2 \
+                   to 3.6, whose rules the model has";
+    assert_eq!(read("3.7", "lost-registration"), Err(vec![unknown.to_owned()]));
 }

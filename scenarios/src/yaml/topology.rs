@@ -70,12 +70,13 @@ fn read_hosts(item: &Item<'_>, topology: &mut Topology) {
         let site = fields.required("site").map_or(SiteId(0), |site| site_of(&site, topology));
         let disk = fields.optional("disk").map_or_else(Disk::default, |disk| read_disk(&disk));
         let clock = fields.optional("clock").map_or_else(Clock::default, |clock| read_clock(&clock));
+        let thread_delay = fields.span("thread_delay", Host::THREAD_DELAY);
         fields.finish();
         if topology.hosts.len() >= 10_000 {
             item.error("more than 10000 hosts");
             return;
         }
-        topology.hosts.extend(name.map(|name| Host { name, site, disk, clock }));
+        topology.hosts.extend(name.map(|name| Host { name, site, disk, clock, thread_delay }));
     }
 }
 
@@ -90,6 +91,11 @@ pub(super) fn site_of(item: &Item<'_>, topology: &Topology) -> SiteId {
 
 fn read_disk(item: &Item<'_>) -> Disk {
     let default = Disk::default();
+    // `disk: 10GB` is a disk of that size.
+    if matches!(item.node.value, super::node::Value::Scalar(_)) {
+        let capacity = item.parsed(units::SIZE, units::parse_size).unwrap_or(default.capacity);
+        return Disk { capacity, ..default };
+    }
     let mut fields = item.fields();
     let disk = Disk {
         fsync: fields.span("fsync", default.fsync),
@@ -111,6 +117,7 @@ fn read_clock(item: &Item<'_>) -> Clock {
     let clock = Clock {
         offset_ns: fields.optional("offset").and_then(|offset| signed_span(&offset)).unwrap_or(0),
         drift_ppm: fields.optional("drift").and_then(|drift| ppm(&drift)).unwrap_or(0),
+        uptime: fields.span("uptime", models::time::Span::ZERO),
     };
     fields.finish();
     clock

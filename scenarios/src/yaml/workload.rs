@@ -1,7 +1,7 @@
 //! `workload:`.
 
-use models::id::{HostId, Sid};
-use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
+use models::id::{Group, HostId, Sid};
+use models::kafka::config::{Acks, BrokerConfig, ConsumerConfig, ProducerConfig};
 
 use super::cluster::{apply, host_of, read_connect};
 use super::fields::{Fields, Item};
@@ -11,6 +11,8 @@ use crate::topology::Topology;
 use crate::units;
 use crate::workload::{ClientGroup, SessionConfig, Workload};
 
+/// Who creates the topics.
+const TOPIC_CREATION: &[(&str, bool)] = &[("admin", false), ("auto", true)];
 /// Most partitions of a scenario: more than the article's thousand, less than what a run could hold.
 const MAX_PARTITIONS: u32 = 20_000;
 
@@ -21,6 +23,9 @@ pub(super) fn no_workload() -> Workload {
         replication_factor: 0,
         records_per_second: 0,
         record_size: 1,
+        end_offsets_every: None,
+        skew: units::Share::NONE,
+        auto_create_topics: false,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),
@@ -51,6 +56,12 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
             .and_then(|rate| rate.integer(0..=1_000_000))
             .unwrap_or(0),
         record_size: read_size(fields, cluster),
+        end_offsets_every: fields.optional("end_offsets_every").and_then(|item| item.positive_span()),
+        skew: fields.share("skew"),
+        auto_create_topics: fields
+            .optional("topic_creation")
+            .and_then(|word| word.choice(TOPIC_CREATION))
+            .unwrap_or(false),
         ..no_workload()
     };
     if u32::from(workload.topics) * u32::from(workload.partitions) > MAX_PARTITIONS {
@@ -60,11 +71,12 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
         ));
     }
     for group in fields.required("producers").iter().flat_map(Item::list) {
-        workload.producers.extend(read_group(&group, topology, read_producer));
+        workload.producers.extend(read_group(&group, topology, false, read_producer));
     }
     for group in fields.required("consumers").iter().flat_map(Item::list) {
-        workload.consumers.extend(read_group(&group, topology, read_consumer));
+        workload.consumers.extend(read_group(&group, topology, true, read_consumer));
     }
+    check_groups(item, &workload, cluster);
     let first =
         workload.producers.first().map(|group| group.host).or(workload.consumers.first().map(|group| group.host));
     workload.admin = match fields.optional("admin") {
@@ -74,7 +86,23 @@ fn read_kafka(item: &Item<'_>, fields: &mut Fields<'_>, topology: &Topology, clu
     if workload.producers.is_empty() && workload.records_per_second > 0 && item.report.is_clean() {
         item.error(format!("{} records a second need at least one producer", workload.records_per_second));
     }
+    check_auto_creation(item, &workload, cluster);
     workload
+}
+
+/// Topics that brokers create have the brokers' partitions and replicas.
+fn check_auto_creation(item: &Item<'_>, workload: &Workload, cluster: &Cluster) {
+    let (partitions, factor) = (u32::from(workload.partitions), u32::from(workload.replication_factor));
+    let fits = |config: &BrokerConfig| {
+        config.auto_create_topics_enable
+            && (config.num_partitions, config.default_replication_factor) == (partitions, factor)
+    };
+    if workload.auto_create_topics && !cluster.kafka.brokers.iter().all(|broker| fits(&broker.config)) {
+        item.error(format!(
+            "`topic_creation: auto` needs `auto.create.topics.enable: true`, `num.partitions: {partitions}` and \
+             `default.replication.factor: {factor}` on every broker"
+        ));
+    }
 }
 
 fn count(fields: &mut Fields<'_>, name: &'static str, most: u16) -> u16 {
@@ -109,14 +137,41 @@ fn read_size(fields: &mut Fields<'_>, cluster: &Cluster) -> u32 {
 fn read_group<C: Default>(
     item: &Item<'_>,
     topology: &Topology,
+    consumes: bool,
     read_options: impl Fn(&Item<'_>) -> C,
 ) -> Option<ClientGroup<C>> {
     let mut fields = item.fields();
     let host = fields.required("host").and_then(|host| host_of(&host, topology));
     let count = fields.optional("count").map_or(Some(1), |count| count.integer(1..=1_000));
+    let group = if consumes { fields.optional("group") } else { None };
+    let group = group.and_then(|group| group.text("the name of a consumer group").map(|name| Group(name.into())));
     let config = fields.optional("options").map_or_else(C::default, |options| read_options(&options));
     fields.finish();
-    Some(ClientGroup { host: host?, count: count?, config })
+    Some(ClientGroup { host: host?, count: count?, group, config })
+}
+
+/// A group without a place for its offsets would wait for ever.
+fn check_groups(item: &Item<'_>, workload: &Workload, cluster: &Cluster) {
+    let groups = workload.groups();
+    let brokers = &cluster.kafka.brokers;
+    let Some(group) = groups.first().filter(|_| !brokers.is_empty()) else { return };
+    for config in brokers.iter().map(|broker| &broker.config) {
+        let factor = config.offsets_topic_replication_factor;
+        if factor as usize > brokers.len() {
+            let count = brokers.len();
+            item.error(format!(
+                "group `{group}` needs `offsets.topic.replication.factor`, which is {factor}, brokers; there are {count}"
+            ));
+            return;
+        }
+        if config.min_insync_replicas > factor {
+            item.error(format!(
+                "group `{group}` could never commit: `min.insync.replicas` is {}, `offsets.topic.replication.factor` {factor}",
+                config.min_insync_replicas
+            ));
+            return;
+        }
+    }
 }
 
 /// Applications with a ZooKeeper session. `servers` is `all`, `local` (those of the host's site) or a list of sids.
@@ -125,7 +180,7 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
     let host = fields.required("host").and_then(|host| host_of(&host, topology));
     let count = fields.optional("count").map_or(Some(1), |count| count.integer(1..=1_000));
     let servers = &cluster.zookeeper.servers;
-    let servers = match fields.optional("servers") {
+    let servers: Vec<Sid> = match fields.optional("servers") {
         None => servers.iter().map(|server| server.sid).collect(),
         Some(list) => match &list.node.value {
             Value::Scalar(word) if word == "all" => servers.iter().map(|server| server.sid).collect(),
@@ -142,13 +197,16 @@ fn read_sessions(item: &Item<'_>, topology: &Topology, cluster: &Cluster) -> Opt
             _ => read_connect(&list, &cluster.zookeeper),
         },
     };
+    let words = [("true", true), ("false", false)];
+    let shuffle = fields.optional("shuffle").and_then(|shuffle| shuffle.choice(&words)).unwrap_or(true);
     let timeout = fields.required("session_timeout").and_then(|timeout| timeout.positive_span());
     let pause = fields.required("pause").and_then(|pause| pause.positive_span());
     fields.finish();
     Some(ClientGroup {
         host: host?,
         count: count?,
-        config: SessionConfig { servers, session_timeout: timeout?, pause: pause? },
+        group: None,
+        config: SessionConfig { servers, shuffle, session_timeout: timeout?, pause: pause? },
     })
 }
 

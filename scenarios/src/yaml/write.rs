@@ -15,7 +15,7 @@ use crate::fault::{Fault, Names, Place, Route};
 use crate::monitoring::Monitoring;
 use crate::netem::{Correlated, Distribution, Loss, Netem};
 use crate::scenario::{Demonstration, Phases, Restart, Scenario, Tcp};
-use crate::topology::{Clock, Disk, Topology};
+use crate::topology::{Clock, Disk, Host, Topology};
 use crate::units::{Share, show_rate, show_signed_span, show_size, show_span};
 use crate::workload::{ClientGroup, SessionConfig, Workload};
 
@@ -134,8 +134,18 @@ fn topology(out: &mut Text, topology: &Topology) {
             fields.extend((host.disk != Disk::default()).then(|| ("disk", disk(&host.disk))));
             fields.extend((host.clock != Clock::default()).then(|| {
                 let drift = format!("{}ppm", host.clock.drift_ppm);
-                ("clock", inline(&[("offset", show_signed_span(host.clock.offset_ns)), ("drift", drift)]))
+                (
+                    "clock",
+                    inline(&[
+                        ("offset", show_signed_span(host.clock.offset_ns)),
+                        ("drift", drift),
+                        ("uptime", show_span(host.clock.uptime)),
+                    ]),
+                )
             }));
+            if host.thread_delay != Host::THREAD_DELAY {
+                fields.push(("thread_delay", show_span(host.thread_delay)));
+            }
             out.field(scalar(&host.name), inline(&fields));
         }
     });
@@ -284,6 +294,15 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
     out.field("replication_factor", workload.replication_factor);
     out.field("records_per_second", workload.records_per_second);
     out.field("record_size", show_size(workload.record_size.into()));
+    if let Some(interval) = workload.end_offsets_every {
+        out.field("end_offsets_every", show_span(interval));
+    }
+    if workload.auto_create_topics {
+        out.field("topic_creation", "auto");
+    }
+    if workload.skew != Share::NONE {
+        out.field("skew", workload.skew);
+    }
     out.field("admin", scalar(topology.host_name(workload.admin)));
     let table = ProducerConfig::table();
     clients(out, "producers", &workload.producers, topology, |config| {
@@ -300,15 +319,16 @@ fn workload(out: &mut Text, workload: &Workload, topology: &Topology) {
 
 fn sessions(out: &mut Text, groups: &[ClientGroup<SessionConfig>], topology: &Topology) {
     out.map("sessions", |out| {
-        for ClientGroup { host, count, config } in groups {
+        for ClientGroup { host, count, config, .. } in groups {
             let sids: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
-            let fields = [
+            let mut fields = vec![
                 ("host", scalar(topology.host_name(*host))),
                 ("count", count.to_string()),
                 ("servers", format!("[{}]", sids.join(", "))),
-                ("session_timeout", show_span(config.session_timeout)),
-                ("pause", show_span(config.pause)),
             ];
+            fields.extend((!config.shuffle).then(|| ("shuffle", "false".to_owned())));
+            fields.push(("session_timeout", show_span(config.session_timeout)));
+            fields.push(("pause", show_span(config.pause)));
             out.line(format_args!("- {}", inline(&fields)));
         }
     });
@@ -329,6 +349,9 @@ fn clients<C>(
             out.field("- host", scalar(topology.host_name(group.host)));
             out.depth += 1;
             out.field("count", group.count);
+            if let Some(group) = &group.group {
+                out.field("group", scalar(&group.0));
+            }
             options(out, values(&group.config));
             out.depth -= 1;
         }
@@ -344,6 +367,7 @@ fn tcp(out: &mut Text, tcp: &Tcp) {
             out.field("rto_initial", show_span(tcp.rto_initial));
             out.field("retries2", tcp.retries2);
             out.field("syn_retries", tcp.syn_retries);
+            out.field("syn_linear_timeouts", tcp.syn_linear_timeouts);
         });
     }
 }
@@ -409,11 +433,18 @@ fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
             vec![word("reconfigure"), ("zookeeper", format!("[{}]", servers.join(", ")))]
         }
         Fault::Kill { process: p } => vec![word("kill"), process(*p)],
+        Fault::Stop { process: p, grace } => vec![word("stop"), process(*p), ("grace", show_span(*grace))],
         Fault::Pause { process: p } => vec![word("pause"), process(*p)],
+        Fault::AuthFailed { process: p } => vec![word("auth-failed"), process(*p)],
+        Fault::DeleteController => vec![word("delete-controller")],
         Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],
         Fault::SlowDisk { host: h, latency } => vec![word("slow-disk"), host(*h), ("latency", show_span(*latency))],
         Fault::StallDisk { host: h } => vec![word("stall-disk"), host(*h)],
-        Fault::FailDisk { host: h } => vec![word("fail-disk"), host(*h)],
+        Fault::FailDisk { host: h, dir } => {
+            let mut fields = vec![word("fail-disk"), host(*h)];
+            fields.extend(dir.as_ref().map(|dir| ("dir", scalar(dir))));
+            fields
+        }
         Fault::FillDisk { host: h, leave } => vec![word("fill-disk"), host(*h), ("leave", show_size(*leave))],
         Fault::ClockJump { host: h, by_ns } => vec![word("clock-jump"), host(*h), ("by", show_signed_span(*by_ns))],
         Fault::ClockDrift { host: h, ppm } => vec![word("clock-drift"), host(*h), ("by", format!("{ppm}ppm"))],

@@ -8,7 +8,7 @@ use super::{Exit, Failure, campaign, input};
 use crate::fidelity::compare::CaseReport;
 use crate::fidelity::lab::{LabRun, Measured};
 use crate::fidelity::metrics::{self, Measures};
-use crate::fidelity::{ZOOKEEPER_3_8_0, report, rig, simulate};
+use crate::fidelity::{ZOOKEEPER_3_8_0, report, simulate};
 
 /// Simulates the measured runs and prints where they agree.
 ///
@@ -33,7 +33,7 @@ pub(super) fn fidelity(args: &FidelityArgs) -> Result<Exit, Failure> {
     if let Some(seed) = args.rig {
         for runs in cases.values() {
             let run = &runs[seed as usize % runs.len()];
-            write!(out, "{}", rig::scenario(run, seed).map_err(Failure::Input)?.to_yaml())?;
+            write!(out, "{}", simulate::scenario(run, seed).map_err(Failure::Input)?.to_yaml())?;
         }
         return Ok(Exit::Clean);
     }

@@ -26,6 +26,25 @@ pub fn p_value(first: &[u64], second: &[u64]) -> f64 {
     sum.min(1.0)
 }
 
+/// The probability that the median of `runs` draws from `sample` lies at least as far out, on either side, as `median`: whether
+/// so few runs alone explain where their median lies.
+///
+/// # Panics
+/// If the sample is empty.
+pub fn median_p_value(sample: &[f64], runs: usize, median: f64) -> f64 {
+    assert!(!sample.is_empty(), "nothing to draw from");
+    let share =
+        |is: &dyn Fn(f64) -> bool| sample.iter().filter(|value| is(**value)).count() as f64 / sample.len() as f64;
+    // The median is below a value if more than half of the draws are.
+    let majority = |p: f64| -> f64 {
+        let factorials = log_factorials(runs as u64);
+        let choose = |k: usize| (factorials[runs] - factorials[k] - factorials[runs - k]).exp();
+        (runs.div_ceil(2)..=runs).map(|k| choose(k) * p.powi(k as i32) * (1.0 - p).powi((runs - k) as i32)).sum()
+    };
+    let (below, above) = (majority(share(&|value| value <= median)), majority(share(&|value| value >= median)));
+    (2.0 * below.min(above)).min(1.0)
+}
+
 /// Likelihoods that differ by rounding only count as equal.
 const TIE: f64 = 1e-9;
 
@@ -51,6 +70,21 @@ fn log_factorials(up_to: u64) -> Vec<f64> {
         sums.push(sums[n as usize - 1] + (n as f64).ln());
     }
     sums
+}
+
+#[test]
+fn a_median_far_out_is_less_likely_the_more_runs_it_is_of() {
+    let sample: Vec<f64> = (1..=100).map(f64::from).collect();
+    let check = |runs: usize, median: f64, expected: f64| {
+        let p = median_p_value(&sample, runs, median);
+        assert!((p - expected).abs() < 5e-4, "{runs} runs, median {median}: {p}, expected {expected}");
+    };
+    check(1, 50.0, 1.0);
+    check(1, 5.0, 0.1);
+    // Two or three of three draws among the lowest tenth: 3 x 0.01 x 0.9 + 0.001, on either side.
+    check(3, 10.0, 0.056);
+    check(3, 91.0, 0.056);
+    check(15, 10.0, 0.000_1);
 }
 
 #[test]

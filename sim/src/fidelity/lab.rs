@@ -103,6 +103,11 @@ impl Measured {
 }
 
 impl LabRun {
+    /// When the fault began, ms since the epoch.
+    pub fn fault_at_ms(&self) -> f64 {
+        self.t_fault
+    }
+
     /// How long the fault lasted, ms.
     pub fn duration_ms(&self) -> f64 {
         self.t_heal - self.t_fault
@@ -133,6 +138,33 @@ impl LabRun {
     /// Whether the leader was stopped in its tracks.
     pub fn pauses(&self) -> bool {
         self.fault == "stop"
+    }
+
+    /// When the leader had begun to serve, ms before the fault, if the run recorded it: its checks come a tick after the other
+    /// from then on.
+    pub fn led_since(&self) -> Option<f64> {
+        let begins = |event: &&Event| event.src == self.leader0 && role(&event.msg) == Some(Role::Leading);
+        self.events.iter().filter(|event| event.dt < 0.0).filter(begins).map(|event| -event.dt).reduce(f64::min)
+    }
+
+    /// The order in which a client tries its servers, from the one that it was connected to when the fault began: what its
+    /// attempts afterwards show of the shuffle that was made at its start. Empty if the run did not record it.
+    pub fn tries(&self, client: &str) -> Vec<u8> {
+        let of_client = |event: &&Event| event.src.strip_prefix("client:") == Some(client);
+        let mut tried: Vec<(f64, u8, bool)> = self.events.iter().filter(of_client).filter_map(Event::tries).collect();
+        tried.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let Some(&(since, first, _)) = tried.iter().rfind(|(at, _, confirmed)| *confirmed && *at < 0.0) else {
+            return Vec::new();
+        };
+        // A new handle, after an expiry, makes a shuffle of its own; it comes round to no server twice before.
+        let mut order = vec![first];
+        for (_, server, _) in tried.iter().filter(|(at, _, confirmed)| *at > since && !confirmed) {
+            if order.contains(server) {
+                break;
+            }
+            order.push(*server);
+        }
+        order
     }
 
     /// What happened.
@@ -166,6 +198,15 @@ impl LabRun {
             story.sessions.insert(side, client.story());
         }
         story
+    }
+}
+
+impl Event {
+    /// The server that the client's log line names, and whether it confirmed the session or was only tried.
+    fn tries(&self) -> Option<(f64, u8, bool)> {
+        let confirmed = self.msg.strip_prefix("Session establishment complete on server ");
+        let server = confirmed.or_else(|| self.msg.strip_prefix("Opening socket connection to server "))?;
+        Some((self.dt, sid(server.split(['/', '.', ',']).next()?), confirmed.is_some()))
     }
 }
 

@@ -44,7 +44,7 @@ pub enum Branch {
     NoElection,
     /// One leader was elected.
     NewElection,
-    /// An elected leader was given up, and another election held.
+    /// The first leader that was elected did not come to serve at once: its followers had to look again.
     SecondElection,
     /// Writes never came back.
     Stall,
@@ -170,13 +170,19 @@ pub fn measure(story: &Story) -> Measures {
 
 fn branch(story: &Story) -> Branch {
     let elections = story.roles.iter().filter(|(.., role)| *role == Role::Elected).count();
+    let elected = story.roles.iter().find(|(.., role)| *role == Role::Elected).map(|(at, ..)| *at);
+    let serves = story.roles.iter().find(|(.., role)| *role == Role::Leading).map(|(at, ..)| *at);
+    let late = elected.zip(serves).is_some_and(|(elected, serves)| serves - elected > AT_ONCE);
     match elections {
         _ if !story.recovered => Branch::Stall,
         0 => Branch::NoElection,
-        1 => Branch::NewElection,
+        1 if !late => Branch::NewElection,
         _ => Branch::SecondElection,
     }
 }
+
+/// From its election a leader serves within this time, ms, unless its followers fail to join it.
+const AT_ONCE: f64 = 5_000.0;
 
 fn categories(story: &Story) -> BTreeMap<Category, String> {
     let mut categories = BTreeMap::new();

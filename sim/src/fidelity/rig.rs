@@ -1,6 +1,7 @@
 //! The rig of a measured run as a scenario: an ensemble over two sites, one client host at each with two sessions.
 //!
-//! Every setting comes from what the run recorded. What the rig itself was, whatever the run, stands in the constants below.
+//! Every setting comes from what the run recorded, where it did the state at the beginning of the fault too: in which order each
+//! session's client had shuffled its servers, and how far the leader was in its tick. What the rig itself was, whatever the run, stands in the constants below.
 
 use models::defect::{Defect, ZOOKEEPER_VERSIONS};
 use models::id::{HostId, Sid};
@@ -15,6 +16,7 @@ use scenarios::netem::Netem;
 use scenarios::scenario::{Phases, Restart, Rollback, Tcp};
 use scenarios::schedule::Planned;
 use scenarios::topology::{Clock, Disk, Host, Link, SiteId, Topology};
+use scenarios::units::Share;
 use scenarios::workload::{ClientGroup, SessionConfig, Workload};
 
 use super::lab::LabRun;
@@ -35,19 +37,24 @@ const RAM_DISK: Disk = Disk {
     bandwidth: 1_000_000_000,
     capacity: 100_000_000_000,
 };
+/// The monotonic clock of the machine that measured showed a multiple of [`UPTIME_PERIOD`] whenever its wall clock was this much
+/// past one: every expiry of every run fell into that moment, since ZooKeeper's expiry buckets are multiples of a tick.
+const UPTIME_PHASE: Span = Span::from_ms(398);
+/// See [`UPTIME_PHASE`].
+const UPTIME_PERIOD: Span = Span::from_ms(2_000);
+/// Several ensembles shared two cores.
+const THREAD_DELAY: Span = Span::from_ms(95);
 /// The sites' names in measured runs.
 const SITES: [&str; 2] = ["A", "B"];
 
-/// The rig of `run` as a scenario. Nothing but the moment of the fault depends on `variation`: measured faults began at an
-/// arbitrary point of the servers' ticks.
+/// The rig of `run` as a scenario in which the fault begins `at` after the warm-up.
 ///
 /// # Errors
 /// What the run did cannot be expressed.
-pub fn scenario(run: &LabRun, variation: u64) -> Result<Scenario, String> {
+pub fn scenario(run: &LabRun, at: Span) -> Result<Scenario, String> {
     let config = config(run)?;
-    let at = phase(config.tick(), variation);
     let duration = Span::from_us((run.duration_ms().max(0.0) * 1_000.0) as u64);
-    let topology = topology(run);
+    let topology = topology(run, uptime(run, WARM_UP + at));
     let (version, defects) = release(&run.conf.zk)?;
     let servers = run.servers();
     let leader = run.leader();
@@ -65,7 +72,7 @@ pub fn scenario(run: &LabRun, variation: u64) -> Result<Scenario, String> {
     };
     let kafka = Kafka { version: FIXED.to_owned(), defects: models::defect::Defects::NONE, brokers: Vec::new() };
     Ok(Scenario {
-        name: format!("rig-{variation}"),
+        name: "rig".to_owned(),
         description: format!("The rig of the measured case {}.", run.case),
         workload: workload(run),
         topology,
@@ -81,12 +88,6 @@ pub fn scenario(run: &LabRun, variation: u64) -> Result<Scenario, String> {
         rollback: Rollback::default(),
         demonstrates: None,
     })
-}
-
-/// Evenly over a tick, in an order without pattern (the golden ratio's multiples modulo one).
-fn phase(tick: Span, variation: u64) -> Span {
-    const GOLDEN: u64 = 618_034;
-    tick.scaled(variation * GOLDEN % 1_000_000, 1_000_000)
 }
 
 fn release(word: &str) -> Result<(String, &'static [Defect]), String> {
@@ -116,8 +117,22 @@ fn site(name: &str) -> SiteId {
     SiteId(u16::from(name != SITES[0]))
 }
 
-fn topology(run: &LabRun) -> Topology {
-    let host = |name: String, site: SiteId| Host { name, site, disk: RAM_DISK, clock: Clock::default() };
+/// What the machine's monotonic clock showed at the start of the run, up to whole periods, if the fault begins at `fault`.
+fn uptime(run: &LabRun, fault: Span) -> Span {
+    let period = UPTIME_PERIOD.as_ns();
+    let measured = ((run.fault_at_ms() * 1e6) as u64 % period + period - UPTIME_PHASE.as_ns()) % period;
+    Span::from_ns((measured + period - fault.as_ns() % period) % period)
+}
+
+fn topology(run: &LabRun, uptime: Span) -> Topology {
+    let clock = Clock { uptime, ..Clock::default() };
+    let host = |name: String, site: SiteId| Host {
+        name,
+        site,
+        disk: RAM_DISK,
+        clock: clock.clone(),
+        thread_delay: THREAD_DELAY,
+    };
     let mut hosts: Vec<Host> = run
         .servers()
         .iter()
@@ -135,6 +150,14 @@ fn topology(run: &LabRun) -> Topology {
     }
 }
 
+/// The servers in the order in which they were tried, and whether that is left to chance. Those never tried come last.
+fn ordered(servers: Vec<Sid>, tried: &[u8]) -> (Vec<Sid>, bool) {
+    let mut order: Vec<Sid> = tried.iter().map(|sid| Sid(*sid)).filter(|sid| servers.contains(sid)).collect();
+    let shuffle = order.is_empty();
+    order.extend(servers.into_iter().filter(|sid| !tried.contains(&sid.0)));
+    (order, shuffle)
+}
+
 fn workload(run: &LabRun) -> Workload {
     let servers = run.servers();
     let all: Vec<Sid> = (1..=servers.len() as u8).map(Sid).collect();
@@ -143,16 +166,18 @@ fn workload(run: &LabRun) -> Workload {
         let host = HostId((servers.len() + index) as u16);
         let is_near = |sid: &Sid| servers[usize::from(sid.0) - 1].1 == *name;
         let local: Vec<Sid> = all.iter().copied().filter(is_near).collect();
-        for servers in [all.clone(), local] {
+        for (servers, kind) in [(all.clone(), "all"), (local, "local")] {
             if servers.is_empty() {
                 continue;
             }
+            let (servers, shuffle) = ordered(servers, &run.tries(&format!("{name}-{kind}")));
             let config = SessionConfig {
                 servers,
+                shuffle,
                 session_timeout: Span::from_ms(run.conf.session_ms),
                 pause: Span::from_ms(run.conf.pause_ms),
             };
-            sessions.push(ClientGroup { host, count: 1, config });
+            sessions.push(ClientGroup { host, count: 1, group: None, config });
         }
     }
     Workload {
@@ -161,6 +186,9 @@ fn workload(run: &LabRun) -> Workload {
         replication_factor: 0,
         records_per_second: 0,
         record_size: 1,
+        end_offsets_every: None,
+        skew: Share::NONE,
+        auto_create_topics: false,
         admin: HostId(0),
         producers: Vec::new(),
         consumers: Vec::new(),
@@ -190,6 +218,7 @@ fn tcp(run: &LabRun) -> Result<Tcp, String> {
         match name {
             "tcp_retries2" => tcp.retries2 = number,
             "tcp_syn_retries" => tcp.syn_retries = number,
+            "tcp_syn_linear_timeouts" => tcp.syn_linear_timeouts = number,
             "tcp_rto_max_ms" => tcp.rto_max = Span::from_ms(number.into()),
             "tcp_rto_min_us" => tcp.rto_min = Span::from_us(number.into()),
             _ => return Err(format!("kernel setting `{name}` is not modelled")),

@@ -26,12 +26,43 @@ const AFTERWARDS: Span = Span::from_secs(5);
 /// A client that has done a write within this time writes.
 const LATELY: Span = Span::from_ms(1_500);
 
+/// The rig of a measured run. The fault begins at the measured point of the leader's tick, where that was recorded, else at an
+/// arbitrary one. When the leader begins to serve depends on the seed, so the warm-up is run to learn it: it is the same
+/// whatever comes later.
+///
+/// # Errors
+/// The rig cannot be expressed.
+pub fn scenario(run: &LabRun, seed: u64) -> Result<Scenario, String> {
+    let early = rig::scenario(run, Span::ZERO)?;
+    let tick = early.cluster.zookeeper.config.tick();
+    let Some(measured) = run.led_since() else { return rig::scenario(run, arbitrary(tick, seed)) };
+    let start = Instant::ZERO + early.phases.warm_up;
+    let mut led_since = Instant::ZERO;
+    Run::new(&early, seed, &Schedule::default()).finish(
+        &mut |seen: &Observed| {
+            if matches!(seen.what, Observation::ZkRole { role: ZkRole::Leading, .. }) {
+                led_since = seen.at;
+            }
+        },
+        &mut |checkpoint| if checkpoint.at >= start { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
+    );
+    let ahead = Span::from_us((measured * 1_000.0) as u64).as_ns() % tick.as_ns();
+    let now = (start - led_since).as_ns() % tick.as_ns();
+    rig::scenario(run, Span::from_ns((ahead + tick.as_ns() - now) % tick.as_ns()))
+}
+
+/// A point of a tick: evenly over the seeds, in an order without pattern (multiples of the golden ratio modulo one).
+fn arbitrary(tick: Span, seed: u64) -> Span {
+    const GOLDEN: u64 = 618_034;
+    tick.scaled(seed * GOLDEN % 1_000_000, 1_000_000)
+}
+
 /// Runs the rig of a measured run, and tells what happened.
 ///
 /// # Errors
 /// The rig cannot be expressed, the intended server did not lead when the fault began, or a law was broken.
 pub fn story(run: &LabRun, seed: u64) -> Result<Story, String> {
-    let scenario = rig::scenario(run, seed)?;
+    let scenario = scenario(run, seed)?;
     let schedule = Schedule::draw(&scenario, seed);
     let deployment = scenario.deployment();
     let recorder = RefCell::new(Recorder::new(&scenario, &deployment, run));
@@ -134,9 +165,9 @@ impl Recorder {
                 if *role == ZkRole::Leading {
                     self.leader = Some(server);
                 }
-                // Still elected, and not acknowledged.
-                if faulty && *role != ZkRole::Synchronizing {
-                    self.story.roles.push((ms(seen.at - self.fault), server, told(*role)));
+                if faulty {
+                    let role = told(*role).map(|role| (ms(seen.at - self.fault), server, role));
+                    self.story.roles.extend(role);
                 }
             }
             Observation::Down { .. } => {
@@ -159,9 +190,9 @@ impl Recorder {
                     client.session.disconnected.get_or_insert(ms(seen.at - self.fault));
                 }
             }
-            Observation::ZkWrite { number, began, error, .. } => {
+            Observation::ZkWrite { number, took, error, .. } => {
                 if let Some(client) = self.clients.get_mut(&seen.process) {
-                    client.wrote(seen.at, self.heal, (*number, *began), *error);
+                    client.wrote(seen.at, self.heal, (*number, *took), *error);
                 }
             }
             _ => {}
@@ -207,11 +238,11 @@ impl Client {
         }
     }
 
-    fn wrote(&mut self, at: Instant, heal: Instant, (number, began): (u64, Instant), error: Option<ZkError>) {
+    fn wrote(&mut self, at: Instant, heal: Instant, (number, took): (u64, Span), error: Option<ZkError>) {
         match error {
             None => {
                 self.acknowledged.push(number);
-                self.last_began = began;
+                self.last_began = Instant::ZERO + (at - (Instant::ZERO + took));
                 if let Some(last) = self.last_ok.replace(at) {
                     let gap = ms(at - last);
                     self.session.longest_gap = Some(self.session.longest_gap.map_or(gap, |longest| longest.max(gap)));
@@ -238,12 +269,14 @@ impl Client {
     }
 }
 
-fn told(role: ZkRole) -> Role {
+/// What the lab would have logged: a leader says that it was elected and that it serves, not what lies between.
+fn told(role: ZkRole) -> Option<Role> {
     match role {
-        ZkRole::Looking => Role::Looking,
-        ZkRole::Electing | ZkRole::Synchronizing => Role::Elected,
-        ZkRole::Leading => Role::Leading,
-        ZkRole::Following => Role::Following,
+        ZkRole::Looking => Some(Role::Looking),
+        ZkRole::Electing => Some(Role::Elected),
+        ZkRole::Synchronizing => None,
+        ZkRole::Leading => Some(Role::Leading),
+        ZkRole::Following => Some(Role::Following),
     }
 }
 

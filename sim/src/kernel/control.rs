@@ -1,6 +1,6 @@
 //! What can be done to a deployment from outside, between two events. All of it takes effect at once.
 
-use models::id::{HostId, ProcessId};
+use models::id::{HostId, ProcessId, TimerId};
 use models::observation::{DownCause, Observation};
 use models::process::{CloseReason, Input, Loss, Process};
 use models::time::Span;
@@ -30,6 +30,11 @@ impl<P: Process> Simulation<P> {
         let slot = &mut self.slots[usize::from(id.0)];
         assert!(slot.run == RunState::Down, "{id} reads its configuration only when it starts");
         change(&mut slot.process);
+    }
+
+    /// SIGTERM: the process ends when it likes. One that stands still reads the signal when it goes on.
+    pub fn terminate(&mut self, id: ProcessId) {
+        self.deliver(id, Input::Terminate);
     }
 
     /// Tells the supervisor to leave the process down, once it is, until [`Simulation::start`].
@@ -63,6 +68,14 @@ impl<P: Process> Simulation<P> {
         self.handle(id, Input::Start);
     }
 
+    /// Hands a process what one of its timers would carry, now. Nothing happens if it is down or stands still.
+    pub fn signal(&mut self, id: ProcessId, timer: P::Timer) {
+        if self.slots[usize::from(id.0)].run == RunState::Up {
+            // No timer has this id.
+            self.handle(id, Input::Timer { id: TimerId(0), timer });
+        }
+    }
+
     /// Stops a process in its tracks (SIGSTOP, a long garbage collection). Its kernel goes on.
     pub fn pause(&mut self, id: ProcessId) {
         let slot = &mut self.slots[usize::from(id.0)];
@@ -91,7 +104,10 @@ impl<P: Process> Simulation<P> {
                 waiting.push(open);
             }
         }
-        while let Some(input) = self.slots[usize::from(id.0)].inbox.pop_front() {
+        let inbox = std::mem::take(&mut self.slots[usize::from(id.0)].inbox);
+        let yields = |input: &Input<P::Message, P::Timer>| matches!(input, Input::Timer { timer, .. } if P::yields_to_input(timer));
+        let (last, first): (Vec<_>, Vec<_>) = inbox.into_iter().partition(yields);
+        for input in first.into_iter().chain(last) {
             self.read(id, input);
         }
         for open in waiting {
@@ -200,6 +216,17 @@ impl<P: Process> Simulation<P> {
         }
     }
 
+    /// Breaks a directory of a process that is a file system of its own, so that it fails with EIO, or mends it.
+    pub fn set_dir_failing(&mut self, process: ProcessId, dir: u8, failing: bool) {
+        let host = self.slot(process).host;
+        let dirs = &mut self.hosts[usize::from(host.0)].disk.state.failing_dirs;
+        if failing {
+            dirs.insert((process, dir))
+        } else {
+            dirs.remove(&(process, dir))
+        };
+    }
+
     /// Changes how much fits on a disk; what is on it stays. Returns what fitted before.
     pub fn set_disk_capacity(&mut self, id: HostId, capacity: u64) -> u64 {
         std::mem::replace(&mut self.hosts[usize::from(id.0)].disk.state.capacity, capacity)
@@ -271,8 +298,20 @@ impl<P: Process> Simulation<P> {
             let start = Event::Start { process: id, incarnation: slot.incarnation };
             self.queue.push(self.now + delay, start);
         }
+        // The kernel takes the process apart, thread by thread and its memory too, before it closes the sockets.
+        let longest = self.hosts[usize::from(slot.host.0)].thread_delay;
+        let teardown = (0..TEARDOWN_STEPS).fold(Span::ZERO, |sum, _| sum + slot.random.wait(longest));
         for open in open {
-            self.close_end(open.conn, open.side);
+            match teardown {
+                Span::ZERO => self.close_end(open.conn, open.side),
+                after => {
+                    self.queue.push(self.now + after, Event::TornDown { conn: open.conn, side: open.side });
+                }
+            }
         }
     }
 }
+
+/// How many waits for a core the end of a killed process takes. Fitted: measured peers of a killed JVM learn of it after 18 to
+/// 85 ms.
+const TEARDOWN_STEPS: u32 = 3;

@@ -31,6 +31,11 @@ pub(crate) enum Event<T> {
         side: Side,
         packet: Packet,
     },
+    /// The kernel closes the end `side` of a process that has died.
+    TornDown {
+        conn: ConnRef,
+        side: Side,
+    },
     /// The retransmission timer of the end `side` wants to be looked at.
     Retransmit {
         conn: ConnRef,

@@ -44,7 +44,7 @@ impl<P: Process> Simulation<P> {
         let known = &mut self.conns[conn.index as usize];
         let tcp = self.hosts[usize::from(known.ends[usize::from(side)].host.0)].tcp;
         let half = &mut known.halves[usize::from(side)];
-        half.deadline = self.now + half.handshake_timeout(&tcp);
+        half.deadline = self.now + half.handshake_timeout(&tcp, side);
         self.send_bare(conn, side, packet);
         self.expect_timeout(conn, side);
     }
@@ -142,11 +142,11 @@ impl<P: Process> Simulation<P> {
         end.state = EndState::Established;
         let tcp = self.hosts[usize::from(end.host.0)].tcp;
         let half = &mut known.halves[usize::from(side)];
-        let under_way = half.handshake_timeout(&tcp).saturating_sub(half.deadline - self.now);
+        let under_way = half.handshake_timeout(&tcp, side).saturating_sub(half.deadline - self.now);
         half.rtt.sample(self.now, under_way, tcp.rto_min);
         half.retries = 0;
         half.deadline = Instant::MAX;
-        if let Some((_, ticket)) = half.timer.take() {
+        if let Some((.., ticket)) = half.timer.take() {
             self.queue.cancel(ticket);
         }
     }

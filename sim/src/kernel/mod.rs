@@ -188,6 +188,7 @@ impl<P: Process> Simulation<P> {
             Event::Datagram { from, to, letter } => self.on_datagram(from, to, letter),
             Event::Timer { process, id, timer } => self.on_timer(process, id, timer),
             Event::Retransmit { conn, side } => self.on_retransmit(conn, side),
+            Event::TornDown { conn, side } => self.close_end(conn, side),
             Event::Disk(request) => self.on_disk(request),
             Event::Start { process, incarnation } => self.on_start(process, incarnation),
         }
@@ -277,6 +278,7 @@ impl<P: Process> Simulation<P> {
                 self.counts.starts += 1;
                 fold.fold(head(1, self.slots[usize::from(me.0)].incarnation));
             }
+            Input::Terminate => fold.fold(head(9, self.slots[usize::from(me.0)].incarnation)),
             Input::Accepted { conn, port, peer } => {
                 self.counts.connections += 1;
                 fold.fold(head(2, conn.0));

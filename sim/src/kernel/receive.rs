@@ -120,7 +120,11 @@ impl<P: Process> Simulation<P> {
             return;
         }
         let end = &self.conns[conn.index as usize].ends[usize::from(side)];
-        let (process, id) = (end.process, end.id);
+        let (process, id, incarnation) = (end.process, end.id, end.incarnation);
+        if self.slot(process).incarnation != incarnation {
+            // Its process has died; the kernel is about to close it.
+            return;
+        }
         match body {
             Body::Message(message) => self.deliver(process, Input::Message { conn: id, message }),
             Body::Fin => self.end_connection(conn, side, CloseReason::Eof),

@@ -118,12 +118,13 @@ pub(crate) struct Host {
     pub(crate) up: bool,
     pub(crate) disk: Disk,
     pub(crate) clock: Clock,
+    pub(crate) thread_delay: Span,
     pub(crate) tcp: TcpConfig,
 }
 
 impl Host {
     pub(crate) fn new(spec: &HostSpec, tcp: TcpConfig, seed: u64, id: HostId) -> Self {
         let (disk, clock) = (Disk::new(spec.disk, seed, id), Clock::new(spec.clock));
-        Self { up: true, disk, clock, tcp: spec.tcp.unwrap_or(tcp) }
+        Self { up: true, disk, clock, thread_delay: spec.thread_delay, tcp: spec.tcp.unwrap_or(tcp) }
     }
 }

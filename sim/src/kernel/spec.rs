@@ -34,6 +34,8 @@ pub struct HostSpec {
     pub disk: DiskProfile,
     /// Its clock.
     pub clock: ClockProfile,
+    /// The longest that a thread which is ready to run waits for a core ([`models::random::Random::wait`]).
+    pub thread_delay: Span,
     /// Its TCP, if it differs from that of the others.
     pub tcp: Option<TcpConfig>,
 }

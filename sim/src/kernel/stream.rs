@@ -2,16 +2,16 @@
 //!
 //! What Linux does and what the models rest on: one timer per direction, armed only while data is unacknowledged; on its
 //! expiry the head alone is sent again and nothing new until it is acknowledged, then all the rest; holes that later
-//! segments reveal are filled after about a round trip (RACK) without waiting for the timer. Not modelled, because it
-//! changes no figure that was measured: slow start, and the tail loss probe, which for a single segment under way is due
-//! when the timer is.
+//! segments reveal are filled after about a round trip (RACK) without waiting for the timer; a segment that is alone under way
+//! is sent once more before the timeout is doubled (the tail loss probe, which is due when the timer is); timers go off on the
+//! wheel's ticks. Not modelled, because it changes no figure that was measured: slow start, and probes of several segments.
 
 use models::id::{ConnId, ProcessId};
 use models::process::{CloseReason, Input, Payload, Process};
 use models::time::Instant;
 
 use crate::net::connection::{Body, ConnRef, Connection, EndState, Side};
-use crate::net::tcp::TcpConfig;
+use crate::net::tcp::{TcpConfig, wheel};
 
 use super::Simulation;
 use super::event::{Event, News, Packet};
@@ -113,14 +113,15 @@ impl<P: Process> Simulation<P> {
             return;
         }
         match half.timer {
-            Some((at, _)) if at <= half.deadline => return,
-            Some((_, ticket)) => {
+            // It may be late by its bucket in the wheel; set anew it would be no earlier.
+            Some((_, set_for, _)) if set_for <= half.deadline => return,
+            Some((.., ticket)) => {
                 self.queue.cancel(ticket);
             }
             None => {}
         }
-        let at = half.deadline.max(self.now);
-        half.timer = Some((at, self.queue.push(at, Event::Retransmit { conn, side })));
+        let at = wheel(self.now, half.deadline.since(self.now));
+        half.timer = Some((at, half.deadline, self.queue.push(at, Event::Retransmit { conn, side })));
     }
 
     /// Looks at the deadline.
@@ -145,6 +146,9 @@ impl<P: Process> Simulation<P> {
             return self.expect_timeout(conn, side);
         }
         let limit = if state == EndState::Orphaned { tcp.orphan_retries } else { tcp.retries2 };
+        if half.may_probe() {
+            return self.probe(conn, side);
+        }
         if half.retries >= limit {
             return self.end_connection(conn, side, CloseReason::TimedOut);
         }
@@ -158,6 +162,19 @@ impl<P: Process> Simulation<P> {
             let packet = Packet::Ack { ack, news: News::Nothing };
             self.queue.push(at, Event::Packet { conn, side: 1 - side, packet });
         }
+        self.retransmit(conn, side, head);
+        self.expect_timeout(conn, side);
+    }
+
+    /// Sends the only segment under way again without backing off (`tcp_send_loss_probe`).
+    fn probe(&mut self, conn: ConnRef, side: Side) {
+        let tcp = self.hosts[usize::from(self.conns[conn.index as usize].ends[usize::from(side)].host.0)].tcp;
+        let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
+        half.probed = true;
+        half.deadline = self.now + half.rtt.timeout(&tcp);
+        let head = half.una;
+        self.fingerprint.fold(self.now.as_ns());
+        self.fingerprint.fold(u64::from(conn.index) << 32 | u64::from(side) << 24 | 10);
         self.retransmit(conn, side, head);
         self.expect_timeout(conn, side);
     }
@@ -274,9 +291,10 @@ impl<P: Process> Simulation<P> {
     /// The connection ends at one end, and its process is told.
     pub(super) fn end_connection(&mut self, conn: ConnRef, side: Side, reason: CloseReason) {
         let Some(known) = self.connection(conn) else { return };
-        let end = &known.ends[usize::from(side)];
-        let (process, id) = (end.process, end.id);
-        let tell = matches!(end.state, EndState::Established | EndState::SynSent);
+        let end = known.ends[usize::from(side)].clone();
+        let (process, id, incarnation) = (end.process, end.id, end.incarnation);
+        let tell = matches!(end.state, EndState::Established | EndState::SynSent)
+            && self.slot(process).incarnation == incarnation;
         self.forget_end(conn, side);
         if tell {
             self.deliver(process, Input::Closed { conn: id, reason });
@@ -290,7 +308,7 @@ impl<P: Process> Simulation<P> {
         let half = &mut known.halves[usize::from(side)];
         half.deadline = Instant::MAX;
         half.acks.clear();
-        if let Some((_, ticket)) = half.timer.take() {
+        if let Some((.., ticket)) = half.timer.take() {
             self.queue.cancel(ticket);
         }
         if known.ends.iter().all(|end| matches!(end.state, EndState::Gone | EndState::Unborn)) {

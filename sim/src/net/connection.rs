@@ -100,7 +100,10 @@ pub(crate) struct Half<M> {
     /// How many retransmissions went unanswered.
     pub(crate) retries: u32,
     /// The event that looks at the deadline, if one is in the queue. There is none while all is known to go well.
-    pub(crate) timer: Option<(Instant, Ticket)>,
+    /// When it comes, and the deadline that it was set for.
+    pub(crate) timer: Option<(Instant, Instant, Ticket)>,
+    /// The tail loss probe has been sent since the last progress.
+    pub(crate) probed: bool,
     /// The receiver said that its buffer is full.
     pub(crate) blocked: bool,
     /// ACKs under way: when they arrive, and what they acknowledge.
@@ -128,6 +131,7 @@ impl<M> Half<M> {
             backoff: 0,
             retries: 0,
             timer: None,
+            probed: false,
             blocked: false,
             acks: VecDeque::new(),
             received: 0,
@@ -155,6 +159,11 @@ impl<M> Half<M> {
     /// Whether something that was sent is not acknowledged.
     pub(crate) fn is_outstanding(&self) -> bool {
         self.una < self.next
+    }
+
+    /// Whether the timeout that has passed is that of a tail loss probe: one segment alone is under way, for the first time.
+    pub(crate) fn may_probe(&self) -> bool {
+        self.backoff == 0 && !self.probed && self.next - self.una == 1
     }
 
     /// Whether ACKs must arrive as events, because the sender waits for one to go on.
@@ -188,6 +197,7 @@ impl<M> Half<M> {
         self.una = ack;
         self.backoff = 0;
         self.retries = 0;
+        self.probed = false;
         self.blocked = false;
         self.deadline = if self.is_outstanding() { at + self.rtt.timeout(tcp) } else { Instant::MAX };
         true
@@ -225,8 +235,9 @@ impl<M> Half<M> {
         (self.una..).zip(sent).filter(|(_, s)| !s.arrived).map(|(n, _)| n).collect()
     }
 
-    /// The doubled timeout of a handshake segment, from its `retries`.
-    pub(crate) fn handshake_timeout(&self, tcp: &TcpConfig) -> Span {
-        tcp.backed_off(tcp.rto_initial, self.retries)
+    /// The timeout of a handshake segment, from its `retries`: doubled by each, but for the first ones of a SYN.
+    pub(crate) fn handshake_timeout(&self, tcp: &TcpConfig, side: Side) -> Span {
+        let doubled = if side == 0 { self.retries.saturating_sub(tcp.syn_linear_timeouts) } else { self.retries };
+        tcp.backed_off(tcp.rto_initial, doubled)
     }
 }

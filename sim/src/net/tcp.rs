@@ -17,6 +17,8 @@ pub struct TcpConfig {
     pub orphan_retries: u32,
     /// `net.ipv4.tcp_syn_retries`.
     pub syn_retries: u32,
+    /// `net.ipv4.tcp_syn_linear_timeouts`: timeouts of a SYN that do not double the next one (since 6.5).
+    pub syn_linear_timeouts: u32,
     /// `net.ipv4.tcp_synack_retries`.
     pub synack_retries: u32,
     /// Bytes that a connection holds for a process that does not read: what `tcp_rmem` 131072 leaves for data. Also the
@@ -36,6 +38,7 @@ impl Default for TcpConfig {
             retries2: 15,
             orphan_retries: 8,
             syn_retries: 6,
+            syn_linear_timeouts: 4,
             synack_retries: 5,
             receive_buffer: 65_536,
             ack_delay: Span::from_ms(10),
@@ -43,10 +46,38 @@ impl Default for TcpConfig {
     }
 }
 
+/// A tick of the kernel: `CONFIG_HZ=250`, as distributions build it.
+const JIFFY: Span = Span::from_ms(4);
+/// Buckets of a level of the timer wheel (`LVL_SIZE`), as a power of two.
+const LEVEL_BITS: u32 = 6;
+/// By how much coarser each level is than the one below (`LVL_CLK_SHIFT`), as a power of two.
+const LEVEL_SHIFT: u32 = 3;
+/// Levels of the wheel.
+const LEVELS: u32 = 9;
+
+/// When a kernel timer that is set at `now` for `after` fires: Linux rounds up to its ticks, and the farther off a timer is, the
+/// coarser are the buckets of the wheel that it is put in. It is late by up to an eighth (`calc_wheel_index`, since 4.8).
+pub(crate) fn wheel(now: Instant, after: Span) -> Instant {
+    let tick = JIFFY.as_ns();
+    let jiffies = after.as_ns().div_ceil(tick);
+    let expires = now.as_ns() / tick + jiffies;
+    // A level holds timers up to 63 of its own buckets away.
+    let fits = |level: &u32| jiffies < 63 << (LEVEL_SHIFT * level) || *level + 1 == LEVELS;
+    let level = (0..LEVELS).find(fits).unwrap_or(LEVELS - 1);
+    let shift = LEVEL_SHIFT * level;
+    debug_assert!(shift < u64::BITS - LEVEL_BITS, "nine levels fit in a word");
+    Instant::from_ns((((expires + (1 << shift)) >> shift) << shift) * tick)
+}
+
 impl TcpConfig {
     /// `base` doubled `backoff` times, at most [`TcpConfig::rto_max`].
     pub(crate) fn backed_off(&self, base: Span, backoff: u32) -> Span {
         (base * (1 << backoff.min(32))).min(self.rto_max)
+    }
+
+    /// The same in whole ticks, as the kernel keeps it.
+    fn in_ticks(span: Span) -> Span {
+        Span::from_ns(span.as_ns().div_ceil(JIFFY.as_ns()) * JIFFY.as_ns())
     }
 }
 
@@ -101,7 +132,7 @@ impl RttEstimator {
         if self.srtt8 == 0 {
             tcp.rto_initial
         } else {
-            Span::from_ns((self.srtt8 >> 3) + self.variation4).min(tcp.rto_max)
+            TcpConfig::in_ticks(Span::from_ns((self.srtt8 >> 3) + self.variation4)).min(tcp.rto_max)
         }
     }
 

@@ -57,6 +57,10 @@ pub struct Counts {
     pub isr_shrinks: u64,
     /// ISR changes to more members.
     pub isr_expansions: u64,
+    /// Generations of consumer groups that began to read.
+    pub group_rebalances: u64,
+    /// Partitions of `__consumer_offsets` with groups that got another coordinator.
+    pub coordinator_moves: u64,
     /// Truncations that removed records.
     pub truncations: u64,
     /// Processes that died, for whatever reason.
@@ -134,6 +138,10 @@ impl Figures {
                 let before = self.isr.insert(*partition, isr.len()).unwrap_or(isr.len());
                 self.counts.isr_shrinks += count * u64::from(isr.len() < before);
                 self.counts.isr_expansions += count * u64::from(isr.len() > before);
+            }
+            Observation::GroupAssigned { .. } => self.counts.group_rebalances += count,
+            Observation::CoordinatorLoaded { groups, .. } => {
+                self.counts.coordinator_moves += count * u64::from(*groups > 0)
             }
             Observation::Truncate { from, to, .. } => self.counts.truncations += count * u64::from(from > to),
             Observation::Down { .. } => self.counts.deaths += count,

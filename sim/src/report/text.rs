@@ -190,6 +190,13 @@ fn kafka_figures(summary: &Summary, judgement: &Judgement) -> String {
         "  partitions       {} leader changes, {} ISR shrinks, {} expansions, {} truncations",
         counts.leader_changes, counts.isr_shrinks, counts.isr_expansions, counts.truncations
     );
+    if counts.group_rebalances + counts.coordinator_moves > 0 {
+        let _ = writeln!(
+            out,
+            "  groups           {} rebalances, {} coordinator moves",
+            counts.group_rebalances, counts.coordinator_moves
+        );
+    }
     let [zero, one, more] = judgement.controllers;
     let _ = writeln!(out, "  controllers      none for {zero}, one for {one}, two or more for {more}");
     let _ = writeln!(out, "  consumers        {} records read", summary.polled);

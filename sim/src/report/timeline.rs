@@ -8,7 +8,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use models::id::{BrokerId, ProcessId, SessionId, TopicPartition};
-use models::observation::{DownCause, Observation, Observed, TruncateReason, ZkClientState, ZkRole};
+use models::observation::{
+    DownCause, GroupState, Observation, Observed, RemovalReason, TruncateReason, ZkClientState, ZkRole,
+};
+use models::process::DiskError;
 use models::time::{Instant, Span};
 use models::zk::protocol::ZkError;
 
@@ -137,6 +140,10 @@ impl Timeline {
                 let text = format!("{} has taken over, epoch {epoch}", self.names.process(who));
                 self.line(at, "controller", text);
             }
+            Observation::CoordinatorLoaded { .. }
+            | Observation::GroupState { .. }
+            | Observation::GroupAssigned { .. }
+            | Observation::MemberRemoved { .. } => self.on_group(seen),
             Observation::Registered { broker, broker_epoch } => {
                 self.line(at, "registered", format!("broker {broker} with epoch {broker_epoch}"));
             }
@@ -144,6 +151,7 @@ impl Timeline {
                 self.line(at, "registered", format!("broker {broker} FAILED for good: {reason}"));
             }
             Observation::ZkWrite { error, .. } => self.on_zk_write(seen, *error),
+            what if self.on_life_cycle(at, who, what) => {}
             _ => self.observe_data(seen),
         }
     }
@@ -209,6 +217,33 @@ impl Timeline {
         }
     }
 
+    fn on_group(&mut self, seen: &Observed) {
+        let (at, who) = (seen.at, self.names.process(seen.process).to_owned());
+        let text = match &seen.what {
+            Observation::CoordinatorLoaded { partition, leader_epoch, groups, offsets } if *groups > 0 => {
+                let of = format!("{groups} groups, {offsets} offsets");
+                format!("{who} coordinates {partition}, epoch {leader_epoch}: {of}")
+            }
+            Observation::GroupState { group, state: GroupState::PreparingRebalance, generation, members, .. } => {
+                format!("{group} rebalances at {who}: generation {generation}, {members} members")
+            }
+            Observation::GroupAssigned { group, generation, assignment } => {
+                format!("{group} is stable at {who}: generation {generation}, {} members", assignment.len())
+            }
+            Observation::MemberRemoved { group, member, reason } => {
+                let why = match reason {
+                    RemovalReason::SessionTimeout => "was silent",
+                    RemovalReason::NotRejoined => "did not join in time",
+                    RemovalReason::NotSynced => "did not ask for its share",
+                    RemovalReason::Left => "left",
+                };
+                format!("{group} loses {member} at {who}: it {why}")
+            }
+            _ => return,
+        };
+        self.line(at, "group", text);
+    }
+
     fn on_down(&mut self, at: Instant, who: ProcessId, lossy: bool, cause: &DownCause) {
         let name = self.names.process(who);
         let how = match cause {
@@ -222,6 +257,46 @@ impl Timeline {
             self.lose_quorum(at);
         }
         self.on_active(at, who, false);
+    }
+
+    /// A broker's orderly end, and its log directories. Returns whether it was about that.
+    fn on_life_cycle(&mut self, at: Instant, who: ProcessId, what: &Observation) -> bool {
+        let name = || self.names.process(who);
+        let (topic, text) = match what {
+            Observation::ControlledShutdownBegin => {
+                ("process", format!("{} is told to stop and asks for a controlled shutdown", name()))
+            }
+            Observation::ControlledShutdownEnd { attempt, remaining } => {
+                let outcome = match remaining {
+                    Some(0) => "has handed everything over".to_owned(),
+                    Some(count) => format!("still leads {count} partition(s)"),
+                    None => "had no answer from a controller".to_owned(),
+                };
+                ("process", format!("{} {outcome} (controlled shutdown, attempt {attempt})", name()))
+            }
+            Observation::LogsClosed { clean, bytes } => {
+                let how =
+                    if *clean { "flushed its logs and marked them clean" } else { "could NOT close its logs cleanly" };
+                ("log", format!("{} {how} ({})", name(), size(*bytes)))
+            }
+            Observation::LogRecoveryBegin { dir, logs, bytes } => {
+                let what = format!("{logs} log(s) of directory {dir}, {}", size(*bytes));
+                ("log", format!("{} was not stopped cleanly: recovers {what}", name()))
+            }
+            Observation::LogRecoveryEnd { dir, bytes } => {
+                ("log", format!("{} has recovered directory {dir}, {}", name(), size(*bytes)))
+            }
+            Observation::LogDirOffline { dir, partitions, error } => {
+                let why = match error {
+                    DiskError::Full => "no space left on device",
+                    DiskError::Io => "input/output error",
+                };
+                ("log", format!("{} loses log directory {dir} with {partitions} replica(s): {why}", name()))
+            }
+            _ => return false,
+        };
+        self.line(at, topic, text);
+        true
     }
 
     fn on_zk_role(&mut self, at: Instant, who: ProcessId, role: ZkRole, epoch: u32) {
@@ -366,6 +441,15 @@ impl Timeline {
                 ("controller", format!("{} refuses {} stale request(s) ({})", at_place(), group.count, group.detail))
             }
         }
+    }
+}
+
+/// A size as people say it.
+fn size(bytes: u64) -> String {
+    let unit = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)].into_iter().find(|(_, unit)| bytes >= *unit);
+    match unit {
+        Some((name, unit)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} B"),
     }
 }
 

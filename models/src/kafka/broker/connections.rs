@@ -27,6 +27,11 @@ impl Connections {
         self.0.remove(&conn).is_some()
     }
 
+    /// Takes all of them, to be closed.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = ConnId> + use<> {
+        std::mem::take(&mut self.0).into_keys()
+    }
+
     /// A request came: gives it back if it is to be handled now.
     pub(super) fn arrived(&mut self, origin: Origin, request: Request) -> Option<Request> {
         let connection = self.0.get_mut(&origin.conn)?;

@@ -1,12 +1,15 @@
 //! The controller's requests: LeaderAndIsr, UpdateMetadata and StopReplica, fenced by broker epoch and controller epoch.
 
+use std::sync::Arc;
+
 use super::Broker;
 use super::requests::respond;
+use crate::defect::Defect;
 use crate::id::BrokerId;
 use crate::kafka::protocol::{
-    ErrorCode, LeaderAndIsrRequest, Origin, Response, StopReplicaRequest, UpdateMetadataRequest,
+    ErrorCode, LeaderAndIsrRequest, Origin, PartitionLeadership, Response, StopReplicaRequest, UpdateMetadataRequest,
 };
-use crate::observation::{ControlRequestKind, Observation};
+use crate::observation::{ControlRequestKind, Observation, ServedState};
 use crate::world::Ctx;
 
 /// What the three have in common.
@@ -45,6 +48,7 @@ impl Broker {
         let error = match self.fence(ctx, Stamp { request: kind, controller, controller_epoch, broker_epoch }) {
             Ok(()) => {
                 self.cache.update(request);
+                observe_served(ctx, request);
                 self.replicas.metadata_updated(ctx, &self.cache);
                 self.topics.metadata_updated(ctx, &self.cache);
                 ErrorCode::None
@@ -59,7 +63,9 @@ impl Broker {
         let known_broker_epoch = self.controller.broker_epoch();
         let known_controller_epoch = self.replicas.controller_epoch();
         // A larger broker epoch passes: this broker may not have heard of its own registration yet (KIP-380).
-        let verdict = if stamp.broker_epoch != UNKNOWN_BROKER_EPOCH && stamp.broker_epoch < known_broker_epoch {
+        // Before KIP-380 requests carried none: one that is not looked at stands for it.
+        let checked = stamp.broker_epoch != UNKNOWN_BROKER_EPOCH && !self.spec.defects.has(Defect::NoBrokerGeneration);
+        let verdict = if checked && stamp.broker_epoch < known_broker_epoch {
             Err(ErrorCode::StaleBrokerEpoch)
         } else if stamp.controller_epoch < known_controller_epoch {
             Err(ErrorCode::StaleControllerEpoch)
@@ -77,6 +83,20 @@ impl Broker {
             applied: verdict.is_ok(),
         });
         verdict
+    }
+}
+
+/// Reports what the broker tells clients from now on.
+fn observe_served(ctx: &mut Ctx<'_>, request: &UpdateMetadataRequest) {
+    let served = |told: &PartitionLeadership| ServedState {
+        partition: told.partition,
+        leader: told.state.leader,
+        leader_epoch: told.state.leader_epoch,
+        isr: Arc::clone(&told.state.isr),
+        partition_epoch: told.state.partition_epoch,
+    };
+    if !request.partitions.is_empty() {
+        ctx.observe(Observation::MetadataServed { states: request.partitions.iter().map(served).collect() });
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct IsrWrites {
     stage: Stage,
     /// `isrChangeSet`: written and not yet told.
     changed: BTreeSet<TopicPartition>,
+    /// The notification that is being written.
+    telling: Option<(ZkBatch, BTreeSet<TopicPartition>)>,
     last_change: Instant,
     last_propagation: Instant,
 }
@@ -93,6 +95,11 @@ impl IsrWrites {
             ZkAnswer::SessionExpired(batch) => (*batch, None),
             ZkAnswer::Registered(..) | ZkAnswer::Watch(..) => return None,
         };
+        if let Some((_, untold)) = self.telling.take_if(|(telling, _)| *telling == batch) {
+            // An exception leaves the set as it was.
+            self.changed.extend(untold.into_iter().filter(|_| replies.is_none()));
+            return None;
+        }
         match std::mem::take(&mut self.stage) {
             Stage::Writing(expected, writes) if expected == batch => {
                 let (answered, unclear) = self.written(ctx.now, writes, replies, defects);
@@ -160,12 +167,14 @@ impl IsrWrites {
     /// `maybePropagateIsrChanges`: tells the controller, when it is time.
     pub(super) fn propagate(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
         let due = self.last_change + LINGER < ctx.now || self.last_propagation + MAX_DELAY < ctx.now;
-        if self.changed.is_empty() || !due {
+        if self.changed.is_empty() || self.telling.is_some() || !due {
             return;
         }
-        let data = znode::encode(&IsrChangeZnode::new(std::mem::take(&mut self.changed)));
+        let told = std::mem::take(&mut self.changed);
+        let data = znode::encode(&IsrChangeZnode::new(told.iter().copied()));
         let path = format!("{}/{}", znode::ISR_CHANGE_NOTIFICATION, znode::ISR_CHANGE_PREFIX).into();
-        zk.submit(ctx, ZkUser::Broker, vec![Op::Create { path, data, mode: CreateMode::PersistentSequential }]);
+        let create = Op::Create { path, data, mode: CreateMode::PersistentSequential };
+        self.telling = Some((zk.submit(ctx, ZkUser::Broker, vec![create]), told));
         self.last_propagation = ctx.now;
     }
 }

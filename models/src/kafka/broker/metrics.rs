@@ -33,7 +33,9 @@ impl Broker {
             | Phase::CreatingClusterId
             | Phase::Registering => 1,
             Phase::Recovering => 2,
+            Phase::Running if self.shutdown.is_some() => 6,
             Phase::Running => 3,
+            Phase::Stopping => 7,
         };
         let states = [broker_state, self.zk.session_state()];
         if states != self.states {

@@ -1,7 +1,7 @@
 //! `KafkaServer`: the broker process. It starts up in the real order, hands inputs to the parts that they belong to, and
 //! carries a session's expiry through.
 //!
-//! [`startup`] is the way to [`Phase::Running`]; [`requests`] answers on accepted connections; [`control`] takes the
+//! [`startup`] is the way to [`Phase::Running`], [`shutdown`] the way out; [`requests`] answers on accepted connections; [`control`] takes the
 //! controller's requests; [`to_controller`], [`producer_ids`] and [`topics`] are the broker's own conversations.
 
 mod assignment;
@@ -11,6 +11,7 @@ mod isr_writes;
 mod metrics;
 mod producer_ids;
 mod requests;
+mod shutdown;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -23,19 +24,21 @@ use std::sync::Arc;
 use self::connections::Connections;
 use self::isr_writes::{IsrWrites, Outcome, PROPAGATION_CHECK};
 use self::producer_ids::ProducerIdManager;
+use self::shutdown::Shutdown;
 use self::startup::{Meta, Phase};
 use self::to_controller::ToController;
 use self::topics::TopicCreations;
 use super::channel::{ChannelId, ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
 use super::controller::KafkaController;
+use super::group::{GroupCoordinator, Host};
 use super::metadata_cache::MetadataCache;
 use super::metrics::Metrics;
 use super::protocol::{AlterPartitionItem, AlterPartitionRequest, Body, Frame, Origin, Request, Response};
 use super::replica::ReplicaManager;
-use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkUser};
-use super::{Addresses, Timer as KafkaTimer};
-use crate::defect::Defects;
+use super::zk_client::{KafkaZkClient, KafkaZkSpec, ZkAnswer, ZkNotice, ZkRequests, ZkUser};
+use super::{Addresses, Racks, Timer as KafkaTimer};
+use crate::defect::{Defect, Defects};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId};
 use crate::process::{Effect, Input, Loss, Process};
@@ -49,12 +52,22 @@ use crate::zk::protocol::Data;
 pub enum BrokerTimer {
     /// Of [`crate::kafka::zk_client::KafkaZkClient`]: a registration looks again.
     RetryRegistration,
+    /// The ZooKeeper client reports AuthFailed although its session is alive (SASL fails late).
+    ZkAuthFailed,
+    /// `scheduleReinitialize`.
+    ZkReinitialize,
     /// Start-up waited `zookeeper.connection.timeout.ms` for a session.
     ZkConnectDeadline,
     /// A broker-to-controller channel looks again for a controller.
     ControllerLookup(u8),
+    /// The pause between two attempts at controlled shutdown is over.
+    ControlledShutdownRetry,
+    /// `controller.socket.timeout.ms` is over, and no connection to the controller was made in that attempt.
+    ControlledShutdownConnect(u32),
     /// The pause after a refused AlterPartition is over.
     IsrRetry,
+    /// Of [`crate::kafka::group::GroupCoordinator`]: some deadline of a group has come.
+    GroupExpiry,
     /// `isr-change-propagation`, before protocol 2.7: are ISR changes to be told to the controller?
     IsrChangePropagation,
     /// A created topic has no leader yet and its client waits no longer; the number of the request.
@@ -70,6 +83,8 @@ pub struct BrokerSpec {
     pub zookeeper: Arc<[Address]>,
     /// Where each broker listens, this one included.
     pub addresses: Addresses,
+    /// Where each broker stands. Real brokers learn it from UpdateMetadata.
+    pub racks: Racks,
     /// Which defects it has.
     pub defects: Defects,
 }
@@ -101,6 +116,7 @@ pub struct Broker {
     expiring: bool,
     controller: KafkaController,
     replicas: ReplicaManager,
+    groups: GroupCoordinator,
     cache: MetadataCache,
     connections: Connections,
     alter_partition: ToController,
@@ -113,13 +129,16 @@ pub struct Broker {
     metrics: Metrics,
     /// BrokerState and SessionState as last reported.
     states: [u64; 2],
+    /// Set once the process is told to end.
+    shutdown: Option<Shutdown>,
 }
 
 impl Broker {
     /// A broker that has never run.
     pub fn new(spec: BrokerSpec) -> Self {
-        let BrokerSpec { config, zookeeper, addresses, defects } = spec.clone();
-        let (protocol, defects) = config.rules(defects);
+        let (protocol, defects) = spec.config.rules(spec.defects);
+        let spec = BrokerSpec { defects, ..spec };
+        let BrokerSpec { config, zookeeper, addresses, racks, defects } = spec.clone();
         let id = spec.id();
         Self {
             meta: Meta::default(),
@@ -128,7 +147,8 @@ impl Broker {
             zk: KafkaZkClient::new(KafkaZkSpec { broker: id, config: config.clone(), zookeeper, defects }),
             expiring: false,
             controller: KafkaController::new(id, config.clone(), defects, addresses.clone()),
-            replicas: ReplicaManager::new(id, config.clone(), defects, addresses),
+            replicas: ReplicaManager::new(id, config.clone(), defects, addresses, racks),
+            groups: GroupCoordinator::new(config.clone(), defects),
             cache: MetadataCache::default(),
             connections: Connections::default(),
             alter_partition: ToController::new(ALTER_PARTITION, &config, None),
@@ -143,19 +163,23 @@ impl Broker {
             topics: TopicCreations::default(),
             metrics: Metrics::default(),
             states: [0; 2],
+            shutdown: None,
             spec,
         }
     }
 
     fn dispatch(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        if self.phase == Phase::Stopping {
+            return self.on_input_while_stopping(ctx, input);
+        }
         match input {
             Input::Start => self.start(ctx),
+            Input::Terminate => self.terminate(ctx),
             Input::Message { conn, message: Message::Kafka(frame) } => self.on_frame(ctx, conn, frame),
             Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message),
             Input::Timer { timer, .. } => self.on_timer(ctx, timer),
             Input::Disk { token, result } => {
                 self.replicas.on_disk(ctx, &self.cache, token, result);
-                self.after_recovery(ctx);
             }
             Input::Accepted { conn, .. } => self.connections.accept(conn),
             Input::Opened { conn } if self.zk.owns(conn) => self.zk.on_opened(ctx, conn),
@@ -183,7 +207,7 @@ impl Broker {
     /// Something happened on a connection that this broker dialled.
     fn on_conn(&mut self, ctx: &mut Ctx<'_>, input: ConnInput) {
         let conn = input.conn();
-        let Some(input) = self.replicas.on_conn(ctx, input) else { return };
+        let Some(input) = self.replicas.on_conn(ctx, &self.cache, input) else { return };
         if self.controller.owns(conn) {
             self.controller.on_conn(ctx, &mut self.zk, input);
         } else if self.alter_partition.owns(conn) {
@@ -192,6 +216,8 @@ impl Broker {
         } else if self.allocate_ids.owns(conn) {
             let response = self.allocate_ids.on_input(ctx, input);
             self.after_allocate_ids(ctx, response);
+        } else {
+            self.on_shutdown_conn(ctx, input);
         }
     }
 
@@ -215,17 +241,20 @@ impl Broker {
                 self.alter_partition.on_channel_timer(ctx, timer.kind);
                 self.after_alter_partition(ctx, None);
             }
+            ChannelId::ToController(CONTROLLED_SHUTDOWN) => self.on_shutdown_channel_timer(ctx, timer.kind),
             ChannelId::ToController(_) => {
                 self.allocate_ids.on_channel_timer(ctx, timer.kind);
                 self.after_allocate_ids(ctx, None);
             }
-            ChannelId::Client(_) | ChannelId::Bootstrap(_) => {}
+            ChannelId::Client(_) | ChannelId::Coordinator(_) | ChannelId::Bootstrap(_) => {}
         }
     }
 
     fn on_broker_timer(&mut self, ctx: &mut Ctx<'_>, timer: BrokerTimer) {
         match timer {
             BrokerTimer::RetryRegistration => self.zk.on_retry_registration(ctx),
+            BrokerTimer::ZkAuthFailed => self.on_zk_auth_failed(ctx),
+            BrokerTimer::ZkReinitialize => self.on_zk_expired(ctx),
             BrokerTimer::ZkConnectDeadline => self.on_zk_deadline(ctx),
             BrokerTimer::ControllerLookup(ALTER_PARTITION) => {
                 self.alter_partition.on_lookup_timer();
@@ -235,7 +264,13 @@ impl Broker {
                 self.allocate_ids.on_lookup_timer();
                 self.after_allocate_ids(ctx, None);
             }
+            BrokerTimer::ControlledShutdownRetry => self.attempt_controlled_shutdown(ctx),
+            BrokerTimer::ControlledShutdownConnect(attempt) => self.on_shutdown_connect_timeout(ctx, attempt),
             BrokerTimer::IsrRetry => self.isr_changes = IsrChanges::Idle,
+            BrokerTimer::GroupExpiry => {
+                let Self { groups, replicas, cache, .. } = self;
+                groups.on_timer(&mut Host { ctx, replicas, cache });
+            }
             BrokerTimer::IsrChangePropagation => {
                 if let Some(writes) = &mut self.isr_writes {
                     writes.propagate(ctx, &mut self.zk);
@@ -266,6 +301,9 @@ impl Broker {
     }
 
     fn on_own_answer(&mut self, ctx: &mut Ctx<'_>, answer: ZkAnswer) {
+        if self.phase == Phase::Stopping {
+            return;
+        }
         if self.phase.is_running() {
             let writes = self.isr_writes.as_mut();
             let defects = self.spec.defects;
@@ -274,6 +312,7 @@ impl Broker {
             {
                 self.replicas.on_isr_answer(ctx, &self.cache, items, answer);
             }
+            let Some(answer) = self.on_shutdown_answer(ctx, answer) else { return };
             self.topics.on_answer(ctx, &mut self.zk, &self.cache, answer);
         } else {
             self.on_startup_answer(ctx, answer);
@@ -282,16 +321,28 @@ impl Broker {
 
     /// `ZooKeeperClient.reinitialize`, first half: the controller's handler clears its queue for the expiry.
     fn on_zk_expired(&mut self, ctx: &mut Ctx<'_>) {
-        if self.phase.is_running() {
+        // Before KAFKA-4229 nothing happened until there was a new session.
+        if self.phase.is_running() && !self.spec.defects.has(Defect::ResignThenSeeOwnNode) {
             self.controller.expire(ctx, &mut self.zk);
         }
         self.expiring = true;
     }
 
+    /// `ZooKeeperClientWatcher`, AuthFailed: a dead handle is replaced a second later. KAFKA-13461: a live one, too, and since
+    /// that keeps its session, the broker resigns, and then finds its own id in `/controller`.
+    fn on_zk_auth_failed(&mut self, ctx: &mut Ctx<'_>) {
+        let scheduled = !self.zk.is_alive() || self.spec.defects.has(Defect::ResignOnAuthEvent);
+        if self.phase.is_running() && !self.expiring && scheduled {
+            ctx.set_timer(ZK_RETRY_BACKOFF, Timer::Kafka(KafkaTimer::Broker(BrokerTimer::ZkReinitialize)));
+        }
+    }
+
     /// Second half: once the controller's event thread has begun with it, which it may never do, a new handle is made.
     fn reinitialize(&mut self, ctx: &mut Ctx<'_>) {
         let running = self.phase.is_running();
-        if !self.expiring || running && !self.controller.expire_started() {
+        // With `zkclient` the new session came by itself, whatever the controller was busy with.
+        let waits = running && !self.spec.defects.has(Defect::SoftFailureLateIsrWrite);
+        if !self.expiring || self.phase == Phase::Stopping || waits && !self.controller.expire_started() {
             return;
         }
         self.expiring = false;
@@ -357,6 +408,16 @@ impl Broker {
         }
     }
 
+    /// Tells the group coordinator what became of its partitions and appends.
+    fn run_coordinator(&mut self, ctx: &mut Ctx<'_>) {
+        while self.replicas.has_coordinator_events() {
+            for event in self.replicas.take_coordinator_events() {
+                let Self { groups, replicas, cache, .. } = self;
+                groups.on_event(&mut Host { ctx, replicas, cache }, event);
+            }
+        }
+    }
+
     /// Takes answers out of the effects of this input, and serves what waited behind them. Returns whether it served any.
     fn serve_waiting(&mut self, ctx: &mut Ctx<'_>, seen: &mut usize) -> bool {
         let mut served = false;
@@ -390,9 +451,15 @@ impl Process for Broker {
         self.dispatch(input, ctx);
         loop {
             let mut more = self.on_notices(ctx);
+            if self.replicas.handle_log_dir_failures(ctx) && self.phase.is_running() {
+                self.zk.submit(ctx, ZkUser::Broker, vec![super::controller::log_dir_event(self.spec.id())]);
+            }
+            self.after_recovery(ctx);
             self.reinitialize(ctx);
             self.propagate_isr_changes(ctx);
+            self.run_coordinator(ctx);
             more |= self.serve_waiting(ctx, &mut seen);
+            more |= self.go_on_stopping(ctx);
             if !more {
                 break;
             }
@@ -413,9 +480,13 @@ impl Process for Broker {
     }
 }
 
+/// `ZooKeeperClient.RetryBackoffMs`.
+const ZK_RETRY_BACKOFF: Span = Span::from_ms(1_000);
 /// Number of the channel for AlterPartition.
 const ALTER_PARTITION: u8 = 0;
 /// Number of the channel for AllocateProducerIds.
 const ALLOCATE_PRODUCER_IDS: u8 = 1;
+/// Number of the channel for ControlledShutdown.
+const CONTROLLED_SHUTDOWN: u8 = 2;
 /// `DefaultAlterPartitionManager.handleAlterPartitionResponse`: a request refused as a whole is sent again after this.
 const ISR_RETRY: Span = Span::from_ms(50);

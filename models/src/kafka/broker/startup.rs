@@ -24,6 +24,8 @@ pub(super) enum Phase {
     Recovering,
     Registering,
     Running,
+    /// Nothing is served any more.
+    Stopping,
 }
 
 impl Phase {
@@ -68,6 +70,9 @@ impl Broker {
                 self.on_startup_reply(ctx, &reply);
             }
             ZkAnswer::Registered(_, Ok(broker_epoch)) => {
+                if self.replicas.write_meta(ctx).is_err() {
+                    return self.fail_startup(ctx);
+                }
                 self.phase = Phase::Running;
                 self.meta.cluster_id = self.cluster_id.clone();
                 self.controller.startup(ctx, &mut self.zk, broker_epoch);
@@ -122,7 +127,6 @@ impl Broker {
         self.cluster_id = Some(id);
         self.phase = Phase::Recovering;
         self.replicas.load_logs(ctx);
-        self.after_recovery(ctx);
     }
 
     /// Registers once all logs are loaded.

@@ -117,7 +117,16 @@ impl Creator {
                     Request::CreateTopics { topics, timeout } => {
                         let origin = Origin { conn: ConnId(9_999), correlation: 0 };
                         let (zk, cache) = (&mut self.zk, &self.cache);
-                        self.topics.create(ctx, &self.spec, zk, cache, self.is_controller, origin, &topics, timeout);
+                        self.topics.create(
+                            ctx,
+                            &self.spec,
+                            zk,
+                            cache,
+                            self.is_controller,
+                            Some(origin),
+                            &topics,
+                            timeout,
+                        );
                     }
                     Request::UpdateMetadata(request) => {
                         self.cache.update(&request);
@@ -205,6 +214,7 @@ fn spec(id: i32) -> BrokerSpec {
         config: config.into(),
         zookeeper: [server_address(0)].into(),
         addresses: addresses(&[(id, 1)]),
+        racks: Racks::default(),
         defects: Defects::NONE,
     }
 }
@@ -274,7 +284,7 @@ fn start_up_gives_up_without_zookeeper_and_while_its_former_registration_stands(
     assert_eq!(broker_epochs(&stage).len(), 1, "registered");
     let nodes = &stage.process_mut(0).server().nodes;
     assert!(super::super::znode::PERSISTENT_PATHS.iter().all(|path| nodes.contains_key(*path)));
-    tell(&mut stage, 2, Request::Metadata { topics: None });
+    tell(&mut stage, 2, Request::Metadata { topics: None, allow_auto_topic_creation: false });
     run_ms(&mut stage, 10);
     assert_eq!(heard(&mut stage, 2).len(), 1, "it serves");
 
@@ -298,7 +308,7 @@ fn a_broker_registers_again_after_its_session_expired_and_serves_meanwhile() {
     stage.process_mut(0).server().end(first);
     stage.process_mut(0).server().conduct = Conduct::HangUp;
     run_ms(&mut stage, 30_000);
-    tell(&mut stage, 2, Request::Metadata { topics: None });
+    tell(&mut stage, 2, Request::Metadata { topics: None, allow_auto_topic_creation: false });
     run_ms(&mut stage, 10);
     assert_eq!((heard(&mut stage, 2).len(), broker_epochs(&stage).len()), (1, 1));
     stage.process_mut(0).server().conduct = Conduct::Expire;
@@ -369,9 +379,15 @@ fn requests_of_a_connection_are_handled_one_after_the_other() {
     assert_eq!(connections.arrived(origin(1), Request::InitProducerId), None, "not accepted");
     connections.accept(ConnId(1));
     assert_eq!(connections.arrived(origin(1), Request::InitProducerId), Some(Request::InitProducerId));
-    assert_eq!(connections.arrived(origin(2), Request::Metadata { topics: None }), None);
+    assert_eq!(
+        connections.arrived(origin(2), Request::Metadata { topics: None, allow_auto_topic_creation: false }),
+        None
+    );
     assert_eq!(connections.answered(origin(2)), None, "that is not the one being handled");
-    assert_eq!(connections.answered(origin(1)), Some((origin(2), Request::Metadata { topics: None })));
+    assert_eq!(
+        connections.answered(origin(1)),
+        Some((origin(2), Request::Metadata { topics: None, allow_auto_topic_creation: false }))
+    );
     assert_eq!(connections.answered(origin(2)), None);
     assert_eq!(connections.arrived(origin(3), Request::InitProducerId), Some(Request::InitProducerId));
     assert_eq!((connections.remove(ConnId(1)), connections.remove(ConnId(1))), (true, false));

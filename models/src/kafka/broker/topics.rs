@@ -36,7 +36,8 @@ enum Stage {
 
 #[derive(Clone, Debug, Hash)]
 struct Creation {
-    origin: Origin,
+    /// Who waits for the answer: nobody where the broker itself wants them, or a metadata request creates them.
+    origin: Option<Origin>,
     timeout: Span,
     wishes: Vec<Wish>,
     stage: Stage,
@@ -50,7 +51,7 @@ pub(super) struct TopicCreations {
 }
 
 impl TopicCreations {
-    /// Takes a request. Partitions or a replication factor of 0 mean the broker's default.
+    /// Takes a request; without `origin` nobody wants the answer. Partitions or a replication factor of 0 mean the broker's default.
     #[expect(clippy::too_many_arguments, reason = "the parts of the broker that a creation touches")]
     pub(super) fn create(
         &mut self,
@@ -59,7 +60,7 @@ impl TopicCreations {
         zk: &mut impl ZkRequests,
         cache: &MetadataCache,
         is_controller: bool,
-        origin: Origin,
+        origin: Option<Origin>,
         topics: &[(Topic, u16, u16)],
         timeout: Span,
     ) {
@@ -93,6 +94,11 @@ impl TopicCreations {
         let stage = Stage::Racks(zk.submit(ctx, ZkUser::Broker, reads), alive);
         self.last += 1;
         self.creations.insert(self.last, Creation { origin, timeout, wishes, stage });
+    }
+
+    /// Whether the topic is being created by this broker.
+    pub(super) fn is_creating(&self, topic: Topic) -> bool {
+        self.creations.values().any(|creation| creation.wishes.iter().any(|wish| wish.topic == topic))
     }
 
     /// An answer from ZooKeeper.
@@ -217,7 +223,8 @@ impl Creation {
     }
 }
 
-fn answer(ctx: &mut Ctx<'_>, origin: Origin, wishes: &[Wish]) {
+fn answer(ctx: &mut Ctx<'_>, origin: Option<Origin>, wishes: &[Wish]) {
+    let Some(origin) = origin else { return };
     let results = wishes.iter().map(|wish| (wish.topic, wish.error)).collect();
     respond(ctx, origin, Response::CreateTopics(results));
 }

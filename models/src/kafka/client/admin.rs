@@ -7,8 +7,9 @@ use super::ClientTimer;
 use super::alarm::Alarm;
 use super::metadata::Metadata;
 use super::network::{Network, NetworkEvent};
+use super::zookeeper_shell::ZooKeeperShell;
 use crate::fingerprint::Fingerprint;
-use crate::id::{Topic, TopicPartition};
+use crate::id::{Address, Topic, TopicPartition};
 use crate::kafka::channel::{ChannelId, ChannelLimits};
 use crate::kafka::protocol::{ErrorCode, MetadataResponse, Request, Response};
 use crate::kafka::{Addresses, Timer as KafkaTimer};
@@ -37,6 +38,8 @@ const LIMITS: ChannelLimits = ChannelLimits {
 pub struct AdminSpec {
     /// The brokers.
     pub bootstrap: Addresses,
+    /// The ZooKeeper servers, for what is done by hand.
+    pub zookeeper: Arc<[Address]>,
     /// Nothing is created before metadata list this many brokers, so that assignments cover all of them.
     pub brokers_expected: usize,
     /// Topic, partitions, replication factor.
@@ -63,6 +66,7 @@ pub struct AdminClient {
     missing: Vec<(Topic, u16, u16)>,
     retry: Alarm,
     backing_off: bool,
+    shell: ZooKeeperShell,
 }
 
 impl AdminClient {
@@ -75,6 +79,7 @@ impl AdminClient {
             missing: spec.topics.clone(),
             retry: Alarm::new(ClientTimer::Retry),
             backing_off: false,
+            shell: ZooKeeperShell::new(Arc::clone(&spec.zookeeper)),
             spec,
         }
     }
@@ -174,6 +179,7 @@ impl Process for AdminClient {
     type Timer = Timer;
 
     fn on_input(&mut self, input: In, ctx: &mut Ctx<'_>) {
+        let Some(input) = self.shell.on_input(ctx, input) else { return };
         let event = match input {
             In::Start => {
                 let application = Timer::Kafka(KafkaTimer::Client(ClientTimer::Application));
@@ -182,13 +188,18 @@ impl Process for AdminClient {
             }
             In::Timer { timer: Timer::Kafka(KafkaTimer::Client(timer)), .. } => {
                 match timer {
+                    ClientTimer::DeleteController => self.shell.delete_controller(ctx),
                     ClientTimer::Application => self.network.start(ctx),
                     ClientTimer::Metadata => self.network.on_metadata_timer(ctx),
                     ClientTimer::Retry => {
                         self.retry.fired();
                         self.backing_off = false;
                     }
-                    ClientTimer::Ready | ClientTimer::Delivery | ClientTimer::MaxBlock => {}
+                    ClientTimer::Ready
+                    | ClientTimer::Delivery
+                    | ClientTimer::MaxBlock
+                    | ClientTimer::EndOffsets
+                    | ClientTimer::Group => {}
                 }
                 NetworkEvent::Nothing
             }

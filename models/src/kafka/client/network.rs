@@ -70,6 +70,8 @@ pub(super) struct Network {
     in_progress: Option<(ChannelId, u32)>,
     /// The view of the cluster.
     pub(super) metadata: Metadata,
+    /// Whether asking for a topic may create it.
+    pub(super) allow_auto_topic_creation: bool,
 }
 
 impl Network {
@@ -78,7 +80,16 @@ impl Network {
         let bootstrap = addresses.values().enumerate();
         let links = bootstrap.map(|(i, to)| Link::new(ChannelId::Bootstrap(i as u16), *to, limits)).collect();
         let alarm = Alarm::new(ClientTimer::Metadata);
-        Self { addresses, limits, request_timeout, links, alarm, in_progress: None, metadata }
+        Self {
+            addresses,
+            limits,
+            request_timeout,
+            links,
+            alarm,
+            in_progress: None,
+            metadata,
+            allow_auto_topic_creation: false,
+        }
     }
 
     /// Begins to look for the cluster.
@@ -95,8 +106,12 @@ impl Network {
 
     /// Whether a request can be sent to the broker now. Dials if that is possible and has not been done.
     pub(super) fn ready(&mut self, ctx: &mut Ctx<'_>, broker: BrokerId) -> bool {
-        let id = ChannelId::Client(broker);
-        if self.link(id).is_none() {
+        self.ready_on(ctx, ChannelId::Client(broker))
+    }
+
+    /// The same for one of the connections to a broker.
+    pub(super) fn ready_on(&mut self, ctx: &mut Ctx<'_>, id: ChannelId) -> bool {
+        if let (None, ChannelId::Client(broker) | ChannelId::Coordinator(broker)) = (self.link(id), id) {
             let Some(to) = self.addresses.get(&broker) else { return false };
             self.links.push(Link::new(id, *to, self.limits));
         }
@@ -105,9 +120,20 @@ impl Network {
 
     /// Sends a request on a connection that is ready. Returns its correlation id.
     pub(super) fn send(&mut self, ctx: &mut Ctx<'_>, to: ChannelId, request: Request) -> u32 {
-        let timeout = self.request_timeout;
+        self.send_within(ctx, to, request, self.request_timeout)
+    }
+
+    /// Sends a request that has a time-out of its own.
+    pub(super) fn send_within(&mut self, ctx: &mut Ctx<'_>, to: ChannelId, request: Request, timeout: Span) -> u32 {
         let link = self.link(to).expect("a ready connection exists");
         link.channel.send(ctx, request, timeout)
+    }
+
+    /// Closes a connection. What was asked on it will not be answered, and nobody is told.
+    pub(super) fn disconnect(&mut self, ctx: &mut Ctx<'_>, id: ChannelId) {
+        if let Some(link) = self.link(id) {
+            link.channel.disconnect(ctx);
+        }
     }
 
     /// Sends a request that nobody answers on a connection that is ready.
@@ -231,7 +257,8 @@ impl Network {
         if let Some(node) = self.least_loaded_ready(ctx) {
             self.metadata.asked();
             let topics = self.metadata.topics();
-            let correlation = self.send(ctx, node, Request::Metadata { topics });
+            let allow_auto_topic_creation = self.allow_auto_topic_creation;
+            let correlation = self.send(ctx, node, Request::Metadata { topics, allow_auto_topic_creation });
             self.in_progress = Some((node, correlation));
         }
     }
@@ -251,7 +278,8 @@ impl Network {
         let nodes = self.metadata.nodes();
         let eligible = |link: &Link| match link.id {
             ChannelId::Client(broker) => nodes.contains(&broker),
-            _ => nodes.is_empty(),
+            ChannelId::Bootstrap(_) => nodes.is_empty(),
+            _ => false,
         };
         if self.links.is_empty() {
             return None;

@@ -24,7 +24,7 @@ pub(super) struct Alteration {
 impl KafkaController {
     /// `tryProcessAlterPartition` up to the writes.
     pub(super) fn alter_partition(&mut self, io: &mut Io<'_, '_>, origin: Origin, request: &AlterPartitionRequest) {
-        let refusal = if !self.is_active() {
+        let refusal = if !self.takes_itself_for_active() {
             Some(ErrorCode::NotController)
         } else if self.context.live_brokers.get(&request.broker) != Some(&request.broker_epoch) {
             Some(ErrorCode::StaleBrokerEpoch)
@@ -81,7 +81,7 @@ impl KafkaController {
         if wished.recovering && (wished.isr.len() > 1 || !current.recovering) {
             return refuse(ErrorCode::InvalidRequest);
         }
-        if wished.isr.iter().any(|broker| !self.context.live_brokers.contains_key(broker)) {
+        if wished.isr.iter().any(|broker| !self.context.is_live(*broker)) {
             return refuse(ErrorCode::IneligibleReplica);
         }
         Judgement::Write(wished)

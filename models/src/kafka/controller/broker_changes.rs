@@ -8,6 +8,7 @@ use super::election::Strategy;
 use super::failover::{FailoverStep, child_names, read_topic, topics_of};
 use super::life_cycle::unexpected;
 use super::thread::{Call, Failure, Frame, Io, Results, Then};
+use crate::defect::Defect;
 use crate::id::{BrokerId, Topic, TopicPartition};
 use crate::kafka::protocol::ErrorCode;
 use crate::kafka::znode;
@@ -79,7 +80,8 @@ impl KafkaController {
         };
         let new = select(&|id, _| !known.contains_key(id));
         // KIP-380: a node that went and came back between two reads betrays itself by its czxid.
-        let bounced = select(&|id, epoch| known.get(id).is_some_and(|before| epoch > *before));
+        let compared = !self.defects.has(Defect::NoBrokerGeneration);
+        let bounced = select(&|id, epoch| compared && known.get(id).is_some_and(|before| epoch > *before));
         let dead: BTreeSet<BrokerId> = known.keys().copied().filter(|id| !registered.contains_key(id)).collect();
 
         for broker in new.keys() {
@@ -132,6 +134,7 @@ impl KafkaController {
     pub(super) fn broker_failure(&mut self, brokers: &BTreeSet<BrokerId>) {
         for broker in brokers {
             self.context.live_brokers.remove(broker);
+            self.context.shutting_down.remove(broker);
             self.context.offline_dirs.remove(broker);
         }
         let groups = self.context.replicas_on(brokers);

@@ -59,6 +59,8 @@ pub(super) struct ControllerContext {
     pub(super) epoch_zk_version: i32,
     /// Registered brokers with their epochs, as last read.
     pub(super) live_brokers: BTreeMap<BrokerId, i64>,
+    /// Of these, the ones that have asked for a controlled shutdown.
+    pub(super) shutting_down: BTreeSet<BrokerId>,
     /// Alive, but set aside until the state machines have started; empty except during a failover. See
     /// [`crate::defect::Defect::UnnoticedRestart`].
     pub(super) unnoticed_restarts: BTreeMap<BrokerId, i64>,
@@ -133,6 +135,16 @@ impl ControllerContext {
 
     /// `isReplicaOnline`.
     pub(super) fn is_online(&self, broker: BrokerId, partition: TopicPartition) -> bool {
+        !self.shutting_down.contains(&broker) && self.is_online_or_shutting_down(broker, partition)
+    }
+
+    /// `liveBrokerIds`: registered, and not about to stop.
+    pub(super) fn is_live(&self, broker: BrokerId) -> bool {
+        self.live_brokers.contains_key(&broker) && !self.shutting_down.contains(&broker)
+    }
+
+    /// `isReplicaOnline` with `includeShuttingDownBrokers`.
+    pub(super) fn is_online_or_shutting_down(&self, broker: BrokerId, partition: TopicPartition) -> bool {
         self.live_brokers.contains_key(&broker)
             && !self.offline_dirs.get(&broker).is_some_and(|partitions| partitions.contains(&partition))
     }

@@ -18,6 +18,12 @@ impl KafkaController {
             Event::ControllerChange => self.thread.call(Call::MaybeResign),
             Event::Reelect => self.thread.push([Frame::Call(Call::MaybeResign), Frame::Call(Call::Elect)]),
             Event::RegisterBrokerAndReelect => self.register(io),
+            // `ControllerEpochListener`, only with `Defect::ZombieAdoptsNewEpoch`.
+            Event::ControllerEpochChange => {
+                if self.acts() {
+                    self.read_new_epoch(io);
+                }
+            }
             Event::Expire => {
                 self.thread.expire_pending = false;
                 self.set_active_controller(io, None);
@@ -27,14 +33,18 @@ impl KafkaController {
             Event::AllocateProducerIds { origin, broker, broker_epoch } => {
                 self.allocate_producer_ids(io, origin, broker, broker_epoch);
             }
+            Event::ControlledShutdown { origin, broker, broker_epoch } => {
+                self.controlled_shutdown(io, origin, broker, broker_epoch);
+            }
             // Everything below is for the active controller only.
-            _ if !self.is_active() => {}
+            _ if !self.takes_itself_for_active() => {}
             Event::BrokerChange => self.read_brokers(io, BrokersFor::Change),
             Event::TopicChange => {
                 let list = Op::GetChildren { path: znode::TOPICS.into(), watch: true };
                 self.ask(io, vec![list], Then::Topics);
             }
             Event::IsrChangeNotification => self.read_isr_changes(io),
+            Event::LogDirEventNotification => self.read_log_dir_events(io),
             Event::LeaderAndIsrResponse { broker, error, partitions } => {
                 if error == ErrorCode::None {
                     self.leader_and_isr_answered(broker, &partitions);
@@ -49,6 +59,7 @@ impl KafkaController {
         match call {
             Call::MaybeResign => self.maybe_resign(io),
             Call::Elect => self.elect(io),
+            Call::FollowEpoch => self.read_new_epoch(io),
             Call::RemoveInertController => self.remove_inert_controller(io),
             Call::TriggerControllerMove => self.trigger_controller_move(io),
             Call::Failover(step) => self.failover_ask(io, step),
@@ -71,6 +82,9 @@ impl KafkaController {
             Call::ScheduleRebalance => self.schedule_rebalance(io, self.rebalance_interval()),
             Call::DeleteIsrChanges(names) => self.delete_isr_changes(io, &names),
             Call::ReadProducerIdBlock { origin, broker } => self.read_producer_id_block(io, origin, broker),
+            Call::StopFollowing { broker, partitions } => self.stop_following(io, broker, partitions),
+            Call::AnswerControlledShutdown { origin, broker } => self.answer_controlled_shutdown(io, origin, broker),
+            Call::DeleteLogDirEvents(paths) => self.delete_log_dir_events(io, paths),
         }
         Ok(())
     }
@@ -90,13 +104,14 @@ impl KafkaController {
             }
             Then::Registered => {
                 outcome?;
-                self.thread.push([Frame::Call(Call::MaybeResign), Frame::Call(Call::Elect)]);
+                self.reelect_in_new_session(io);
                 Ok(())
             }
             Then::Ignore => outcome.map(drop),
             Then::ResignWatchArmed { was_active } => self.on_resign_watch_armed(io, was_active, &outcome?),
             Then::ResignRead { was_active } => self.on_resign_read(io, was_active, &outcome?),
             Then::ElectRead => self.on_elect_read(io, &outcome?),
+            Then::EpochAdopted => self.on_new_epoch_read(&outcome?),
             Then::EpochRead => self.on_epoch_read(io, &outcome?),
             Then::EpochCreated => self.on_epoch_created(io, &outcome?),
             Then::ElectionDone { epoch } => self.on_election_done(io, epoch, &outcome?),
@@ -112,6 +127,11 @@ impl KafkaController {
             Then::IsrChangeNames => self.on_isr_change_names(io, &outcome?),
             Then::IsrChanges => self.on_isr_changes(io, &outcome?),
             Then::IsrChangeStates(partitions) => self.on_isr_change_states(io, partitions, &outcome?),
+            Then::LogDirEvents => self.on_log_dir_events(io, &outcome?),
+            Then::LogDirEventBrokers(paths) => {
+                self.on_log_dir_event_brokers(paths, &outcome?);
+                Ok(())
+            }
             Then::NewTopics(topics) => self.on_new_topics(&topics, &outcome?),
             Then::InitTopics(init) => self.on_init_topics(io, init, outcome),
             Then::InitPartitions(init) => self.on_init_partitions(io, init, outcome),

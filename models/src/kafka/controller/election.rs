@@ -12,6 +12,8 @@ pub(super) enum Strategy {
     Offline,
     /// Back to the first replica of the assignment.
     Preferred,
+    /// Away from brokers that are about to stop.
+    ControlledShutdown,
 }
 
 /// The outcome of an election: the state to be written, and who is to be told by LeaderAndIsr.
@@ -54,6 +56,15 @@ pub(super) fn elect(
                 ..state.clone()
             };
             Some(Elected { state, recipients: live })
+        }
+        Strategy::ControlledShutdown => {
+            let there = |broker: &BrokerId| context.is_online_or_shutting_down(*broker, partition);
+            let recipients: Vec<BrokerId> = replicas.iter().copied().filter(there).collect();
+            let stays = |broker: &BrokerId| !context.shutting_down.contains(broker);
+            let leader = recipients.iter().copied().find(|broker| state.isr.contains(broker) && stays(broker))?;
+            let isr = state.isr.iter().copied().filter(stays).collect();
+            let state = LeaderAndIsr { leader: Some(leader), leader_epoch: epoch, isr, ..state.clone() };
+            Some(Elected { state, recipients })
         }
         Strategy::Preferred => {
             let preferred = *replicas.first()?;

@@ -1,6 +1,6 @@
 //! `onControllerFailover`: what a broker does when it has just been elected, one ZooKeeper round trip after another.
 //!
-//! Left out, since nothing in the model uses them: the watches on log directory events, deletions, reassignments and legacy
+//! Left out, since nothing in the model uses them: the watches on deletions, reassignments and legacy
 //! elections (their nodes are read or purged all the same), topic ids, and the wait for the local feature cache.
 
 use super::KafkaController;
@@ -52,11 +52,8 @@ impl KafkaController {
             }
             FailoverStep::PreferredElectionExists => (false, exists(znode::PREFERRED_REPLICA_ELECTION)),
             FailoverStep::ReassignmentExists => (false, exists(znode::REASSIGN_PARTITIONS)),
-            // Leaders that write the ISR themselves tell of it there.
-            FailoverStep::Notifications(which) => {
-                let parent = NOTIFICATIONS[usize::from(*which)];
-                (false, children(parent, parent == znode::ISR_CHANGE_NOTIFICATION))
-            }
+            // Both kinds are waited for: leaders before 2.7 write ISR notifications themselves.
+            FailoverStep::Notifications(which) => (false, children(NOTIFICATIONS[usize::from(*which)], true)),
             FailoverStep::NotificationsPurge(which, names) => {
                 let parent = NOTIFICATIONS[usize::from(*which)];
                 (true, names.iter().map(|name| delete(format!("{parent}/{name}").into())).collect())

@@ -173,6 +173,36 @@ impl KafkaController {
         io.ctx.observe(Observation::ControllerBegin { epoch });
         self.set_active_controller(io, Some(self.broker));
         self.thread.call(Call::Failover(FailoverStep::Feature));
+        if self.defects.has(Defect::ZombieAdoptsNewEpoch) {
+            self.thread.call(Call::FollowEpoch);
+        }
+    }
+
+    /// `Defect::ZombieAdoptsNewEpoch`, KAFKA-1096: whoever was elected once follows `/controller_epoch`, and takes over
+    /// what he reads there as his own. Repaired: an election alone sets the epoch, and nobody watches the node.
+    pub(super) fn read_new_epoch(&mut self, io: &mut Io<'_, '_>) {
+        let read = Op::GetData { path: znode::CONTROLLER_EPOCH.into(), watch: true };
+        self.ask(io, vec![read], Then::EpochAdopted);
+    }
+
+    pub(super) fn on_new_epoch_read(&mut self, results: &Results) -> Result<(), Failure> {
+        if let Some((epoch, version)) = controller_epoch(results)? {
+            (self.context.epoch, self.context.epoch_zk_version) = (epoch, version);
+        }
+        Ok(())
+    }
+
+    /// The new session's handler, once the broker is registered. `Defect::ResignThenSeeOwnNode`, KAFKA-4229: it resigns
+    /// whatever has happened since the session began, and the election that follows finds its own node. Repaired: it resigns
+    /// only if `/controller` names another.
+    pub(super) fn reelect_in_new_session(&mut self, io: &mut Io<'_, '_>) {
+        if self.defects.has(Defect::ResignThenSeeOwnNode) {
+            self.set_active_controller(io, None);
+            self.resign(io);
+            self.thread.call(Call::Elect);
+        } else {
+            self.thread.push([Frame::Call(Call::MaybeResign), Frame::Call(Call::Elect)]);
+        }
     }
 
     /// `triggerControllerMove`: gives the role up so that somebody else, or this broker afresh, may take it.
@@ -203,13 +233,24 @@ impl KafkaController {
         if self.runs() {
             io.ctx.observe(Observation::ControllerEnd { epoch: self.context.epoch });
         }
-        self.context = Default::default();
+        let context = std::mem::take(&mut self.context);
+        if self.defects.has(Defect::ResignedControllerStillListens) && context.epoch > 0 && !self.in_former_term {
+            self.former = Some(context);
+        }
         self.context.changed = true;
         // `Defect::PoisonedRequestBatch`, KAFKA-12315: the batches keep what the last term left in them, and
         // `newBatch` of the next term refuses to work. Repaired, as its PR #10089 proposed: a resignation clears them.
         if !self.defects.has(Defect::PoisonedRequestBatch) {
             self.partition_batch.clear();
             self.replica_batch.clear();
+        }
+    }
+
+    /// The event thread has ended: `onControllerResignation` in `KafkaController.shutdown`. The node goes with the session.
+    pub(super) fn close(&mut self, io: &mut Io<'_, '_>) {
+        if self.is_active() || self.runs() {
+            self.set_active_controller(io, None);
+            self.resign(io);
         }
     }
 

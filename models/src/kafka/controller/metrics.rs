@@ -10,14 +10,19 @@ impl Event {
     /// `ControllerEvent.state.value`.
     pub(super) fn state(&self) -> u64 {
         match self {
-            Self::Startup | Self::ControllerChange | Self::Reelect | Self::RegisterBrokerAndReelect | Self::Expire => {
-                CONTROLLER_CHANGE
-            }
+            Self::Startup
+            | Self::ControllerChange
+            | Self::Reelect
+            | Self::RegisterBrokerAndReelect
+            | Self::Expire
+            | Self::ControllerEpochChange => CONTROLLER_CHANGE,
             Self::BrokerChange => BROKER_CHANGE,
             Self::TopicChange => 3,
             Self::AutoPreferredReplicaLeaderElection => 6,
             Self::AlterPartition { .. } | Self::IsrChangeNotification => 9,
+            Self::ControlledShutdown { .. } => 8,
             Self::LeaderAndIsrResponse { .. } => 10,
+            Self::LogDirEventNotification => 11,
             Self::AllocateProducerIds { .. } => IDLE,
         }
     }

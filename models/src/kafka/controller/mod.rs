@@ -2,20 +2,22 @@
 //!
 //! In reading order: `thread` (the queue, and a blocking thread as a stack of values), `dispatch`, `life_cycle`
 //! (elections and resignations), `failover`, `broker_changes`, the two state machines over `election`,
-//! `alter_partition`, `producer_ids`, `rebalance`; below them `context`, `request_batch`, `channel_manager`.
+//! `alter_partition`, `producer_ids`, `rebalance`, `controlled_shutdown`, `log_dir_events`; below them `context`,
+//! `request_batch`, `channel_manager`; beside them `metrics`, what it tells of itself.
 //!
-//! Absent: controlled shutdown, reassignment, topic deletion, elections asked for by clients, log directory events, and
-//! responses to UpdateMetadata and StopReplica, which the real controller only logs.
+//! Absent: reassignment, topic deletion, elections asked for by clients, and responses to UpdateMetadata and StopReplica, which the real controller only logs.
 
 mod alter_partition;
 mod broker_changes;
 mod channel_manager;
 mod context;
+mod controlled_shutdown;
 mod dispatch;
 mod election;
 mod failover;
 mod isr_changes;
 mod life_cycle;
+mod log_dir_events;
 mod metrics;
 mod partition_state_machine;
 mod producer_ids;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 
 use self::channel_manager::ControllerChannelManager;
 use self::context::ControllerContext;
+pub(super) use self::log_dir_events::log_dir_event;
 use self::metrics::InProgress;
 use self::request_batch::RequestBatch;
 use self::thread::{Event, EventThread, Failure, Io};
@@ -37,10 +40,10 @@ use super::Addresses;
 use super::channel::{ChannelTimer, ConnInput};
 use super::config::BrokerConfig;
 use super::metrics::Metrics;
-use super::protocol::{AlterPartitionRequest, Origin, Response};
+use super::protocol::{AlterPartitionRequest, ErrorCode, Origin, Response};
 use super::zk_client::{ZkAnswer, ZkRequests};
 use super::znode;
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, ConnId, TimerId};
 use crate::world::Ctx;
 use crate::zk::protocol::WatchKind;
@@ -69,6 +72,10 @@ pub struct KafkaController {
     broker_epoch: i64,
     context: ControllerContext,
     thread: EventThread,
+    /// What the last term knew, for events that outlived it; only with `Defect::ResignedControllerStillListens`. While such
+    /// an event is in progress it changes places with `context`.
+    former: Option<ControllerContext>,
+    in_former_term: bool,
     /// Of the partition state machine.
     partition_batch: RequestBatch,
     /// Of the replica state machine.
@@ -95,6 +102,8 @@ impl KafkaController {
             broker_epoch: -1,
             context: ControllerContext::default(),
             thread: EventThread::default(),
+            former: None,
+            in_former_term: false,
             partition_batch: RequestBatch::default(),
             replica_batch: RequestBatch::default(),
             handlers_registered: false,
@@ -114,8 +123,13 @@ impl KafkaController {
     /// The session expired: whatever is queued is dropped, and the controller resigns as soon as its thread is free.
     pub fn expire(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
         self.thread.expire_pending = true;
-        self.thread.clear_and_put(Event::Expire, ctx.now);
-        self.pump(&mut Io { ctx, zk });
+        let io = &mut Io { ctx, zk };
+        if self.defects.has(Defect::ResignedControllerStillListens) {
+            self.thread.keep();
+        } else {
+            self.preempt(io);
+        }
+        self.put(io, Event::Expire);
     }
 
     /// Whether the thread has begun with the last [`Self::expire`]: false while an earlier event still blocks it.
@@ -125,7 +139,33 @@ impl KafkaController {
 
     /// The new session handle exists: register again, then stand for election.
     pub fn session_renewed(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
+        self.thread.kept_may_run = true;
         self.put(&mut Io { ctx, zk }, Event::RegisterBrokerAndReelect);
+    }
+
+    /// `KafkaController.shutdown`: the thread ends after the event that it is at, which may take for ever without ZooKeeper,
+    /// and the controller resigns.
+    pub fn shutdown(&mut self, ctx: &mut Ctx<'_>, zk: &mut impl ZkRequests) {
+        let io = &mut Io { ctx, zk };
+        self.preempt(io);
+        self.thread.closing = true;
+        self.pump(io);
+    }
+
+    /// Whether [`Self::shutdown`] has come to its end.
+    pub fn is_shut(&self) -> bool {
+        self.thread.closing && self.thread.is_idle()
+    }
+
+    /// `clearAndPut`: what is queued is dropped; of the modelled events only controlled shutdown is answered then.
+    fn preempt(&mut self, io: &mut Io<'_, '_>) {
+        let acted = self.thread.acted;
+        for (_, event) in self.thread.clear() {
+            if let Event::ControlledShutdown { origin, .. } = event {
+                self.answer(io, origin, Response::ControlledShutdown(Err(ErrorCode::StaleControllerEpoch)));
+            }
+        }
+        self.thread.acted = acted;
     }
 
     /// Takes an answer to one of the controller's own batches, or any watch. Others are ignored.
@@ -146,6 +186,9 @@ impl KafkaController {
             ZkAnswer::Watch(path, kind) => {
                 if let Some(event) = self.watch_event(&path, kind) {
                     self.put(io, event);
+                } else if &*path == znode::CONTROLLER_EPOCH {
+                    self.thread.put_first(Event::ControllerEpochChange, io.ctx.now);
+                    self.pump(io);
                 }
             }
             ZkAnswer::Replies(..) | ZkAnswer::SessionExpired(_) | ZkAnswer::Registered(..) => {}
@@ -173,6 +216,18 @@ impl KafkaController {
         broker_epoch: i64,
     ) {
         self.put(&mut Io { ctx, zk }, Event::AllocateProducerIds { origin, broker, broker_epoch });
+    }
+
+    /// A broker asks to be relieved of its leaderships. Answered on `origin`.
+    pub fn on_controlled_shutdown(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        zk: &mut impl ZkRequests,
+        origin: Origin,
+        broker: BrokerId,
+        broker_epoch: i64,
+    ) {
+        self.put(&mut Io { ctx, zk }, Event::ControlledShutdown { origin, broker, broker_epoch });
     }
 
     /// Whether `conn` is one of the controller's connections to brokers.
@@ -229,6 +284,27 @@ impl KafkaController {
         self.is_active() && self.runs()
     }
 
+    /// What every handler asks first. `Defect::ResignedControllerStillListens`: listeners of an earlier term do not ask
+    /// (KAFKA-4447).
+    fn takes_itself_for_active(&self) -> bool {
+        self.is_active() || self.in_former_term
+    }
+
+    fn enter_former_term(&mut self) {
+        if let Some(former) = &mut self.former {
+            std::mem::swap(former, &mut self.context);
+            self.in_former_term = true;
+        }
+    }
+
+    fn leave_former_term(&mut self) {
+        if std::mem::take(&mut self.in_former_term)
+            && let Some(former) = &mut self.former
+        {
+            std::mem::swap(former, &mut self.context);
+        }
+    }
+
     fn put(&mut self, io: &mut Io<'_, '_>, event: Event) {
         self.thread.put(event, io.ctx.now);
         self.pump(io);
@@ -242,6 +318,9 @@ impl KafkaController {
             (znode::TOPICS, WatchKind::ChildrenChanged) if self.handlers_registered => Some(Event::TopicChange),
             (znode::ISR_CHANGE_NOTIFICATION, WatchKind::ChildrenChanged) if self.handlers_registered => {
                 Some(Event::IsrChangeNotification)
+            }
+            (znode::LOG_DIR_EVENT_NOTIFICATION, WatchKind::ChildrenChanged) if self.handlers_registered => {
+                Some(Event::LogDirEventNotification)
             }
             _ => None,
         }

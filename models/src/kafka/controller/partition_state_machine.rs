@@ -9,6 +9,7 @@ use super::context::PartitionState;
 use super::election::{self, Elected, Strategy};
 use super::failover::{read_state, state_data};
 use super::thread::{Call, Failure, Frame, Guard, Io, Results, Then, absorb};
+use crate::defect::Defect;
 use crate::id::{BrokerId, Topic, TopicPartition};
 use crate::kafka::metrics::Metric;
 use crate::kafka::protocol::LeaderAndIsr;
@@ -179,7 +180,7 @@ impl KafkaController {
         };
         let topics: BTreeSet<Topic> = match strategy {
             Strategy::Offline => valid.iter().filter_map(undecided).collect(),
-            Strategy::Preferred => BTreeSet::new(),
+            Strategy::Preferred | Strategy::ControlledShutdown => BTreeSet::new(),
         };
         // `getLogConfigs`: whether a topic allows unclean elections is read at this moment.
         let reads = topics.iter().map(|t| Op::GetData { path: format!("/config/topics/{t}").into(), watch: false });
@@ -199,12 +200,14 @@ impl KafkaController {
         let default = self.config.unclean_leader_election_enable;
         let unclean: BTreeMap<Topic, Option<bool>> =
             topics.iter().copied().zip(results.iter().map(|result| allows_unclean(result, default))).collect();
+        // Before KAFKA-1028 (R17a) nobody asked whether an election outside the ISR is allowed.
+        let always = self.defects.has(Defect::UncleanElectionDefault);
         let mut writes = Vec::new();
         for (partition, state, _) in valid.partitions {
             let allowed = match unclean.get(&partition.topic) {
                 // The configuration could not be read: the election fails, if it depends on it.
                 Some(None) if !election::has_live_isr(&self.context, partition, &state) => continue,
-                Some(Some(allowed)) => *allowed,
+                Some(Some(allowed)) => *allowed || always,
                 _ => false,
             };
             let elected = election::elect(&self.context, partition, &state, valid.strategy, allowed);

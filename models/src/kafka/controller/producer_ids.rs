@@ -30,7 +30,7 @@ impl KafkaController {
         broker: BrokerId,
         broker_epoch: i64,
     ) {
-        let refusal = if !self.is_active() {
+        let refusal = if !self.takes_itself_for_active() {
             Some(ErrorCode::NotController)
         } else if self.context.live_brokers.get(&broker) != Some(&broker_epoch) {
             Some(ErrorCode::StaleBrokerEpoch)

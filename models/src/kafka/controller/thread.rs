@@ -12,7 +12,8 @@ use super::election::Strategy;
 use super::failover::FailoverStep;
 use super::partition_state_machine::{Election, Initialization};
 use super::replica_state_machine::Removal;
-use crate::id::{BrokerId, Topic, TopicPartition};
+use crate::defect::Defect;
+use crate::id::{BrokerId, Topic, TopicPartition, Zxid};
 use crate::kafka::protocol::{AlterPartitionRequest, Body, ErrorCode, Frame as WireFrame, Origin, Response};
 use crate::kafka::zk_client::{ZkBatch, ZkReply, ZkRequests, ZkUser};
 use crate::kafka::znode;
@@ -35,12 +36,31 @@ pub(super) enum Event {
     Reelect,
     RegisterBrokerAndReelect,
     Expire,
+    /// `ControllerEpochListener`, only with `Defect::ZombieAdoptsNewEpoch`.
+    ControllerEpochChange,
     BrokerChange,
     TopicChange,
     IsrChangeNotification,
-    LeaderAndIsrResponse { broker: BrokerId, error: ErrorCode, partitions: Vec<(TopicPartition, ErrorCode)> },
-    AlterPartition { origin: Origin, request: Arc<AlterPartitionRequest> },
-    AllocateProducerIds { origin: Origin, broker: BrokerId, broker_epoch: i64 },
+    LeaderAndIsrResponse {
+        broker: BrokerId,
+        error: ErrorCode,
+        partitions: Vec<(TopicPartition, ErrorCode)>,
+    },
+    AlterPartition {
+        origin: Origin,
+        request: Arc<AlterPartitionRequest>,
+    },
+    AllocateProducerIds {
+        origin: Origin,
+        broker: BrokerId,
+        broker_epoch: i64,
+    },
+    ControlledShutdown {
+        origin: Origin,
+        broker: BrokerId,
+        broker_epoch: i64,
+    },
+    LogDirEventNotification,
     AutoPreferredReplicaLeaderElection,
 }
 
@@ -73,6 +93,7 @@ pub(super) enum Frame {
 pub(super) enum Call {
     MaybeResign,
     Elect,
+    FollowEpoch,
     RemoveInertController,
     TriggerControllerMove,
     Failover(FailoverStep),
@@ -95,6 +116,9 @@ pub(super) enum Call {
     ScheduleRebalance,
     DeleteIsrChanges(Vec<Path>),
     ReadProducerIdBlock { origin: Origin, broker: BrokerId },
+    StopFollowing { broker: BrokerId, partitions: Vec<TopicPartition> },
+    AnswerControlledShutdown { origin: Origin, broker: BrokerId },
+    DeleteLogDirEvents(Vec<Path>),
 }
 
 /// What the answers of ZooKeeper are for.
@@ -109,6 +133,7 @@ pub(super) enum Then {
         was_active: bool,
     },
     ElectRead,
+    EpochAdopted,
     EpochRead,
     EpochCreated,
     ElectionDone {
@@ -131,6 +156,8 @@ pub(super) enum Then {
     BrokerIds(BrokersFor),
     Brokers(BrokersFor, Vec<BrokerId>),
     Topics,
+    LogDirEvents,
+    LogDirEventBrokers(Vec<Path>),
     NewTopics(Vec<Topic>),
     IsrChangeNames,
     IsrChanges,
@@ -180,6 +207,8 @@ pub(super) enum Guard {
     AlterPartition(Origin),
     /// `processAllocateProducerIds`: likewise.
     AllocateProducerIds(Origin),
+    /// `processControlledShutdown`: answered with whatever was thrown.
+    ControlledShutdown(Origin),
     /// The `finally` of `processAutoPreferredReplicaLeaderElection`.
     Rebalance,
     /// The `finally` of `processIsrChangeNotification`: the call behind it is made in any case.
@@ -199,6 +228,8 @@ struct Wait {
 #[derive(Clone, Debug, Hash)]
 struct Fence {
     epoch: i32,
+    /// Whether the store checks it; see `Defect::UnfencedControllerWrites`.
+    checked: bool,
     paths: Vec<Path>,
 }
 
@@ -210,12 +241,19 @@ pub(super) type Results = Vec<Result<OpResult, ZkError>>;
 pub(super) struct EventThread {
     /// With the time since when they wait.
     queue: VecDeque<(Instant, Event)>,
+    /// Events from before a resignation that are to be handled all the same, only with
+    /// `Defect::ResignedControllerStillListens`.
+    kept: VecDeque<(Instant, Event)>,
+    /// Whether there is a new session for them.
+    pub(super) kept_may_run: bool,
     /// Whether an event is in progress.
     busy: bool,
     stack: Vec<Frame>,
     wait: Option<Wait>,
     /// Whether an Expire event waits to be started.
     pub(super) expire_pending: bool,
+    /// `ShutdownEventThread`: no further event is begun.
+    pub(super) closing: bool,
     /// Whether the event in progress wrote or answered.
     pub(super) acted: bool,
 }
@@ -226,16 +264,31 @@ impl EventThread {
         self.queue.push_back((now, event));
     }
 
-    /// `ControllerEventManager.clearAndPut`. None of the modelled events answers when it is preempted: the leader whose
-    /// AlterPartition is drained waits for its own time-out (KAFKA-10193 covers other events).
-    pub(super) fn clear_and_put(&mut self, event: Event, now: Instant) {
-        self.queue.clear();
-        self.queue.push_back((now, event));
+    /// First half of `ControllerEventManager.clearAndPut`: gives back what was queued. Of the modelled events few answer when
+    /// they are preempted: the leader whose AlterPartition is drained waits for its own time-out (KAFKA-10193 covers others).
+    pub(super) fn clear(&mut self) -> VecDeque<(Instant, Event)> {
+        std::mem::take(&mut self.queue)
+    }
+
+    /// Instead of [`EventThread::clear`]: what is queued comes after the new session.
+    pub(super) fn keep(&mut self) {
+        self.kept_may_run = false;
+        self.kept.append(&mut self.queue);
+    }
+
+    /// Puts an event before all others, for a listener that runs on ZooKeeper's own thread.
+    pub(super) fn put_first(&mut self, event: Event, now: Instant) {
+        self.queue.push_front((now, event));
     }
 
     /// How many events wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether no event is in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.busy && self.wait.is_none() && self.stack.is_empty()
     }
 
     /// Runs `frames` in order before whatever else is to be done. A guard stands after the calls that it guards.
@@ -264,7 +317,10 @@ impl KafkaController {
                 Some(Frame::Guard(_)) => Ok(()),
                 None => {
                     self.finish_event(io);
-                    let Some((queued, event)) = self.thread.queue.pop_front() else { break };
+                    if self.thread.closing {
+                        return self.close(io);
+                    }
+                    let Some((queued, event)) = self.next_event() else { break };
                     self.thread.busy = true;
                     self.event_begins(io, &event, queued);
                     self.thread.stack.push(Frame::Guard(Guard::Process));
@@ -276,6 +332,19 @@ impl KafkaController {
             }
         }
         self.thread_rests(io);
+    }
+
+    /// What was kept from an earlier term runs once nothing else is queued, and with what that term knew.
+    fn next_event(&mut self) -> Option<(Instant, Event)> {
+        if let Some(next) = self.thread.queue.pop_front() {
+            return Some(next);
+        }
+        if !self.thread.kept_may_run {
+            return None;
+        }
+        let next = self.thread.kept.pop_front()?;
+        self.enter_former_term();
+        Some(next)
     }
 
     /// Asks ZooKeeper and blocks.
@@ -293,9 +362,11 @@ impl KafkaController {
     /// As [`Self::ask_fenced`], with an epoch that this controller no longer has.
     pub(super) fn ask_fenced_by(&mut self, io: &mut Io<'_, '_>, epoch: i32, version: i32, ops: Vec<Op>, then: Then) {
         let paths = ops.iter().filter_map(written_path).collect();
+        let checked = !self.defects.has(Defect::UnfencedControllerWrites);
         let check = Op::Check { path: znode::CONTROLLER_EPOCH.into(), version };
-        let ops = ops.into_iter().map(|op| Op::Multi(vec![check.clone(), op])).collect();
-        self.block(io, ops, Some(Fence { epoch, paths }), then);
+        let fenced = |op| if checked { Op::Multi(vec![check.clone(), op]) } else { op };
+        let ops = ops.into_iter().map(fenced).collect();
+        self.block(io, ops, Some(Fence { epoch, checked, paths }), then);
     }
 
     fn block(&mut self, io: &mut Io<'_, '_>, ops: Vec<Op>, fence: Option<Fence>, then: Then) {
@@ -353,6 +424,13 @@ impl KafkaController {
         let mut failure = None;
         let mut results = Results::with_capacity(replies.len());
         for (reply, path) in replies.into_iter().zip(&fence.paths) {
+            if !fence.checked {
+                if reply.result.is_ok() {
+                    self.had_effect(io, fence.epoch, path, reply.zxid);
+                }
+                results.push(reply.result);
+                continue;
+            }
             let mut parts = match reply.result {
                 Ok(OpResult::Multi(parts)) if parts.len() == 2 => parts,
                 Ok(_) => return Err(Failure::Other),
@@ -368,16 +446,16 @@ impl KafkaController {
                 Err(error) => failure = failure.or(Some(Failure::Keeper(error))),
             }
             if inner.is_ok() {
-                self.thread.acted = true;
-                io.ctx.observe(Observation::ControllerEffect {
-                    epoch: fence.epoch,
-                    path: Arc::clone(path),
-                    zxid: reply.zxid,
-                });
+                self.had_effect(io, fence.epoch, path, reply.zxid);
             }
             results.push(inner);
         }
         failure.map_or(Ok(results), Err)
+    }
+
+    fn had_effect(&mut self, io: &mut Io<'_, '_>, epoch: i32, path: &Path, zxid: Zxid) {
+        self.thread.acted = true;
+        io.ctx.observe(Observation::ControllerEffect { epoch, path: Arc::clone(path), zxid });
     }
 
     /// A failure goes up the stack until somebody catches it.
@@ -398,6 +476,10 @@ impl KafkaController {
                 Guard::AllocateProducerIds(origin) => {
                     return self.answer(io, origin, Response::AllocateProducerIds(Err(ErrorCode::UnknownServerError)));
                 }
+                Guard::ControlledShutdown(origin) => {
+                    let error = if moved { ErrorCode::StaleControllerEpoch } else { ErrorCode::UnknownServerError };
+                    return self.answer(io, origin, Response::ControlledShutdown(Err(error)));
+                }
                 Guard::Rebalance => self.schedule_rebalance(io, self.rebalance_interval()),
             }
         }
@@ -411,6 +493,7 @@ impl KafkaController {
             io.ctx.observe(Observation::ControllerActed { epoch: self.context.epoch });
         }
         self.event_ends(io);
+        self.leave_former_term();
     }
 
     /// Answers a broker's request.

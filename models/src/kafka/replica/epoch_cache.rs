@@ -40,6 +40,15 @@ impl EpochCache {
         }
     }
 
+    /// Forgets epochs that end at or before `start`; the one that holds it begins there now (`truncateFromStart`).
+    pub(super) fn truncate_from_start(&mut self, start: u64) {
+        let below = self.entries.partition_point(|entry| entry.start <= start);
+        self.entries.drain(..below.saturating_sub(1));
+        if let Some(first) = self.entries.first_mut().filter(|_| below > 0) {
+            first.start = start;
+        }
+    }
+
     /// The largest epoch not above `epoch` and its end offset (`endOffsetFor`); `None` if undefined: the log, which ends at
     /// `log_end`, knows no later epoch that could bound it.
     pub(super) fn end_offset_for(&self, epoch: i32, log_end: u64) -> Option<EpochEnd> {
@@ -81,6 +90,15 @@ fn assignments_drop_what_contradicts_them() {
     }
     let starts: Vec<_> = cache.entries.iter().map(|entry| (entry.epoch, entry.start)).collect();
     assert_eq!(starts, [(1, 0), (2, 10), (5, 20)], "epoch 3 held no record");
+    let check = |start, expected: &[(i32, u64)]| {
+        let mut cache = cache.clone();
+        cache.truncate_from_start(start);
+        let starts: Vec<_> = cache.entries.iter().map(|entry| (entry.epoch, entry.start)).collect();
+        assert_eq!(starts, expected, "from {start} on");
+    };
+    check(9, &[(1, 9), (2, 10), (5, 20)]);
+    check(10, &[(2, 10), (5, 20)]);
+    check(25, &[(5, 25)]);
     cache.truncate_from_end(10);
     assert_eq!(cache.latest(), Some(1));
 }

@@ -4,6 +4,7 @@ use super::ReplicaManager;
 use super::partition::Read;
 use super::purgatory::respond;
 use super::session::{SessionPartition, WaitingFetch};
+use crate::defect::Defect;
 use crate::id::{BrokerId, TopicPartition};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::{ErrorCode, FetchRequest, FetchResponse, FetchedPartition, Origin, Response};
@@ -15,7 +16,7 @@ use crate::world::Ctx;
 struct Collected {
     partitions: Vec<FetchedPartition>,
     bytes: u64,
-    /// An error or a divergence is answered at once.
+    /// An error, a divergence or another replica to read from is answered at once.
     urgent: bool,
     /// Partitions left out for lack of room follow this one.
     stopped_after: Option<TopicPartition>,
@@ -26,12 +27,13 @@ impl Collected {
     fn add(&mut self, id: TopicPartition, known: &SessionPartition, read: Read) {
         let news = read.error.is_some()
             || read.diverging.is_some()
+            || read.preferred.is_some()
             || !read.records.is_empty()
             || known.told != Some((read.high_watermark, read.log_start));
         if !news {
             return;
         }
-        self.urgent |= read.error.is_some() || read.diverging.is_some();
+        self.urgent |= read.error.is_some() || read.diverging.is_some() || read.preferred.is_some();
         self.bytes += read.records.iter().map(|batch| u64::from(batch.size)).sum::<u64>();
         self.partitions.push(FetchedPartition {
             partition: id,
@@ -39,6 +41,7 @@ impl Collected {
             high_watermark: read.high_watermark,
             log_start_offset: read.log_start,
             diverging_epoch: read.diverging,
+            preferred_read_replica: read.preferred,
             records: read.records,
         });
     }
@@ -104,12 +107,12 @@ impl ReplicaManager {
             if read.error.is_none()
                 && let Some(partition) = self.partitions.get_mut(tp)
             {
-                // KAFKA-13141: a position that diverges is no progress.
-                if let Some(follower) = replica.filter(|_| read.diverging.is_none()) {
-                    let offset = known.fetch.fetch_offset;
-                    partition.on_follower_fetch(ctx, cache, &mut self.shared, follower, offset);
+                // KAFKA-13141 (R09): a position that diverges is no progress; the defective leader stores it.
+                let trusted = self.shared.defects.has(Defect::DivergingFetchCountsAsProgress);
+                if let Some(follower) = replica.filter(|_| trusted || read.diverging.is_none()) {
+                    partition.on_follower_fetch(ctx, cache, &mut self.shared, follower, &known.fetch);
                 }
-                if read.diverging.is_none() && partition.is_quiet_for(&known, replica) {
+                if read.diverging.is_none() && read.preferred.is_none() && partition.is_quiet_for(&known, replica) {
                     if let Some(session) = self.shared.sessions.get_mut(id) {
                         session.hush(tp);
                     }
@@ -156,9 +159,14 @@ impl ReplicaManager {
             return Read::failed(ErrorCode::UnknownTopicOrPartition);
         }
         let Some(partition) = self.partitions.get_mut(tp) else {
-            return Read::failed(ErrorCode::NotLeaderOrFollower);
+            return Read::failed(self.missing(tp, ErrorCode::NotLeaderOrFollower));
         };
         partition.watch(id, replica);
+        if let Some(rack) = self.shared.sessions.get(id).and_then(|session| session.rack.as_ref())
+            && let Some(preferred) = partition.preferred_replica(&self.shared, rack, known.fetch.fetch_offset)
+        {
+            return partition.redirect(&known.fetch, preferred);
+        }
         let left = max_bytes.saturating_sub(collected.bytes);
         let read = partition.read(&known.fetch, replica, left, collected.bytes == 0);
         if !read.records.is_empty() {

@@ -210,6 +210,18 @@ impl Fetcher {
         fits.then_some(state)
     }
 
+    /// Something that the source is to know changed besides the position.
+    pub(super) fn touch(&mut self, id: TopicPartition) {
+        if self.partitions.contains_key(id) {
+            self.changed.insert(id);
+        }
+    }
+
+    /// Whether the last request was about the partition too, whatever became of that since.
+    pub(super) fn has_requested(&self, id: TopicPartition) -> bool {
+        self.session.partitions.contains_key(id)
+    }
+
     /// Fetches a partition not before `until`, unless it is delayed already.
     pub(super) fn delay(&mut self, id: TopicPartition, until: Instant) {
         let Some(state) = self.state(id).filter(|state| state.delayed_until.is_none()) else { return };
@@ -275,8 +287,11 @@ impl Fetcher {
 
     /// Takes note of a fetch's answer: the session goes on, or ends.
     pub(super) fn on_session_answer(&mut self, session: u32, failed: bool) {
-        if failed || !self.rules.has_sessions {
+        if failed {
             self.reset_session();
+        } else if !self.rules.has_sessions {
+            // The next fetch names everything again; the answer at hand is for what this one named.
+            self.session.next = FetchSession::default();
         } else if self.session.next.epoch == 0 {
             self.session.next = FetchSession { id: session, epoch: u32::from(session != 0) };
         } else {
@@ -319,6 +334,7 @@ impl Fetcher {
             min_bytes: config.replica_fetch_min_bytes,
             max_bytes: config.replica_fetch_response_max_bytes,
             session: self.session.next,
+            rack: None,
             partitions,
             forgotten,
         })

@@ -3,7 +3,7 @@
 
 use super::fetcher::{FetchState, FetcherId, InFlight, Lookup};
 use super::follower::AppendFailure;
-use super::storage::{FlushWaiter, LOG_DIR_FAILED};
+use super::storage::FlushWaiter;
 use super::{ReplicaManager, ReplicaTimer};
 use crate::defect::Defect;
 use crate::id::TopicPartition;
@@ -18,12 +18,14 @@ use crate::world::Ctx;
 
 impl ReplicaManager {
     /// Something happened on a connection. Gives it back if the connection is none of the fetchers'.
-    pub fn on_conn(&mut self, ctx: &mut Ctx<'_>, input: ConnInput) -> Option<ConnInput> {
+    pub fn on_conn(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, input: ConnInput) -> Option<ConnInput> {
         let owner = self.fetchers.iter_mut().find(|(_, fetcher)| fetcher.channel.conn() == Some(input.conn()));
         let Some((key, fetcher)) = owner else { return Some(input) };
         let key = *key;
         let event = fetcher.channel.on_input(ctx, input);
         self.on_channel_event(ctx, key, event);
+        // Consumers may wait for what came.
+        self.complete_woken_fetches(ctx, cache);
         None
     }
 
@@ -115,11 +117,25 @@ impl ReplicaManager {
             return;
         }
         for fetched in response.partitions {
-            // An answer that no longer fits is not for this state: a leader would cut its log (KAFKA-13207).
-            let state = self.fetchers.get(&key).and_then(|fetcher| fetcher.state_as_requested(fetched.partition));
-            if let Some(state) = state {
-                self.on_fetched_partition(ctx, key, state, fetched);
+            let Some(fetcher) = self.fetchers.get(&key) else { return };
+            match fetcher.state_as_requested(fetched.partition) {
+                Some(state) => self.on_fetched_partition(ctx, key, state, fetched),
+                // An answer that no longer fits is not for this state. The defective thread cuts the log of whoever leads
+                // meanwhile (KAFKA-13207, R10).
+                None if self.shared.defects.has(Defect::TruncateAfterRoleChange)
+                    && fetcher.has_requested(fetched.partition) =>
+                {
+                    if let (Some(end), Some(partition)) =
+                        (fetched.diverging_epoch, self.partitions.get_mut(fetched.partition))
+                    {
+                        partition.truncate_to_epoch_end(ctx, &mut self.shared, end, TruncateReason::DivergingEpoch);
+                    }
+                }
+                None => {}
             }
+        }
+        if self.shared.defects.has(Defect::TruncateAfterRoleChange) {
+            self.shut_idle_fetchers(ctx);
         }
     }
 
@@ -135,8 +151,11 @@ impl ReplicaManager {
             ErrorCode::None if fetched.diverging_epoch.is_some() => {
                 let Some(partition) = self.partitions.get_mut(id) else { return };
                 if let Some(end) = fetched.diverging_epoch {
-                    // The answer's high watermark is not for a log that was not cut yet (KAFKA-14704).
-                    partition.truncate_to_epoch_end(ctx, end, TruncateReason::DivergingEpoch);
+                    // The answer's high watermark is not for a log that was not cut yet (KAFKA-14704, R11).
+                    if self.shared.defects.has(Defect::HwBeforeTruncation) {
+                        partition.take_high_watermark(ctx, &mut self.shared, fetched.high_watermark);
+                    }
+                    partition.truncate_to_epoch_end(ctx, &mut self.shared, end, TruncateReason::DivergingEpoch);
                 }
                 self.restart_at_log_end(key, id, state);
             }
@@ -165,7 +184,8 @@ impl ReplicaManager {
         let flush = match appended {
             Ok(flush) => flush,
             Err(AppendFailure::Misplaced) => return self.fail_fetcher(id),
-            Err(AppendFailure::Disk(_)) => return ctx.exit(LOG_DIR_FAILED),
+            // The real thread marks the partition as failed.
+            Err(AppendFailure::Disk) => return self.remove_fetcher(id),
         };
         self.shared.metrics.lag(id, leader_high_watermark.saturating_sub(partition.log.log_end()));
         let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
@@ -197,9 +217,11 @@ impl ReplicaManager {
         match answer {
             Some(answer) if answer.error == ErrorCode::None => match lookup.at {
                 OffsetSpec::Latest if answer.offset >= log_end => return fetcher.look_up(id, OffsetSpec::Earliest),
-                OffsetSpec::Latest => partition.truncate(ctx, answer.offset, TruncateReason::OutOfRange),
+                OffsetSpec::Latest => {
+                    partition.truncate(ctx, &mut self.shared, answer.offset, TruncateReason::OutOfRange);
+                }
                 OffsetSpec::Earliest if always || answer.offset > log_end => {
-                    partition.truncate_fully(ctx, answer.offset);
+                    partition.truncate_fully(ctx, &mut self.shared, answer.offset);
                 }
                 OffsetSpec::Earliest => {}
             },

@@ -12,7 +12,9 @@ use crate::id::BrokerId;
 use crate::kafka::config::Acks;
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::metrics::Metric;
-use crate::kafka::protocol::{AlterPartitionItem, ErrorCode, LeaderAndIsr, PartitionLeadership, RecordBatch};
+use crate::kafka::protocol::{
+    AlterPartitionItem, ErrorCode, FetchPartition, LeaderAndIsr, PartitionLeadership, RecordBatch,
+};
 use crate::observation::{Observation, ReplicaRole};
 use crate::process::DiskError;
 use crate::time::Span;
@@ -88,7 +90,7 @@ impl Partition {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         let config = Arc::clone(&shared.config);
-        if acks == Acks::All && (self.isr.isr().len() as u64) < u64::from(config.min_insync_replicas) {
+        if acks == Acks::All && self.isr.isr().len() < shared.min_isr() {
             return Err(ErrorCode::NotEnoughReplicas);
         }
         if batch.size > config.message_max_bytes {
@@ -116,7 +118,14 @@ impl Partition {
         shared: &mut Shared,
         batch: Arc<RecordBatch>,
     ) -> Result<bool, DiskError> {
-        ctx.write(batch.size.into())?;
+        if let Err(error) = ctx.write_to(self.dir, batch.size.into()) {
+            if error == DiskError::Full {
+                // What fits is written: recovery finds a torn batch at the end.
+                self.log.torn += ctx.fill();
+            }
+            shared.storage.dirs.report(self.dir, error);
+            return Err(error);
+        }
         let role = self.role();
         if role == ReplicaRole::Leader {
             self.announce(&mut shared.sessions, Wake::Followers);
@@ -129,7 +138,7 @@ impl Partition {
             producer: batch.producer,
             role,
         });
-        if let Some(rolled_at) = self.log.append(batch, ctx.now, shared.segment_limits()) {
+        if let Some(rolled_at) = self.log.append(batch, shared.segment_limits()) {
             shared.storage.flush_log(ctx, self, rolled_at, FlushWaiter::None);
         }
         Ok(self.log.log_end() - self.log.synced() >= shared.config.log_flush_interval_messages)
@@ -142,7 +151,8 @@ impl Partition {
         cache: &MetadataCache,
         shared: &mut Shared,
     ) {
-        if !self.is_leader() {
+        // A high watermark whose place in the log cannot be found stays where it is (KAFKA-9491).
+        if !self.is_leader() || self.log.high_watermark() < self.log.log_start() {
             return;
         }
         let log_end = self.log.log_end();
@@ -175,7 +185,7 @@ impl Partition {
 
     /// What `acks=all` gets once the high watermark is there (`Partition.checkEnoughReplicasReachOffset`).
     pub(super) fn acks_all_verdict(&self, shared: &Shared) -> ErrorCode {
-        if self.isr.maximal_isr().len() as u64 >= u64::from(shared.config.min_insync_replicas) {
+        if self.isr.maximal_isr().len() >= shared.min_isr() {
             ErrorCode::None
         } else {
             ErrorCode::NotEnoughReplicasAfterAppend
@@ -204,20 +214,21 @@ impl Partition {
         }
     }
 
-    /// A follower fetched from `offset` and was not told to truncate (`Partition.updateFollowerFetchState`).
+    /// A follower fetched and was not told to truncate (`Partition.updateFollowerFetchState`).
     pub(super) fn on_follower_fetch(
         &mut self,
         ctx: &mut Ctx<'_>,
         cache: &MetadataCache,
         shared: &mut Shared,
         follower: BrokerId,
-        offset: u64,
+        fetch: &FetchPartition,
     ) {
-        let log_end = self.log.log_end();
+        let (offset, log_end) = (fetch.fetch_offset, self.log.log_end());
         let Some(remote) = self.remotes.iter_mut().find(|remote| remote.id == follower) else { return };
         let before = remote.log_end;
         remote.settle(&shared.sessions, log_end);
         remote.on_fetch(ctx.now, offset, log_end);
+        remote.log_start = fetch.log_start_offset;
         self.maybe_expand_isr(ctx, cache, shared, follower, offset);
         if before != Some(offset) {
             self.maybe_increment_high_watermark(ctx, cache, shared);
@@ -243,7 +254,10 @@ impl Partition {
         }
         let proposed: Arc<[BrokerId]> = isr.iter().copied().chain([follower]).collect();
         let committed = Arc::clone(isr);
-        self.propose(ctx, shared, IsrState::PendingExpand { committed, proposed });
+        if self.propose(ctx, shared, IsrState::PendingExpand { committed, proposed }) {
+            let (partition, leader_epoch) = (self.id, self.leader_epoch);
+            ctx.observe(Observation::IsrJoin { partition, leader_epoch, follower, fetch_offset: offset });
+        }
     }
 
     /// `Partition.maybeShrinkIsr`: members that are behind and were not caught up for `replica.lag.time.max.ms` leave, all at
@@ -265,14 +279,15 @@ impl Partition {
         }
     }
 
-    fn propose(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, pending: IsrState) {
-        // While an earlier change of this partition is under way the answer is OPERATION_NOT_ATTEMPTED at once.
-        if let Some(proposed) = pending.proposed()
-            && shared.isr_changes.submit(self.change(proposed))
-        {
+    /// Asks for an ISR. Returns false if an earlier change of this partition is under way: the answer is
+    /// OPERATION_NOT_ATTEMPTED at once then.
+    fn propose(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, pending: IsrState) -> bool {
+        let submitted = pending.proposed().is_some_and(|proposed| shared.isr_changes.submit(self.change(proposed)));
+        if submitted {
             self.isr = pending;
             self.observe_isr(ctx);
         }
+        submitted
     }
 
     fn change(&self, proposed: &Arc<[BrokerId]>) -> AlterPartitionItem {

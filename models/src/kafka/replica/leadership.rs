@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::fetcher::{Fetcher, FetcherId};
-use super::log::Log;
-use super::partition::Partition;
-use super::{ReplicaManager, ReplicaTimer};
+use super::log_dirs::NEW_LOG_BYTES;
+use super::{CoordinatorEvent, ReplicaManager, ReplicaTimer};
 use crate::defect::Defect;
-use crate::id::{BrokerId, TopicPartition};
+use crate::id::{BrokerId, Topic, TopicPartition};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::{ErrorCode, LeaderAndIsrRequest, PartitionLeadership, Response, StopReplicaRequest};
 use crate::time::Span;
@@ -31,10 +30,14 @@ impl ReplicaManager {
         let (mut leaders, mut followers) = (Vec::new(), Vec::new());
         for told in &request.partitions {
             let known = self.partitions.get(told.partition).map_or(-1, |partition| partition.leader_epoch);
-            let error = if told.state.leader_epoch <= known {
+            let error = if self.offline.contains_key(told.partition) {
+                ErrorCode::KafkaStorageError
+            } else if told.state.leader_epoch <= known {
                 ErrorCode::StaleControllerEpoch
             } else if !told.replicas.contains(&me) {
                 ErrorCode::UnknownTopicOrPartition
+            } else if self.create_log(ctx, told.partition).is_err() {
+                ErrorCode::KafkaStorageError
             } else {
                 if told.state.leader == Some(me) {
                     leaders.push(told);
@@ -61,15 +64,18 @@ impl ReplicaManager {
         // Fetchers first, for the whole set: nothing may append to a log that is about to lead.
         leaders.iter().for_each(|told| self.remove_fetcher(told.partition));
         for told in leaders {
-            let partition = self.partitions.get_or_insert_with(told.partition, || fresh(told.partition));
-            partition.make_leader(ctx, cache, &mut self.shared, told);
+            let Some(partition) = self.partitions.get_mut(told.partition) else { continue };
+            let led = partition.is_leader();
+            if partition.make_leader(ctx, cache, &mut self.shared, told) {
+                self.note_leadership(told.partition, led);
+            }
         }
     }
 
     fn make_followers(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, followers: &[&PartitionLeadership]) {
         let mut moved = Vec::with_capacity(followers.len());
         for told in followers {
-            let partition = self.partitions.get_or_insert_with(told.partition, || fresh(told.partition));
+            let Some(partition) = self.partitions.get_mut(told.partition) else { continue };
             // A leader that is not alive, or none at all: the log is made and the old role kept, without an error.
             let Some(leader) = told.state.leader.filter(|leader| cache.is_alive(*leader)) else { continue };
             // KAFKA-7164: the defective broker hears nothing new in an epoch whose leader it follows already.
@@ -82,6 +88,7 @@ impl ReplicaManager {
         moved.iter().for_each(|(id, _)| self.remove_fetcher(*id));
         for (id, leader) in moved {
             self.add_fetcher(id, leader);
+            self.note_leadership(id, false);
         }
     }
 
@@ -91,12 +98,20 @@ impl ReplicaManager {
         self.accept_controller_epoch(request.controller_epoch);
         let mut results = Vec::with_capacity(request.partitions.len());
         for (id, leader_epoch, delete) in &request.partitions {
+            if self.offline.contains_key(*id) {
+                results.push((*id, ErrorCode::KafkaStorageError));
+                continue;
+            }
             let known = self.partitions.get(*id).map_or(-1, |partition| partition.leader_epoch);
             if *leader_epoch < known && !UNFENCED_EPOCHS.contains(leader_epoch) {
                 results.push((*id, ErrorCode::FencedLeaderEpoch));
                 continue;
             }
             self.stop_one(ctx, *id, *delete);
+            if *delete && id.topic == Topic::CONSUMER_OFFSETS {
+                let leader_epoch = (*leader_epoch >= 0).then_some(*leader_epoch);
+                self.coordinator_events.push(CoordinatorEvent::Resigned { partition: id.partition, leader_epoch });
+            }
             results.push((*id, ErrorCode::None));
         }
         self.shut_idle_fetchers(ctx);
@@ -113,7 +128,8 @@ impl ReplicaManager {
         if let Some(mut partition) = self.partitions.remove(id) {
             partition.step_down(ctx, &mut self.shared);
             let bytes = partition.log.restart_at(0);
-            ctx.free(bytes);
+            ctx.free(bytes + NEW_LOG_BYTES);
+            self.shared.storage.dirs.forget(partition.dir);
         }
     }
 
@@ -162,8 +178,11 @@ impl ReplicaManager {
         self.shared.metrics.fetcher_removed(id);
     }
 
-    fn shut_idle_fetchers(&mut self, ctx: &mut Ctx<'_>) {
-        let idle = |fetcher: &Fetcher| fetcher.is_empty();
+    pub(super) fn shut_idle_fetchers(&mut self, ctx: &mut Ctx<'_>) {
+        // A real thread ends with the answer at hand. Where that matters (KAFKA-13207, R10), the model's waits for the answer
+        // under way instead: it stands for one that has come and is not handled yet.
+        let waits = self.shared.defects.has(Defect::TruncateAfterRoleChange);
+        let idle = |fetcher: &Fetcher| fetcher.is_empty() && !(waits && fetcher.in_flight.is_some());
         let keys: BTreeSet<_> = self.fetchers.iter().filter(|(_, f)| idle(f)).map(|(key, _)| *key).collect();
         for key in keys {
             if let Some(mut fetcher) = self.fetchers.remove(&key) {
@@ -171,8 +190,4 @@ impl ReplicaManager {
             }
         }
     }
-}
-
-fn fresh(id: TopicPartition) -> Partition {
-    Partition::new(id, Log::new())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::epoch_cache::EpochCache;
 use super::producer_state::ProducerStates;
+use super::segments::{Retention, SegmentLimits, Segments};
 use crate::fingerprint::Fingerprint;
 use crate::kafka::protocol::RecordBatch;
 use crate::random::Random;
@@ -23,11 +24,11 @@ struct Chunk {
     digest: Fingerprint,
 }
 
-#[derive(Clone, Copy, Debug, Hash)]
-struct Segment {
-    base_offset: u64,
-    bytes: u64,
-    created: Instant,
+/// What the batches that are gone from the front have left behind: where the digest and the producers of the others begin.
+#[derive(Clone, Debug, Default)]
+struct Base {
+    digest: Fingerprint,
+    producers: ProducerStates,
 }
 
 /// What a power loss took from a log.
@@ -47,16 +48,19 @@ pub(super) struct Log {
     log_start: u64,
     log_end: u64,
     high_watermark: u64,
+    base: Arc<Base>,
     sealed: Vec<Arc<Chunk>>,
     open: Vec<Arc<RecordBatch>>,
     digest: Fingerprint,
-    segments: Vec<Segment>,
+    segments: Segments,
     /// Everything below is on the disk itself.
     synced: u64,
     /// Rises when records are cut, so that a flush that began before does not vouch for what was appended since.
     generation: u64,
     pub(super) epochs: EpochCache,
     pub(super) producers: ProducerStates,
+    /// Bytes behind the last batch that a failed write left; recovery cuts them off.
+    pub(super) torn: u64,
     /// Set from a power loss until the log is loaded.
     pub(super) lost: Option<LostTail>,
 }
@@ -68,14 +72,16 @@ impl Log {
             log_start: 0,
             log_end: 0,
             high_watermark: 0,
+            base: Arc::default(),
             sealed: Vec::new(),
             open: Vec::new(),
             digest: Fingerprint::default(),
-            segments: Vec::new(),
+            segments: Segments::default(),
             synced: 0,
             generation: 0,
             epochs: EpochCache::default(),
             producers: ProducerStates::default(),
+            torn: 0,
             lost: None,
         }
     }
@@ -90,7 +96,7 @@ impl Log {
         self.log_end
     }
 
-    /// The high watermark; always within the log.
+    /// The high watermark; always within the log, but for [`Log::keep_stale_high_watermark`].
     pub(super) fn high_watermark(&self) -> u64 {
         self.high_watermark
     }
@@ -115,24 +121,13 @@ impl Log {
 
     /// Appends a batch that begins at LEO. Returns the base offset of the new segment if one was rolled
     /// (`log.segment.bytes`, `log.roll.hours`): what lies below it is to be flushed.
-    pub(super) fn append(&mut self, batch: Arc<RecordBatch>, now: Instant, limits: SegmentLimits) -> Option<u64> {
+    pub(super) fn append(&mut self, batch: Arc<RecordBatch>, limits: SegmentLimits) -> Option<u64> {
         assert_eq!(batch.base_offset, self.log_end, "a log has no holes");
-        let rolled = match self.segments.last() {
-            None => true,
-            Some(active) => {
-                active.bytes + u64::from(batch.size) > limits.bytes
-                    || now.as_ms() - active.created.as_ms() > limits.age_ms
-            }
-        };
-        if rolled {
-            self.segments.push(Segment { base_offset: self.log_end, bytes: 0, created: now });
-        }
-        let active = self.segments.last_mut().expect("a segment was just ensured");
-        active.bytes += u64::from(batch.size);
+        let rolled = self.segments.append(&batch, limits).then_some(self.log_end);
         self.epochs.assign(batch.leader_epoch, batch.base_offset);
         self.producers.update(&batch);
         self.push(batch);
-        (rolled && self.segments.len() > 1).then(|| self.segments[self.segments.len() - 1].base_offset)
+        rolled
     }
 
     fn push(&mut self, batch: Arc<RecordBatch>) {
@@ -153,13 +148,16 @@ impl Log {
         if to >= self.log_end {
             return None;
         }
+        if to < self.log_start {
+            return Some(self.restart_at(to));
+        }
         let keep = self.index_of(to);
         let cut_at = self.get(keep).base_offset;
         let bytes = (keep..self.len()).map(|index| u64::from(self.get(index).size)).sum();
         self.cut(keep);
         self.log_end = cut_at.max(self.log_start);
         self.epochs.truncate_from_end(self.log_end);
-        self.cut_segments(bytes);
+        self.segments.cut(bytes);
         self.synced = self.synced.min(self.log_end);
         self.high_watermark = self.high_watermark.min(self.log_end);
         self.generation += 1;
@@ -169,7 +167,7 @@ impl Log {
 
     /// Drops everything and begins anew at `start` (`truncateFullyAndStartAt`). Returns the bytes dropped.
     pub(super) fn restart_at(&mut self, start: u64) -> u64 {
-        let bytes = self.segments.iter().map(|segment| segment.bytes).sum();
+        let bytes = self.segments.bytes() + self.torn;
         let generation = self.generation + 1;
         *self = Self::new();
         self.generation = generation;
@@ -177,9 +175,45 @@ impl Log {
         bytes
     }
 
-    /// Moves the first offset up, as the leader's did. Offsets below are readable no more.
-    pub(super) fn advance_log_start(&mut self, to: u64) {
-        self.log_start = self.log_start.max(to.min(self.high_watermark));
+    /// Puts the high watermark before the first offset, where no sound log has it.
+    pub(super) fn keep_stale_high_watermark(&mut self, value: u64) {
+        self.high_watermark = value;
+    }
+
+    /// Moves the first offset up, as the leader's did, but not beyond the high watermark: offsets below are readable no more.
+    /// Segments that lie wholly below wait for retention. Returns whether it moved.
+    pub(super) fn advance_log_start(&mut self, to: u64) -> bool {
+        let to = to.min(self.high_watermark);
+        let moves = to > self.log_start;
+        if moves {
+            self.log_start = to;
+            self.epochs.truncate_from_start(to);
+            self.drop_batches_below(to);
+        }
+        moves
+    }
+
+    /// `UnifiedLog.deleteOldSegments`: deletes the segments that retention does not keep. Returns their bytes, `None` if
+    /// there are none.
+    pub(super) fn delete_old_segments(&mut self, retention: Retention, wall: Instant) -> Option<u64> {
+        let bounds = (self.log_start, self.high_watermark, self.log_end);
+        let start = self.segments.retained_from(retention, bounds, wall)?;
+        let bytes = self.segments.delete_below(start, self.log_end);
+        self.advance_log_start(start);
+        Some(bytes)
+    }
+
+    /// Lets go of whole chunks, so that it costs a few pointers; what shares a chunk with the first offset stays unread.
+    fn drop_batches_below(&mut self, offset: u64) {
+        let gone = self.sealed.partition_point(|chunk| chunk.batches[CHUNK - 1].next_offset() <= offset);
+        if gone == 0 {
+            return;
+        }
+        let base = Arc::make_mut(&mut self.base);
+        for chunk in self.sealed.drain(..gone) {
+            chunk.batches.iter().for_each(|batch| base.producers.update(batch));
+            base.digest = chunk.digest;
+        }
     }
 
     /// Batches from the one that holds `from` on, that end at or before `end`, of at most `max_bytes` in all; the first one
@@ -216,10 +250,14 @@ impl Log {
         }
     }
 
+    /// Bytes of all its segments.
+    pub(super) fn size(&self) -> u64 {
+        self.segments.bytes()
+    }
+
     /// Bytes of the segments that recovery reads: from the one that holds `recovery_point` on.
     pub(super) fn bytes_to_recover(&self, recovery_point: u64) -> u64 {
-        let after = self.segments.partition_point(|segment| segment.base_offset <= recovery_point);
-        self.segments[after.saturating_sub(1)..].iter().map(|segment| segment.bytes).sum()
+        self.segments.bytes_from(recovery_point) + self.torn
     }
 
     /// Power loss: of the batches that were not flushed a random prefix survives. Returns whether any is lost.
@@ -281,25 +319,13 @@ impl Log {
             std::mem::take(&mut self.open)
         };
         self.sealed.truncate(chunks);
-        let sealed_digest = self.sealed.last().map_or_else(Fingerprint::default, |chunk| chunk.digest);
+        let sealed_digest = self.sealed.last().map_or(self.base.digest, |chunk| chunk.digest);
         self.digest = rest.iter().fold(sealed_digest, |digest, batch| extend(digest, batch));
         self.open = rest;
     }
 
-    fn cut_segments(&mut self, bytes: u64) {
-        let mut left = bytes;
-        while let Some(last) = self.segments.last_mut() {
-            if last.bytes > left {
-                last.bytes -= left;
-                return;
-            }
-            left -= last.bytes;
-            self.segments.pop();
-        }
-    }
-
     fn rebuild_producers(&mut self) {
-        self.producers.clear();
+        self.producers = self.base.producers.clone();
         for chunk in &self.sealed {
             chunk.batches.iter().for_each(|batch| self.producers.update(batch));
         }
@@ -315,17 +341,9 @@ impl Hash for Log {
         self.segments.hash(state);
         self.epochs.hash(state);
         self.producers.hash(state);
+        self.torn.hash(state);
         self.lost.hash(state);
     }
-}
-
-/// When a segment is full.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SegmentLimits {
-    /// `log.segment.bytes`.
-    pub(super) bytes: u64,
-    /// `log.roll.hours`, in milliseconds.
-    pub(super) age_ms: u64,
 }
 
 fn extend(mut digest: Fingerprint, batch: &RecordBatch) -> Fingerprint {
@@ -358,9 +376,16 @@ mod tests {
     fn append(log: &mut Log, leader_epoch: i32, records: u64) {
         let base_offset = log.log_end();
         let values = (base_offset..base_offset + records).map(ValueId).collect();
-        let batch =
-            RecordBatch { base_offset, leader_epoch, producer: None, values, size: 100, timestamp: Instant::ZERO };
-        log.append(Arc::new(batch), Instant::ZERO, LIMITS);
+        let batch = RecordBatch {
+            base_offset,
+            leader_epoch,
+            producer: None,
+            values,
+            content: None,
+            size: 100,
+            timestamp: Instant::ZERO,
+        };
+        log.append(Arc::new(batch), LIMITS);
     }
 
     #[test]
@@ -386,6 +411,25 @@ mod tests {
             cut.generation = 0;
             assert_eq!(Fingerprint::of(&cut), Fingerprint::of(&log_of(keep)), "{keep} batches");
         }
+    }
+
+    #[test]
+    fn a_log_without_its_front_reads_and_cuts_as_before() {
+        let retention = Retention { age: None, bytes: Some(10_000) };
+        let mut log = log_of(300); // Thirty segments of twenty offsets, of which ten stay.
+        log.set_high_watermark(600);
+        assert_eq!(log.delete_old_segments(retention, Instant::ZERO), Some(20_000));
+        assert_eq!((log.log_start(), log.len()), (400, 300 - 3 * CHUNK), "whole chunks are gone");
+        assert_eq!(log.delete_old_segments(retention, Instant::ZERO), None);
+        let found: Vec<_> = log.read(401, 600, 200, false).iter().map(|b| b.base_offset).collect();
+        assert_eq!(found, [400, 402]);
+        let mut whole = log_of(300);
+        (whole.truncate(500), log.truncate(500));
+        assert_eq!(log.digest.value(), whole.digest.value(), "the digest stands for what is gone too");
+        append(&mut log, 9, 2);
+        assert_eq!(log.read(500, 502, 100, true).len(), 1);
+        log.truncate(100);
+        assert_eq!((log.log_start(), log.log_end()), (100, 100), "below its start nothing is left");
     }
 
     #[test]

@@ -2,18 +2,22 @@
 //!
 //! | file | what | in Kafka |
 //! |---|---|---|
-//! | `log`, `epoch_cache`, `producer_state` | one partition's records | `UnifiedLog`, `LeaderEpochFileCache`, `ProducerStateManager` |
-//! | `storage` | fsyncs, checkpoints, recovery, crash | `LogManager`, `CheckpointFile` |
+//! | `log`, `segments`, `epoch_cache`, `producer_state` | one partition's records | `UnifiedLog`, `LogSegments`, `LeaderEpochFileCache`, `ProducerStateManager` |
+//! | `retention` | deletion of old segments | `LogManager.cleanupLogs` |
+//! | `storage` | fsyncs, checkpoints, crash | `LogManager`, `CheckpointFile` |
+//! | `log_dirs` | directories: placement, recovery, failure, clean shutdown | `LogManager`, `LogDirFailureChannel` |
 //! | `partition`, `leader`, `follower`, `remote`, `isr` | one replica and its role | `Partition`, `Replica`, `PartitionState` |
 //! | `leadership` | what the controller tells | `becomeLeaderOrFollower`, `stopReplicas` |
 //! | `produce`, `purgatory` | requests that append | `appendRecords`, `DelayedProduce` |
-//! | `fetch`, `session` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession` |
+//! | `coordinator` | what group coordinators append and read | `appendRecords`, `GroupMetadataManager` |
+//! | `fetch`, `session`, `selector` | serving fetches | `fetchMessages`, `DelayedFetch`, `FetchSession`, `ReplicaSelector` |
 //! | `metrics` | what it tells of itself | gauges and meters of `ReplicaManager`, `ReplicaFetcherManager` |
 //! | `fetcher`, `following` | fetching | `AbstractFetcherThread`, `ReplicaFetcherThread` |
 //! | `truncation` | where a follower cuts its log before it fetches, before 2.7 | `AbstractFetcherThread.maybeTruncate` |
 //!
-//! Not modelled: several log directories, retention, compaction, transactions, reading from followers (KIP-392), quotas.
+//! Not modelled: moving logs between directories, compaction, DeleteRecords, transactions, quotas.
 
+mod coordinator;
 mod epoch_cache;
 mod fetch;
 mod fetcher;
@@ -23,12 +27,16 @@ mod isr;
 mod leader;
 mod leadership;
 mod log;
+mod log_dirs;
 mod metrics;
 mod partition;
 mod produce;
 mod producer_state;
 mod purgatory;
 mod remote;
+mod retention;
+mod segments;
+mod selector;
 mod session;
 mod storage;
 #[cfg(test)]
@@ -38,6 +46,7 @@ mod truncation;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::coordinator::CoordinatorEvent;
 use self::fetcher::{Fetcher, FetcherId};
 use self::isr::IsrChanges;
 use self::metrics::ReplicaMetrics;
@@ -45,7 +54,6 @@ use self::partition::{Partition, Shared};
 use self::purgatory::ProducePurgatory;
 use self::session::FetchSessions;
 use self::storage::Storage;
-use super::Addresses;
 use super::by_partition::ByPartition;
 use super::config::BrokerConfig;
 use super::metadata_cache::MetadataCache;
@@ -53,6 +61,7 @@ use super::protocol::{
     AlterPartitionItem, AlterPartitionResponse, EpochAnswer, EpochEnd, EpochQuery, ErrorCode, OffsetAnswer,
     OffsetQuery, OffsetSpec, Response, UNDEFINED_EPOCH,
 };
+use super::{Addresses, Racks};
 use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, ConnId, TopicPartition};
 use crate::time::Span;
@@ -67,6 +76,10 @@ pub enum ReplicaTimer {
     HighWatermarkCheckpoint,
     /// `kafka-recovery-point-checkpoint`.
     RecoveryPointCheckpoint,
+    /// `kafka-log-retention`.
+    LogRetention,
+    /// The recovery threads of a directory have checked everything that they were given.
+    RecoveryThreads(u8),
     /// `kafka-log-flusher`, if `log.flush.interval.ms` is set.
     LogFlush,
     /// A waiting produce request may have timed out.
@@ -84,35 +97,51 @@ type Partitions = ByPartition<Partition>;
 #[derive(Clone, Debug, Hash)]
 pub struct ReplicaManager {
     partitions: Partitions,
+    /// Replicas in directories that failed (`HostedPartition.Offline`): their logs may be found again at the next start.
+    offline: Partitions,
     fetchers: BTreeMap<FetcherId, Fetcher>,
     shared: Shared,
     addresses: Addresses,
     controller_epoch: i32,
+    /// For the group coordinator, besides what the purgatory has for it.
+    coordinator_events: Vec<CoordinatorEvent>,
     loaded: bool,
+    /// Everything is flushed, and the process is about to end.
+    closed: bool,
     checkpointing: bool,
 }
 
 impl ReplicaManager {
     /// A broker without replicas.
-    pub fn new(broker: BrokerId, config: Arc<BrokerConfig>, defects: Defects, addresses: Addresses) -> Self {
+    pub fn new(
+        broker: BrokerId,
+        config: Arc<BrokerConfig>,
+        defects: Defects,
+        addresses: Addresses,
+        racks: Racks,
+    ) -> Self {
         let (protocol, defects) = config.rules(defects);
         Self {
             partitions: Partitions::default(),
+            offline: Partitions::default(),
             fetchers: BTreeMap::new(),
             shared: Shared {
                 broker,
-                config,
                 defects,
                 protocol,
                 sessions: FetchSessions::new(),
+                racks,
                 produces: ProducePurgatory::new(),
                 isr_changes: IsrChanges::default(),
                 metrics: ReplicaMetrics::default(),
-                storage: Storage::default(),
+                storage: Storage::new(config.log_dirs.paths().len()),
+                config,
             },
             addresses,
             controller_epoch: 0,
+            coordinator_events: Vec::new(),
             loaded: false,
+            closed: false,
             checkpointing: false,
         }
     }
@@ -143,7 +172,7 @@ impl ReplicaManager {
     }
 
     /// Where logs that this broker leads begin and end: for followers the log's end, for clients the high watermark, which a
-    /// new leader does not tell before it has reached the start of its own epoch (KIP-207).
+    /// new leader does not tell before it has reached the start of its own epoch (KIP-207); the defective one does (R12).
     pub fn list_offsets(&self, queries: &[OffsetQuery]) -> Response {
         let find = |query: &OffsetQuery| {
             let partition = self.led(query.partition, query.current_leader_epoch)?;
@@ -151,7 +180,10 @@ impl ReplicaManager {
             let offset = match query.at {
                 OffsetSpec::Earliest => log.log_start(),
                 OffsetSpec::Latest if query.replica.is_some() => log.log_end(),
-                OffsetSpec::Latest if partition.epoch_start.is_some_and(|start| log.high_watermark() < start) => {
+                OffsetSpec::Latest
+                    if partition.epoch_start.is_some_and(|start| log.high_watermark() < start)
+                        && !self.shared.defects.has(Defect::ListOffsetsNotMonotonic) =>
+                {
                     return Err(ErrorCode::OffsetNotAvailable);
                 }
                 OffsetSpec::Latest => log.high_watermark(),
@@ -166,8 +198,13 @@ impl ReplicaManager {
         Response::ListOffsets(queries.iter().map(answer).collect())
     }
 
+    /// `getPartitionOrError` of a replica that is not there: `otherwise`, unless its directory has failed.
+    fn missing(&self, id: TopicPartition, otherwise: ErrorCode) -> ErrorCode {
+        if self.offline.contains_key(id) { ErrorCode::KafkaStorageError } else { otherwise }
+    }
+
     fn led(&self, id: TopicPartition, current_leader_epoch: Option<i32>) -> Result<&Partition, ErrorCode> {
-        let partition = self.partitions.get(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let partition = self.partitions.get(id).ok_or_else(|| self.missing(id, ErrorCode::UnknownTopicOrPartition))?;
         partition.check_leader(current_leader_epoch)?;
         Ok(partition)
     }
@@ -225,6 +262,8 @@ impl ReplicaManager {
             }
             ReplicaTimer::HighWatermarkCheckpoint => self.checkpoint_high_watermarks(ctx),
             ReplicaTimer::RecoveryPointCheckpoint => self.checkpoint_recovery_points(ctx),
+            ReplicaTimer::LogRetention => self.delete_old_segments(ctx),
+            ReplicaTimer::RecoveryThreads(dir) => self.recovered(ctx, dir),
             ReplicaTimer::LogFlush => self.flush_dirty_logs(ctx),
             ReplicaTimer::ProduceExpiry => self.shared.produces.on_timer(ctx),
             ReplicaTimer::FetchExpiry => self.expire_fetches(ctx, cache),

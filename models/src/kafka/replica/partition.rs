@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::isr::{IsrChanges, IsrState};
-use super::log::{Log, SegmentLimits};
+use super::log::Log;
 use super::metrics::ReplicaMetrics;
 use super::purgatory::ProducePurgatory;
 use super::remote::RemoteReplica;
+use super::segments::SegmentLimits;
 use super::session::{FetchSessions, SessionPartition};
 use super::storage::Storage;
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, TopicPartition};
+use crate::kafka::Racks;
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::inter_broker_protocol::ProtocolVersion;
 use crate::kafka::protocol::{EpochEnd, ErrorCode, FetchPartition, RecordBatch};
@@ -27,6 +29,7 @@ pub(super) struct Shared {
     pub(super) defects: Defects,
     pub(super) protocol: ProtocolVersion,
     pub(super) sessions: FetchSessions,
+    pub(super) racks: Racks,
     pub(super) produces: ProducePurgatory,
     pub(super) isr_changes: IsrChanges,
     pub(super) metrics: ReplicaMetrics,
@@ -39,12 +42,16 @@ impl Shared {
         Span::from_ms(self.config.replica_lag_time_max_ms.into())
     }
 
-    /// `log.segment.bytes` and `log.roll.hours`.
+    /// How many in-sync replicas `acks=all` needs: `min.insync.replicas`, which a broker before KAFKA-1555 (R17b) does not
+    /// know.
+    pub(super) fn min_isr(&self) -> usize {
+        let known = !self.defects.has(Defect::NoMinIsr);
+        if known { self.config.min_insync_replicas as usize } else { 1 }
+    }
+
+    /// When a segment is full.
     pub(super) fn segment_limits(&self) -> SegmentLimits {
-        SegmentLimits {
-            bytes: self.config.log_segment_bytes.into(),
-            age_ms: u64::from(self.config.log_roll_hours) * 3_600_000,
-        }
+        SegmentLimits::of(&self.config)
     }
 }
 
@@ -83,6 +90,8 @@ pub(super) struct Read {
     pub(super) high_watermark: u64,
     pub(super) log_start: u64,
     pub(super) diverging: Option<EpochEnd>,
+    /// The follower that the reader is sent to; nothing was read then.
+    pub(super) preferred: Option<BrokerId>,
     pub(super) records: Vec<Arc<RecordBatch>>,
 }
 
@@ -97,6 +106,8 @@ impl Read {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Partition {
     pub(super) id: TopicPartition,
+    /// Number of the directory that holds its log.
+    pub(super) dir: u8,
     pub(super) leader: Option<BrokerId>,
     /// The broker whose fetcher thread has it.
     pub(super) following: Option<BrokerId>,
@@ -114,10 +125,11 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// A replica with this log, whose role nobody has told yet.
-    pub(super) fn new(id: TopicPartition, log: Log) -> Self {
+    /// A replica with this log in this directory, whose role nobody has told yet.
+    pub(super) fn new(id: TopicPartition, dir: u8, log: Log) -> Self {
         Self {
             id,
+            dir,
             leader: None,
             following: None,
             leader_epoch: -1,
@@ -147,15 +159,24 @@ impl Partition {
     /// # Errors
     /// `FencedLeaderEpoch`, `UnknownLeaderEpoch`, `NotLeaderOrFollower`.
     pub(super) fn check_leader(&self, current_leader_epoch: Option<i32>) -> Result<(), ErrorCode> {
+        self.check_epoch(current_leader_epoch)?;
+        if self.is_leader() { Ok(()) } else { Err(ErrorCode::NotLeaderOrFollower) }
+    }
+
+    /// Compares the epoch that an asker believes in (`checkCurrentLeaderEpoch`, KIP-320).
+    ///
+    /// # Errors
+    /// `FencedLeaderEpoch`, `UnknownLeaderEpoch`.
+    pub(super) fn check_epoch(&self, current_leader_epoch: Option<i32>) -> Result<(), ErrorCode> {
         match current_leader_epoch {
             Some(epoch) if epoch < self.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
             Some(epoch) if epoch > self.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
-            _ if !self.is_leader() => Err(ErrorCode::NotLeaderOrFollower),
             _ => Ok(()),
         }
     }
 
-    /// Reads for a follower up to LEO, for a consumer below the high watermark (`Partition.fetchRecords`).
+    /// Reads for a follower up to LEO, and as leader only; for a consumer below the high watermark, as any replica (KIP-392,
+    /// `Partition.fetchRecords`).
     pub(super) fn read(
         &self,
         fetch: &FetchPartition,
@@ -163,7 +184,11 @@ impl Partition {
         max_bytes: u64,
         min_one: bool,
     ) -> Read {
-        if let Err(error) = self.check_leader(fetch.current_leader_epoch) {
+        let checked = match replica {
+            Some(_) => self.check_leader(fetch.current_leader_epoch),
+            None => self.check_epoch(fetch.current_leader_epoch),
+        };
+        if let Err(error) = checked {
             return Read::failed(error);
         }
         if replica.is_some_and(|id| self.remotes.iter().all(|remote| remote.id != id)) {
@@ -171,6 +196,11 @@ impl Partition {
         }
         let offset = fetch.fetch_offset;
         let (high_watermark, log_start) = (self.log.high_watermark(), self.log.log_start());
+        // `fetchOffsetSnapshot` looks the high watermark's place up, which fails for everybody if it is not in the log
+        // (KAFKA-9491).
+        if high_watermark < log_start {
+            return Read::failed(ErrorCode::OffsetOutOfRange);
+        }
         let mut diverging = None;
         if let Some(epoch) = fetch.last_fetched_epoch {
             // KIP-595: the leader compares the end of the follower's last epoch with its own.
@@ -190,7 +220,7 @@ impl Partition {
         } else {
             self.log.read(offset, end, max_bytes.min(fetch.max_bytes.into()), min_one)
         };
-        Read { error: None, high_watermark, log_start, diverging, records }
+        Read { error: None, high_watermark, log_start, diverging, preferred: None, records }
     }
 
     /// Whether the fetcher needs to hear nothing more until something changes, and the leader nothing of it.

@@ -102,11 +102,6 @@ impl ProducerStates {
             base_offset: batch.base_offset,
         });
     }
-
-    /// Forgets every producer.
-    pub(super) fn clear(&mut self) {
-        self.producers.clear();
-    }
 }
 
 /// Sequence of the last of `records` records that begin at `first` (`DefaultRecordBatch.incrementSequence`).
@@ -127,6 +122,7 @@ mod tests {
             leader_epoch: 0,
             producer: Some(ProducerMark { id: ProducerId(1), epoch, base_sequence }),
             values: (0..records).map(ValueId).collect(),
+            content: None,
             size: 100,
             timestamp: Instant::ZERO,
         }

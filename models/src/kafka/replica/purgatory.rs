@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ReplicaTimer;
+use super::coordinator::{CoordinatorEvent, appended};
 use crate::id::ConnId;
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, ProduceResult, Response};
@@ -72,9 +73,18 @@ pub(super) struct ProduceSlot {
     pub(super) waiting: bool,
 }
 
+/// Who wants the answer to an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Asker {
+    Nobody,
+    Client(Origin),
+    /// The broker's own group coordinator, with its number for it.
+    Coordinator(u64),
+}
+
 #[derive(Clone, Debug, Hash)]
 struct DelayedProduce {
-    origin: Option<Origin>,
+    asker: Asker,
     deadline: Instant,
     slots: Vec<ProduceSlot>,
     /// Slots that wait for replicas, plus flushes that hold the answer.
@@ -87,12 +97,19 @@ pub(super) struct ProducePurgatory {
     delayed: BTreeMap<u64, DelayedProduce>,
     deadlines: Deadlines,
     next: u64,
+    /// Answers to the broker's own coordinator.
+    pub(super) appended: Vec<CoordinatorEvent>,
 }
 
 impl ProducePurgatory {
     /// Nothing waits.
     pub(super) fn new() -> Self {
-        Self { delayed: BTreeMap::new(), deadlines: Deadlines::new(ReplicaTimer::ProduceExpiry), next: 0 }
+        Self {
+            delayed: BTreeMap::new(),
+            deadlines: Deadlines::new(ReplicaTimer::ProduceExpiry),
+            next: 0,
+            appended: Vec::new(),
+        }
     }
 
     /// The number that the next request to wait will have.
@@ -100,12 +117,11 @@ impl ProducePurgatory {
         self.next
     }
 
-    /// Lets the request wait until `flushes` flushes and all waiting slots are done, at most until `deadline`. No `origin`
-    /// means that nobody wants the answer.
+    /// Lets the request wait until `flushes` flushes and all waiting slots are done, at most until `deadline`.
     pub(super) fn wait(
         &mut self,
         ctx: &mut Ctx<'_>,
-        origin: Option<Origin>,
+        asker: Asker,
         deadline: Instant,
         slots: Vec<ProduceSlot>,
         flushes: u32,
@@ -113,7 +129,7 @@ impl ProducePurgatory {
         let id = self.next;
         self.next += 1;
         let pending = slots.iter().filter(|slot| slot.waiting).count() as u32 + flushes;
-        self.delayed.insert(id, DelayedProduce { origin, deadline, slots, pending });
+        self.delayed.insert(id, DelayedProduce { asker, deadline, slots, pending });
         self.deadlines.insert(ctx, deadline, id);
     }
 
@@ -153,7 +169,7 @@ impl ProducePurgatory {
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
         let deadlines = &mut self.deadlines;
         self.delayed.retain(|id, delayed| {
-            let keep = delayed.origin.is_none_or(|origin| origin.conn != conn);
+            let keep = !matches!(delayed.asker, Asker::Client(origin) if origin.conn == conn);
             if !keep {
                 deadlines.remove(delayed.deadline, *id);
             }
@@ -164,9 +180,19 @@ impl ProducePurgatory {
     fn answer(&mut self, ctx: &mut Ctx<'_>, id: u64) {
         let Some(delayed) = self.delayed.remove(&id) else { return };
         self.deadlines.remove(delayed.deadline, id);
-        if let Some(origin) = delayed.origin {
-            let results = delayed.slots.iter().map(|slot| slot.result).collect();
-            respond(ctx, origin, Response::Produce(results));
+        self.tell(ctx, delayed.asker, &delayed.slots);
+    }
+
+    /// Answers.
+    pub(super) fn tell(&mut self, ctx: &mut Ctx<'_>, asker: Asker, slots: &[ProduceSlot]) {
+        match asker {
+            Asker::Nobody => {}
+            Asker::Client(origin) => {
+                respond(ctx, origin, Response::Produce(slots.iter().map(|slot| slot.result).collect()));
+            }
+            Asker::Coordinator(append) => {
+                self.appended.extend(slots.iter().map(|slot| appended(append, slot.result)));
+            }
         }
     }
 }

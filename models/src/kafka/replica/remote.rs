@@ -10,6 +10,8 @@ pub(super) struct RemoteReplica {
     pub(super) id: BrokerId,
     /// Its LEO: the offset that it fetched last.
     pub(super) log_end: Option<u64>,
+    /// Its first offset.
+    pub(super) log_start: u64,
     last_fetch_leader_log_end: u64,
     last_fetch: Option<Instant>,
     last_caught_up: Option<Instant>,
@@ -20,7 +22,15 @@ pub(super) struct RemoteReplica {
 impl RemoteReplica {
     /// A follower of which nothing is known.
     pub(super) fn new(id: BrokerId) -> Self {
-        Self { id, log_end: None, last_fetch_leader_log_end: 0, last_fetch: None, last_caught_up: None, quiet_in: None }
+        Self {
+            id,
+            log_end: None,
+            log_start: 0,
+            last_fetch_leader_log_end: 0,
+            last_fetch: None,
+            last_caught_up: None,
+            quiet_in: None,
+        }
     }
 
     /// A new leader epoch began at `epoch_start` (`Replica.resetReplicaState`): its members count as caught up now. What a
@@ -64,7 +74,12 @@ impl RemoteReplica {
         if self.log_end == Some(leader_log_end) {
             return true;
         }
+        self.caught_up_at(sessions).is_some_and(|at| now - at <= lag)
+    }
+
+    /// When it last held all (`lastCaughtUpTimeMs`).
+    pub(super) fn caught_up_at(&self, sessions: &FetchSessions) -> Option<Instant> {
         let quiet = self.quiet_in.and_then(|id| sessions.get(id)).map(|session| session.last_fetch);
-        self.last_caught_up.max(quiet).is_some_and(|at| now - at <= lag)
+        self.last_caught_up.max(quiet)
     }
 }

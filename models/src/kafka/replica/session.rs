@@ -11,6 +11,7 @@ use super::ReplicaTimer;
 use super::purgatory::Deadlines;
 use crate::id::{BrokerId, ConnId, TopicPartition};
 use crate::kafka::by_partition::ByPartition;
+use crate::kafka::config::Text;
 use crate::kafka::protocol::{ErrorCode, FetchPartition, FetchRequest, Origin};
 use crate::sorted_set::SortedSet;
 use crate::time::Instant;
@@ -53,6 +54,8 @@ pub(super) struct Session {
     pub(super) last_fetch: Instant,
     /// Most bytes of an answer.
     pub(super) max_bytes: u64,
+    /// Where a consumer stands.
+    pub(super) rack: Option<Text>,
     /// The fetch that waits.
     pub(super) waiting: Option<WaitingFetch>,
     woken: bool,
@@ -130,6 +133,7 @@ impl FetchSessions {
             cursor: None,
             last_fetch: Instant::ZERO,
             max_bytes: request.max_bytes.into(),
+            rack: request.rack.clone(),
             waiting: None,
             woken: false,
         };

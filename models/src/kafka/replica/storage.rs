@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::log::Log;
+use super::log_dirs::Dirs;
 use super::partition::Partition;
-use super::{Partitions, ReplicaManager, ReplicaTimer};
+use super::{CoordinatorEvent, Partitions, ReplicaManager, ReplicaTimer};
 use crate::id::{BrokerId, DiskToken, TopicPartition};
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::metadata_cache::MetadataCache;
-use crate::observation::{Observation, TruncateReason};
 use crate::process::{DiskError, Loss};
 use crate::random::Random;
 use crate::time::Span;
@@ -21,11 +22,8 @@ const CHECKPOINT_ENTRY_BYTES: u64 = 20;
 /// `LogManager.InitialTaskDelayMs`: background tasks begin this long after the start.
 const INITIAL_TASK_DELAY: Span = Span::from_secs(30);
 
-/// Why a broker with a single log directory ends when that fails (`LogManager.handleLogDirFailure` halts the JVM).
-pub(super) const LOG_DIR_FAILED: &str = "log directory failed";
-
 /// A checkpoint file: an offset per partition, sorted by partition. Written to the side, fsynced, renamed.
-type Checkpoint = Arc<[(TopicPartition, u64)]>;
+pub(super) type Checkpoint = Arc<[(TopicPartition, u64)]>;
 
 /// Who waits for a flush of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,24 +36,48 @@ pub(super) enum FlushWaiter {
     Fetcher(BrokerId, u16),
 }
 
+/// What a request to the disk is for.
 #[derive(Clone, Debug, Hash)]
-enum Flush {
-    Log { partition: TopicPartition, offset: u64, generation: u64, waiter: FlushWaiter },
+pub(super) enum Flush {
+    Log {
+        partition: TopicPartition,
+        offset: u64,
+        generation: u64,
+        waiter: FlushWaiter,
+    },
     HighWatermarks(Checkpoint),
     RecoveryPoints(Checkpoint),
-    Recovery,
+    /// What recovery reads of a directory.
+    Recovery(u8),
+    /// A log is read for the group coordinator.
+    Load(u64),
+    /// Everything, before a clean end.
+    Shutdown,
 }
 
 /// Requests to the disk that are under way, and what the checkpoint files hold.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Storage {
     next: u64,
     under_way: BTreeMap<u64, Flush>,
-    high_watermarks: Checkpoint,
-    recovery_points: Checkpoint,
+    pub(super) high_watermarks: Checkpoint,
+    pub(super) recovery_points: Checkpoint,
+    pub(super) dirs: Dirs,
 }
 
 impl Storage {
+    /// Nothing on disk, in this many directories.
+    pub(super) fn new(dirs: usize) -> Self {
+        let none: Checkpoint = Arc::new([]);
+        Self {
+            next: 0,
+            under_way: BTreeMap::new(),
+            high_watermarks: Arc::clone(&none),
+            recovery_points: none,
+            dirs: Dirs::new(dirs),
+        }
+    }
+
     /// Flushes a log up to `offset`.
     pub(super) fn flush_log(&mut self, ctx: &mut Ctx<'_>, partition: &Partition, offset: u64, waiter: FlushWaiter) {
         let generation = partition.log.generation();
@@ -63,44 +85,45 @@ impl Storage {
         ctx.fsync(token);
     }
 
+    /// Reads a log for the group coordinator.
+    pub(super) fn read_log(&mut self, ctx: &mut Ctx<'_>, load: u64, bytes: u64) {
+        let token = self.begin(Flush::Load(load));
+        ctx.read(token, bytes);
+    }
+
     /// Everything under way is forgotten; what the files hold stays.
     fn crash(&mut self) {
         self.under_way.clear();
+        self.dirs.crash();
     }
 
-    fn begin(&mut self, what: Flush) -> DiskToken {
+    /// Takes note of a request.
+    pub(super) fn begin(&mut self, what: Flush) -> DiskToken {
         self.next += 1;
         self.under_way.insert(self.next, what);
         DiskToken(self.next)
     }
 
-    fn write_checkpoint(&mut self, ctx: &mut Ctx<'_>, what: Flush, entries: usize) -> Result<(), DiskError> {
+    /// Writes a checkpoint file in each directory. The real ones list only what is in their directory; here one list holds all.
+    fn write_checkpoint(&mut self, ctx: &mut Ctx<'_>, what: Flush, entries: usize) {
         // The scheduler runs one instance of a task at a time: the next one waits for a slow fsync.
         if self.under_way.values().any(|other| std::mem::discriminant(other) == std::mem::discriminant(&what)) {
-            return Ok(());
+            return;
         }
-        let bytes = entries as u64 * CHECKPOINT_ENTRY_BYTES;
-        ctx.write(bytes)?;
-        ctx.free(bytes);
+        let online = self.dirs.online();
+        let bytes = (entries as u64 * CHECKPOINT_ENTRY_BYTES).div_ceil(online.len().max(1) as u64);
+        for dir in online {
+            match ctx.write_to(dir, bytes) {
+                Ok(()) => ctx.free(bytes),
+                Err(error) => self.dirs.report(dir, error),
+            }
+        }
         let token = self.begin(what);
         ctx.fsync(token);
-        Ok(())
     }
 }
 
 impl ReplicaManager {
-    /// `LogManager.loadLogs` after an unclean stop: reads every segment that was not flushed. Ends at once if there is none.
-    pub fn load_logs(&mut self, ctx: &mut Ctx<'_>) {
-        let points = &self.shared.storage.recovery_points;
-        let bytes = self.partitions.values().map(|p| p.log.bytes_to_recover(checkpointed(points, p.id))).sum();
-        if bytes == 0 {
-            self.finish_loading(ctx);
-        } else {
-            let token = self.shared.storage.begin(Flush::Recovery);
-            ctx.read(token, bytes);
-        }
-    }
-
     /// Whether the logs are loaded.
     pub fn is_loaded(&self) -> bool {
         self.loaded
@@ -115,12 +138,35 @@ impl ReplicaManager {
         result: Result<(), DiskError>,
     ) {
         let Some(done) = self.shared.storage.under_way.remove(&token.0) else { return };
-        if result.is_err() {
-            ctx.exit(LOG_DIR_FAILED);
+        let result = match &done {
+            Flush::Log { partition, .. } => self
+                .partitions
+                .get(*partition)
+                .map_or(result, |partition| result.and_then(|()| ctx.check_dir(partition.dir))),
+            Flush::Recovery(dir) => result.and_then(|()| ctx.check_dir(*dir)),
+            _ => result,
+        };
+        if let Flush::Shutdown = done {
+            return self.on_closed(ctx, result);
+        }
+        if let Err(error) = result {
+            let dirs = &mut self.shared.storage.dirs;
+            match done {
+                Flush::Log { partition, .. } => {
+                    if let Some(partition) = self.partitions.get(partition) {
+                        dirs.report(partition.dir, error);
+                    }
+                }
+                Flush::Recovery(dir) => dirs.report(dir, error),
+                // One request stands for a file in each directory.
+                _ => dirs.online().into_iter().for_each(|dir| dirs.report(dir, error)),
+            }
             return;
         }
         match done {
-            Flush::Recovery => self.finish_loading(ctx),
+            Flush::Shutdown => {}
+            Flush::Recovery(dir) => self.recovered(ctx, dir),
+            Flush::Load(load) => self.coordinator_events.push(CoordinatorEvent::Read { load }),
             Flush::HighWatermarks(checkpoint) => self.shared.storage.high_watermarks = checkpoint,
             Flush::RecoveryPoints(checkpoint) => self.shared.storage.recovery_points = checkpoint,
             Flush::Log { partition, offset, generation, waiter } => {
@@ -142,72 +188,61 @@ impl ReplicaManager {
         let mut lost = false;
         self.shared.storage.crash();
         let mut survivors = Partitions::default();
-        for partition in std::mem::take(&mut self.partitions).values() {
+        let (online, offline) = (std::mem::take(&mut self.partitions), std::mem::take(&mut self.offline));
+        for partition in online.values().chain(offline.values()) {
             let mut log = partition.log.clone();
             if loss == Loss::PageCache {
                 lost |= log.lose_page_cache(random);
             }
-            survivors.insert(partition.id, Partition::new(partition.id, log));
+            survivors.insert(partition.id, Partition::new(partition.id, partition.dir, log));
         }
-        let storage = std::mem::take(&mut self.shared.storage);
+        let storage = std::mem::replace(&mut self.shared.storage, Storage::new(0));
         let (shared, addresses) = (&self.shared, Arc::clone(&self.addresses));
-        *self = Self::new(shared.broker, Arc::clone(&shared.config), shared.defects, addresses);
+        let racks = Arc::clone(&shared.racks);
+        *self = Self::new(shared.broker, Arc::clone(&shared.config), shared.defects, addresses, racks);
         self.partitions = survivors;
         self.shared.storage = storage;
         lost
     }
 
-    fn finish_loading(&mut self, ctx: &mut Ctx<'_>) {
-        self.loaded = true;
-        let high_watermarks = Arc::clone(&self.shared.storage.high_watermarks);
-        for partition in self.partitions.values_mut() {
-            partition.log.epochs.truncate_from_end(partition.log.log_end());
-            partition.log.set_high_watermark(checkpointed(&high_watermarks, partition.id));
-            let log = &mut partition.log;
-            if let Some(lost) = log.lost.take() {
-                ctx.free(lost.bytes);
-                ctx.observe(Observation::Truncate {
-                    partition: partition.id,
-                    from: lost.log_end,
-                    to: log.log_end(),
-                    high_watermark: lost.high_watermark,
-                    leader_epoch: partition.leader_epoch,
-                    role: crate::observation::ReplicaRole::Follower,
-                    reason: TruncateReason::Recovery,
-                });
-            }
-            ctx.observe(Observation::LogLoaded {
-                partition: partition.id,
-                log_start: log.log_start(),
-                leo: log.log_end(),
-                high_watermark: log.high_watermark(),
-            });
-        }
+    /// The scheduler's tasks begin once the logs are loaded.
+    pub(super) fn start_background_tasks(&self, ctx: &mut Ctx<'_>) {
         self.schedule(ctx, Span::ZERO, ReplicaTimer::IsrExpiration);
         self.schedule(ctx, INITIAL_TASK_DELAY, ReplicaTimer::RecoveryPointCheckpoint);
+        self.schedule(ctx, INITIAL_TASK_DELAY, ReplicaTimer::LogRetention);
         if let Some(interval) = self.shared.config.log_flush_interval_ms {
             self.schedule(ctx, Span::from_ms(interval.max(1)), ReplicaTimer::LogFlush);
         }
     }
 
+    /// A checkpoint file's content: `offset` of every log in use. What stands there for logs in failed directories stays.
+    pub(super) fn checkpoint(&self, offset: impl Fn(&Log) -> u64, recovery_points: bool) -> Checkpoint {
+        let in_use = self.partitions.values().map(|partition| (partition.id, offset(&partition.log)));
+        if self.offline.is_empty() {
+            return in_use.collect();
+        }
+        let storage = &self.shared.storage;
+        let before = if recovery_points { &storage.recovery_points } else { &storage.high_watermarks };
+        let kept = self.offline.keys().map(|id| (id, checkpointed(before, id)));
+        let mut all: Vec<_> = in_use.chain(kept).collect();
+        all.sort_unstable_by_key(|entry| entry.0);
+        all.into()
+    }
+
     /// `ReplicaManager.checkpointHighWatermarks`.
     pub(super) fn checkpoint_high_watermarks(&mut self, ctx: &mut Ctx<'_>) {
-        let offsets: Checkpoint = self.partitions.values().map(|p| (p.id, p.log.high_watermark())).collect();
+        let offsets = self.checkpoint(Log::high_watermark, false);
         let entries = offsets.len();
-        if self.shared.storage.write_checkpoint(ctx, Flush::HighWatermarks(offsets), entries).is_err() {
-            ctx.exit(LOG_DIR_FAILED);
-        }
+        self.shared.storage.write_checkpoint(ctx, Flush::HighWatermarks(offsets), entries);
         let interval = self.shared.config.replica_high_watermark_checkpoint_interval_ms;
         self.schedule(ctx, Span::from_ms(interval.into()), ReplicaTimer::HighWatermarkCheckpoint);
     }
 
     /// `LogManager.checkpointLogRecoveryOffsets`.
     pub(super) fn checkpoint_recovery_points(&mut self, ctx: &mut Ctx<'_>) {
-        let offsets: Checkpoint = self.partitions.values().map(|p| (p.id, p.log.synced())).collect();
+        let offsets = self.checkpoint(Log::synced, true);
         let entries = offsets.len();
-        if self.shared.storage.write_checkpoint(ctx, Flush::RecoveryPoints(offsets), entries).is_err() {
-            ctx.exit(LOG_DIR_FAILED);
-        }
+        self.shared.storage.write_checkpoint(ctx, Flush::RecoveryPoints(offsets), entries);
         let interval = self.shared.config.log_flush_offset_checkpoint_interval_ms;
         self.schedule(ctx, Span::from_ms(interval.into()), ReplicaTimer::RecoveryPointCheckpoint);
     }
@@ -228,6 +263,7 @@ impl ReplicaManager {
     }
 }
 
-fn checkpointed(checkpoint: &Checkpoint, partition: TopicPartition) -> u64 {
+/// What a checkpoint file says of a partition; 0 if nothing.
+pub(super) fn checkpointed(checkpoint: &Checkpoint, partition: TopicPartition) -> u64 {
     checkpoint.binary_search_by_key(&partition, |entry| entry.0).map_or(0, |index| checkpoint[index].1)
 }

@@ -23,7 +23,7 @@ impl ReplicaManager {
                 queries.push(EpochQuery { partition: id, current_leader_epoch, leader_epoch });
             } else {
                 // `truncateToHighWatermark`: without epochs there is nothing to ask.
-                partition.truncate(ctx, state.offset, TruncateReason::HighWatermark);
+                partition.truncate(ctx, &mut self.shared, state.offset, TruncateReason::HighWatermark);
                 fetcher.truncated(id, partition.log.log_end());
             }
         }
@@ -55,10 +55,10 @@ impl ReplicaManager {
                 continue;
             }
             let settled = match answer.and_then(|answer| answer.end) {
-                Some(end) => partition.truncate_to_epoch_end(ctx, end, TruncateReason::EpochQuery),
+                Some(end) => partition.truncate_to_epoch_end(ctx, &mut self.shared, end, TruncateReason::EpochQuery),
                 // The leader knows nothing of that epoch nor of a later one: the high watermark is what is left.
                 None => {
-                    partition.truncate(ctx, state.offset, TruncateReason::HighWatermark);
+                    partition.truncate(ctx, &mut self.shared, state.offset, TruncateReason::HighWatermark);
                     true
                 }
             };

@@ -78,6 +78,12 @@ impl Batches {
         self.in_flight.insert(request, (batch, index));
     }
 
+    /// Whether the controller's event thread waits for a request.
+    pub(super) fn is_controllers(&self, request: ZkRequestId) -> bool {
+        let batch = self.in_flight.get(&request).and_then(|(number, _)| self.batches.get(number));
+        batch.is_some_and(|batch| batch.asker != Asker::User(super::ZkUser::Broker))
+    }
+
     /// A request came back. Says so if it was the last one of its batch's round.
     pub(super) fn on_reply(&mut self, request: ZkRequestId, reply: ZkReply) -> Option<Round> {
         let (number, index) = self.in_flight.remove(&request)?;

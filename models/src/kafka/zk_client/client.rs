@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::batch::{Asker, Batches, Round};
 use super::registration::{Next, Registration, Sessions};
 use super::{ZkAnswer, ZkBatch, ZkReply, ZkRequests, ZkUser};
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::id::{Address, BrokerId, ConnId, SessionId};
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::broker::BrokerTimer;
@@ -16,7 +16,7 @@ use crate::observation::Observation;
 use crate::time::Span;
 use crate::world::{Ctx, Timer};
 use crate::zk::client::{ZkClientEvent, ZkClientSpec, ZkClientTimer, ZooKeeper};
-use crate::zk::protocol::{ClientMessage, Op};
+use crate::zk::protocol::{ClientMessage, Op, ZkError};
 
 /// What a client is made of.
 #[derive(Clone, Debug, Hash)]
@@ -37,6 +37,7 @@ impl KafkaZkSpec {
             servers: self.zookeeper.clone(),
             session_timeout: self.config.zookeeper_session_timeout(),
             socket: self.config.zookeeper_client_cnxn_socket,
+            gives_up: false,
         }
     }
 }
@@ -97,6 +98,18 @@ impl KafkaZkClient {
         self.zk = ZooKeeper::new(self.zk.handle() + 1, self.spec.handle());
         self.zk.start(ctx);
         self.take(ctx, out);
+    }
+
+    /// Ends the session: what it owns in ZooKeeper goes at once. To be followed by nothing but inputs of the handle.
+    pub fn close(&mut self, ctx: &mut Ctx<'_>) {
+        let mut out = Vec::new();
+        self.zk.close(ctx, &mut out);
+        self.take(ctx, out);
+    }
+
+    /// Whether the session has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.zk.is_alive()
     }
 
     /// Whether the session is confirmed, as the Java client reports it.
@@ -169,7 +182,13 @@ impl KafkaZkClient {
                         let answer = ZkAnswer::Watch(path, kind);
                         self.notices.push_back(ZkNotice::Answer(ZkUser::Controller, answer));
                     }
-                    ZkClientEvent::Reply { request, zxid, result } => {
+                    // KAFKA-8532: nobody ever hears of what the session's end has answered.
+                    ZkClientEvent::Reply { request, result: Err(ZkError::SessionExpired), .. }
+                        if self.spec.defects.has(Defect::HungEventThread) && self.batches.is_controllers(request) => {}
+                    ZkClientEvent::Reply { request, zxid, mut result } => {
+                        if result == Err(ZkError::SessionExpired) && self.requests_outlive_sessions() {
+                            result = Err(ZkError::ConnectionLoss);
+                        }
                         if let Some(round) = self.batches.on_reply(request, ZkReply { zxid, result }) {
                             self.on_round(ctx, round);
                         }
@@ -199,12 +218,25 @@ impl KafkaZkClient {
     /// Waiters are woken and find the state CLOSED.
     fn on_expired(&mut self) {
         self.notices.push_back(ZkNotice::Expired);
+        if self.requests_outlive_sessions() {
+            return;
+        }
         for batch in std::mem::take(&mut self.waiting) {
             self.abort(batch);
         }
         if self.registration.as_ref().is_some_and(Registration::is_pausing) {
             self.abort_registration();
         }
+    }
+
+    /// Whether requests wait for the next session instead of ending with their own, as with `zkclient` before Kafka had a
+    /// client of its own (`retryUntilConnected`): a part of three defects. `Defect::SessionCallbackBlocksSession` had it still
+    /// in that client: nobody woke who waited for a connection when the session ended (KAFKA-6879).
+    fn requests_outlive_sessions(&self) -> bool {
+        let defects = self.spec.defects;
+        defects.has(Defect::SoftFailureLateIsrWrite)
+            || defects.has(Defect::ResignThenSeeOwnNode)
+            || defects.has(Defect::SessionCallbackBlocksSession)
     }
 
     fn on_round(&mut self, ctx: &mut Ctx<'_>, round: Round) {
@@ -232,7 +264,7 @@ impl KafkaZkClient {
                     Next::Done(outcome) => self.finish_registration(ctx, outcome.map(|czxid| czxid.0 as i64)),
                 }
             }
-            Round::Lost(batch) if !self.zk.is_alive() => self.abort(batch),
+            Round::Lost(batch) if !self.zk.is_alive() && !self.requests_outlive_sessions() => self.abort(batch),
             Round::Lost(batch) if self.zk.is_connected() => self.batches.retry(batch),
             Round::Lost(batch) => {
                 self.waiting.insert(batch);

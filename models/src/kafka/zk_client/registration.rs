@@ -99,10 +99,20 @@ impl Registration {
 
     /// `getAfterNodeExists`, with the owner known.
     fn on_existing(&mut self, stat: &Stat, sessions: Sessions) -> Next {
+        // KAFKA-1387 (`createEphemeralPathExpectConflictHandleZKBug`): host and port in the node are this broker's own, so it
+        // must be of an earlier session, whose end is awaited, whoever owns the node.
+        if sessions.defects.has(Defect::WaitForOwnEphemeral) {
+            self.step = Step::Pause;
+            return Next::Wait;
+        }
         let owner = stat.ephemeral_owner;
         if owner == sessions.current {
             // Ours: the answer to an earlier attempt was lost.
             return Next::Done(Ok(stat.czxid));
+        }
+        // Before KAFKA-7165 every other owner was an error, one's own earlier sessions included.
+        if sessions.defects.has(Defect::RegistrationGivesUp) {
+            return fatal(ZkError::NodeExists);
         }
         if owner == sessions.remembered {
             // KAFKA-7165: the node has outlived its session (ZOOKEEPER-2985).

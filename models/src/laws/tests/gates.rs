@@ -35,8 +35,8 @@ const UNCLEAN_ELECTION: Story = |h| {
     // A deposed leader goes on in its old epoch.
     h.high_watermark(&[1], 0, 3);
     h.truncate(1, (3, 1), 2, TruncateReason::DivergingEpoch);
-    h.append(1, 1, 2, &[4, 5]);
     h.write(&[3], 2, 2, &[5, 6]);
+    h.append(1, 1, 2, &[4, 5]);
     h.poll(0, &[1, 4, 5, 6]);
 };
 
@@ -109,6 +109,9 @@ fn unclean_elections_excuse_losses_where_they_are_configured() {
         (Law::LeaderComplete, "KIP-106"),
         (Law::CandidateComplete, "KIP-106"),
         (Law::TruncBelowHw, "KIP-106"),
+        (Law::StrongIsr, "KIP-106"),
+        (Law::TrueHwMonotonic, "KIP-106"),
+        (Law::ExactlyOnce, "KIP-106"),
     ];
     check("unclean", UNCLEAN(), UNCLEAN_ELECTION, &Expect { broken: None, permitted });
     let expect = Expect { broken: Some(Law::CandidateComplete), permitted: &[] };
@@ -132,12 +135,16 @@ fn lossy_restarts_excuse_what_zookeeper_mode_does_not_promise() {
         (Law::InconsistentOffsets, "KIP-966"),
         (Law::LeaderComplete, "KIP-966"),
         (Law::CandidateComplete, "KIP-966"),
+        (Law::TrueHwMonotonic, "KIP-966"),
+        (Law::UncleanExclusion, "KIP-966"),
+        (Law::ExactlyOnce, "KIP-966"),
     ];
     check("last replica", facts(), |h| last_replica_standing(h, true), &Expect { broken: None, permitted: lost });
     let broken = Expect { broken: Some(Law::CandidateComplete), permitted: &[] };
     check("nothing was lost by the crash", facts(), |h| last_replica_standing(h, false), &broken);
 
-    let crossed = Expect { broken: None, permitted: &[(Law::CandidateComplete, "KIP-903")] };
+    let both = &[(Law::CandidateComplete, "KIP-903"), (Law::UncleanExclusion, "KIP-903")];
+    let crossed = Expect { broken: None, permitted: both };
     check("isr change crossed", facts(), |h| restart_in_isr(h, true), &crossed);
     check("one lossy restart", facts(), |h| restart_in_isr(h, false), &broken);
 
@@ -150,7 +157,8 @@ fn lossy_restarts_excuse_what_zookeeper_mode_does_not_promise() {
         h.register(2);
         h.take_over(3, 2);
     };
-    let together = Expect { broken: None, permitted: &[(Law::CandidateComplete, "overlapping")] };
+    let both = &[(Law::CandidateComplete, "overlapping"), (Law::UncleanExclusion, "overlapping")];
+    let together = Expect { broken: None, permitted: both };
     check("two at once", facts(), story, &together);
     check("two at once, three promised", MIN_ISR_3(), story, &broken);
 }
@@ -172,7 +180,8 @@ fn only_lost_offsets_are_excused_and_only_until_they_are_back() {
         restart_in_isr(h, true);
         h.truncate(3, (2, 0), 0, TruncateReason::DivergingEpoch);
     };
-    let expect = Expect { broken: Some(Law::TruncBelowHw), permitted: &[(Law::CandidateComplete, "KIP-903")] };
+    let both = &[(Law::CandidateComplete, "KIP-903"), (Law::UncleanExclusion, "KIP-903")];
+    let expect = Expect { broken: Some(Law::TruncBelowHw), permitted: both };
     check("below what was lost", facts(), below, &expect);
 }
 
@@ -181,6 +190,8 @@ fn retries_without_numbers_may_append_twice() {
     let facts = Facts { idempotence: false, ..facts() };
     let story: Story = |h| {
         h.write(&[1, 2, 3], 0, 0, &[1]);
+        (1..=3).for_each(|broker| h.append(broker, 1, 0, &[1]));
+        h.high_watermark(&[1], 0, 2);
         h.poll(0, &[1, 1]);
     };
     check("not idempotent", facts, story, &Expect { broken: None, permitted: &[(Law::Duplicate, "idempotence")] });

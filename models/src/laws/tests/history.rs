@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::fingerprint::Fingerprint;
 use crate::id::{BrokerId, HostId, ProcessId, SessionId, Sid, Topic, TopicPartition, ValueId, Zxid};
 use crate::kafka::config::Acks;
-use crate::kafka::protocol::LeaderAndIsr;
+use crate::kafka::protocol::{LeaderAndIsr, ProducerMark};
 use crate::kafka::znode::{self, PartitionStateZnode};
 use crate::laws::{Facts, Judge, PartitionFacts, ProcessFacts, ProcessKind};
-use crate::observation::{ControlRequestKind, DownCause, Observation, Observed, ReplicaRole, TruncateReason, ZkRole};
+use crate::observation::{
+    ControlRequestKind, DownCause, Observation, Observed, ReplicaRole, ServedState, TruncateReason, ZkRole,
+};
 use crate::time::{Instant, Span};
 use crate::zk::protocol::{Txn, TxnBody};
 
@@ -24,6 +26,8 @@ pub(crate) fn facts() -> Facts {
     Facts {
         processes: kinds.map(|kind| ProcessFacts { kind, host: HostId(0), wanted: true }).collect(),
         partitions: vec![PartitionFacts { partition: P, replication_factor: 3 }],
+        groups: Vec::new(),
+        offsets_partitions: 50,
         min_isr: 2,
         unclean_election: false,
         replica_lag: Span::from_secs(30),
@@ -45,6 +49,7 @@ pub(crate) fn facts() -> Facts {
 pub(crate) struct History {
     pub(crate) judge: Judge,
     now: Instant,
+    stands: bool,
     incarnations: [u32; 8],
     zxid: Zxid,
     digest: u64,
@@ -52,6 +57,8 @@ pub(crate) struct History {
     state_version: i32,
     controller_epochs: i32,
     epochs: [i64; 4],
+    /// The epoch that each broker leads in.
+    leads: [Option<i32>; 4],
     /// Ephemeral nodes that exist.
     nodes: Vec<Arc<str>>,
 }
@@ -62,6 +69,7 @@ impl History {
         let mut history = Self {
             judge: Judge::new(facts),
             now: Instant::ZERO,
+            stands: false,
             incarnations: [1; 8],
             zxid: Zxid::new(1, 0),
             digest: 1,
@@ -69,6 +77,7 @@ impl History {
             state_version: -1,
             controller_epochs: 0,
             epochs: [0; 4],
+            leads: [None; 4],
             nodes: Vec::new(),
         };
         (0..8).for_each(|process| history.see(process, Observation::Up));
@@ -83,7 +92,7 @@ impl History {
 
     /// Adds one observation of a process.
     pub(crate) fn see(&mut self, process: u16, what: Observation) {
-        self.now += Span::from_ms(1);
+        self.now += if self.stands { Span::ZERO } else { Span::from_ms(1) };
         let incarnation = self.incarnations[usize::from(process)];
         self.judge.observe(&Observed { at: self.now, process: ProcessId(process), incarnation, what });
     }
@@ -91,6 +100,14 @@ impl History {
     /// Adds one observation of broker 1, 2 or 3.
     pub(crate) fn broker(&mut self, broker: u16, what: Observation) {
         self.see(2 + broker, what);
+    }
+
+    /// What is added by `story` happens at one moment.
+    pub(crate) fn at_once(&mut self, story: impl FnOnce(&mut Self)) {
+        self.now += Span::from_ms(1);
+        self.stands = true;
+        story(self);
+        self.stands = false;
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -198,8 +215,21 @@ impl History {
         self.broker(broker, Observation::ControllerReady { epoch });
     }
 
-    /// The controller stores a partition state.
+    /// The controller stores a partition state, and every broker serves it.
     pub(crate) fn state(&mut self, leader: Option<i32>, epoch: i32, isr: &[i32]) {
+        self.store(leader, epoch, isr);
+        (1..=3).for_each(|broker| self.serve(broker, leader, epoch, isr));
+    }
+
+    /// A broker is told the state that was stored last.
+    pub(crate) fn serve(&mut self, broker: u16, leader: Option<i32>, leader_epoch: i32, isr: &[i32]) {
+        let (leader, isr, partition_epoch) = (leader.map(BrokerId), znode::brokers(isr), self.state_version);
+        let state = ServedState { partition: P, leader, leader_epoch, isr, partition_epoch };
+        self.broker(broker, Observation::MetadataServed { states: Arc::new([state]) });
+    }
+
+    /// The controller stores a partition state.
+    pub(crate) fn store(&mut self, leader: Option<i32>, epoch: i32, isr: &[i32]) {
         self.state_version += 1;
         let state = LeaderAndIsr {
             leader: leader.map(BrokerId),
@@ -217,21 +247,41 @@ impl History {
         self.broker(broker, Observation::ControllerEffect { epoch, path: znode::partition_state_path(P), zxid });
     }
 
+    /// Broker 2 is sent a request. Controller epochs: named and known; broker epochs the same, against its present one.
     pub(crate) fn request(&mut self, epochs: (i32, i32), broker_epochs: (i64, i64), applied: bool) {
+        let present = |epoch: i64| if epoch == UNCHECKED { epoch } else { self.epochs[2] + epoch };
         let what = Observation::ControlRequest {
             request: ControlRequestKind::LeaderAndIsr,
             controller: BrokerId(1),
             controller_epoch: epochs.0,
             known_controller_epoch: epochs.1,
-            broker_epoch: broker_epochs.0,
-            known_broker_epoch: broker_epochs.1,
+            broker_epoch: present(broker_epochs.0),
+            known_broker_epoch: present(broker_epochs.1),
             applied,
         };
         self.broker(2, what);
     }
 
     pub(crate) fn begin(&mut self, broker: u16, leader_epoch: i32) {
-        self.broker(broker, Observation::LeaderBegin { partition: P, leader_epoch, leo: 0 });
+        let leo = self.judge.logs().replica(usize::from(broker) - 1, 0).leo();
+        self.leads[usize::from(broker)] = Some(leader_epoch);
+        self.broker(broker, Observation::LeaderBegin { partition: P, leader_epoch, leo });
+    }
+
+    /// A leader knows or asks for an ISR.
+    pub(crate) fn isr(&mut self, broker: u16, leader_epoch: i32, isr: &[i32], maximal_isr: &[i32]) {
+        let (isr, maximal_isr) = (znode::brokers(isr), znode::brokers(maximal_isr));
+        let partition_epoch = self.state_version;
+        self.broker(broker, Observation::IsrLocal { partition: P, leader_epoch, isr, maximal_isr, partition_epoch });
+    }
+
+    /// A broker hears that it does not lead, if it holds itself for the leader of another epoch.
+    fn step_down(&mut self, broker: u16, unless: Option<i32>) {
+        let leads = &mut self.leads[usize::from(broker)];
+        if let Some(leader_epoch) = leads.filter(|_| *leads != unless) {
+            *leads = None;
+            self.broker(broker, Observation::LeaderEnd { partition: P, leader_epoch });
+        }
     }
 
     pub(crate) fn load(&mut self, broker: u16, leo: u64) {
@@ -239,9 +289,23 @@ impl History {
     }
 
     pub(crate) fn append(&mut self, broker: u16, base_offset: u64, leader_epoch: i32, values: &[u64]) {
+        self.append_batch(broker, base_offset, leader_epoch, values, None);
+    }
+
+    /// A broker appends a batch: as leader if it leads in that epoch.
+    pub(crate) fn append_batch(
+        &mut self,
+        broker: u16,
+        base_offset: u64,
+        leader_epoch: i32,
+        values: &[u64],
+        producer: Option<ProducerMark>,
+    ) {
+        self.step_down(broker, Some(leader_epoch));
         let values = values.iter().map(|value| ValueId(*value)).collect();
-        let role = ReplicaRole::Follower;
-        let what = Observation::Append { partition: P, base_offset, leader_epoch, values, producer: None, role };
+        let leads = self.leads[usize::from(broker)].is_some();
+        let role = if leads { ReplicaRole::Leader } else { ReplicaRole::Follower };
+        let what = Observation::Append { partition: P, base_offset, leader_epoch, values, producer, role };
         self.broker(broker, what);
     }
 
@@ -251,6 +315,12 @@ impl History {
             let role = if index == 0 { ReplicaRole::Leader } else { ReplicaRole::Follower };
             self.broker(*broker, Observation::HighWatermark { partition: P, value, leader_epoch, role });
         }
+    }
+
+    /// A broker reports a high watermark as follower.
+    pub(crate) fn reports(&mut self, broker: u16, leader_epoch: i32, value: u64) {
+        let role = ReplicaRole::Follower;
+        self.broker(broker, Observation::HighWatermark { partition: P, value, leader_epoch, role });
     }
 
     /// Values are sent, appended by these brokers, the first of them the leader, committed and acknowledged.
@@ -263,6 +333,7 @@ impl History {
     }
 
     pub(crate) fn truncate(&mut self, broker: u16, (from, to): (u64, u64), leader_epoch: i32, reason: TruncateReason) {
+        self.step_down(broker, None);
         let role = ReplicaRole::Follower;
         let what = Observation::Truncate { partition: P, from, to, high_watermark: 0, leader_epoch, role, reason };
         self.broker(broker, what);
@@ -277,6 +348,7 @@ impl History {
 
     pub(crate) fn down(&mut self, broker: u16, lossy: bool) {
         self.broker(broker, Observation::Down { lossy, cause: DownCause::Killed });
+        self.leads[usize::from(broker)] = None;
         self.incarnations[usize::from(broker) + 2] += 1;
     }
 
@@ -305,6 +377,8 @@ impl History {
         self.broker(1, Observation::ControllerActed { epoch: 1 });
     }
 }
+
+const UNCHECKED: i64 = -1;
 
 /// A transaction that creates a node.
 pub(crate) fn create(path: &str, data: &str, ephemeral: bool) -> TxnBody {

@@ -14,10 +14,14 @@ pub(super) struct HostProvider {
 
 impl HostProvider {
     pub(super) fn shuffled(servers: &[Address], random: &mut Random) -> Self {
+        let mut hosts = Self::in_order(servers);
+        random.shuffle(&mut hosts.servers);
+        hosts
+    }
+
+    pub(super) fn in_order(servers: &[Address]) -> Self {
         assert!(!servers.is_empty(), "a connect string names at least one server");
-        let mut servers = servers.to_vec();
-        random.shuffle(&mut servers);
-        Self { servers, current: None, last: None }
+        Self { servers: servers.to_vec(), current: None, last: None }
     }
 
     /// The next server, and whether it is the one where the round began: then the caller sleeps first.

@@ -53,6 +53,9 @@ pub struct ZkClientSpec {
     pub session_timeout: Span,
     /// Which socket implementation.
     pub socket: ClientCnxnSocket,
+    /// Whether the client gives its session up by itself when it has not been connected for 4/3 of the session timeout: the
+    /// rule that repairs [`crate::defect::Defect::ClientNeverGivesUp`].
+    pub gives_up: bool,
 }
 
 /// `zookeeper.clientCnxnSocket`. The two differ in what is sent before the session is confirmed.
@@ -130,8 +133,8 @@ enum State {
     Priming { conn: ConnId },
     /// A server has confirmed the session.
     Connected { conn: ConnId },
-    /// The socket is closed; the operations are told after the pause.
-    CleaningUp,
+    /// The socket is closed; the operations, and the loss of a confirmed connection, are told after the pause.
+    CleaningUp { was_connected: bool },
     /// The session has ended.
     Closed,
 }
@@ -165,11 +168,15 @@ pub struct ZooKeeper {
     closing: bool,
     session: SessionId,
     password: u64,
+    /// The session timeout as negotiated.
+    granted: Span,
     last_zxid: Zxid,
     read_timeout: Span,
     connect_timeout: Span,
     last_send: Instant,
     last_heard: Instant,
+    /// When a server was last heard of on a confirmed connection.
+    confirmed_at: Instant,
     /// When the send thread wants to ping.
     ping_at: Instant,
     wake: Option<(TimerId, Instant)>,
@@ -193,11 +200,13 @@ impl ZooKeeper {
             closing: false,
             session: SessionId(0),
             password: 0,
+            granted: Span::ZERO,
             last_zxid: Zxid::ZERO,
             read_timeout: spec.session_timeout.scaled(2, 3),
             connect_timeout,
             last_send: Instant::ZERO,
             last_heard: Instant::ZERO,
+            confirmed_at: Instant::ZERO,
             ping_at: Instant::MAX,
             wake: None,
             outgoing: VecDeque::new(),
@@ -214,8 +223,22 @@ impl ZooKeeper {
     /// # Panics
     /// If the connect string is empty.
     pub fn start(&mut self, ctx: &mut Ctx<'_>) {
+        let hosts = HostProvider::shuffled(&self.spec.servers, ctx.random);
+        self.begin(ctx, hosts);
+    }
+
+    /// The same where the outcome of the shuffle is given: the servers are tried in the order of the connect string.
+    ///
+    /// # Panics
+    /// If the connect string is empty.
+    pub fn start_in_order(&mut self, ctx: &mut Ctx<'_>) {
+        let hosts = HostProvider::in_order(&self.spec.servers);
+        self.begin(ctx, hosts);
+    }
+
+    fn begin(&mut self, ctx: &mut Ctx<'_>, hosts: HostProvider) {
         assert!(self.state == State::Idle, "a handle starts once");
-        self.hosts = HostProvider::shuffled(&self.spec.servers, ctx.random);
+        self.hosts = hosts;
         self.prepare_dial(ctx);
     }
 
@@ -329,6 +352,7 @@ impl ZooKeeper {
             | ClientMessage::SetWatches { .. } => {}
         }
         if matches!(self.state, State::Connected { .. }) {
+            self.confirmed_at = ctx.now;
             self.run_send_thread(ctx, out);
         }
     }
@@ -346,8 +370,11 @@ impl ZooKeeper {
             return;
         }
         match (timer.kind, self.state) {
-            (ZkClientTimerKind::CleanedUp, State::CleaningUp) => self.cleaned_up(ctx, out),
+            (ZkClientTimerKind::CleanedUp, State::CleaningUp { was_connected }) => {
+                self.cleaned_up(ctx, was_connected, out);
+            }
             (ZkClientTimerKind::CleanedUp, State::Closed) => self.fail_outstanding(out),
+            (ZkClientTimerKind::Dial, State::Waiting { .. }) if self.has_given_up(ctx) => self.expire(ctx, out),
             (ZkClientTimerKind::Dial, State::Waiting { to }) => self.dial(ctx, to),
             (ZkClientTimerKind::Wake, _) => {
                 self.wake = None;
@@ -360,7 +387,7 @@ impl ZooKeeper {
     fn conn(&self) -> Option<ConnId> {
         match self.state {
             State::Dialling { conn } | State::Priming { conn } | State::Connected { conn } => Some(conn),
-            State::Idle | State::Waiting { .. } | State::CleaningUp | State::Closed => None,
+            State::Idle | State::Waiting { .. } | State::CleaningUp { .. } | State::Closed => None,
         }
     }
 
@@ -378,14 +405,9 @@ impl ZooKeeper {
             return;
         }
         if timeout == Span::ZERO {
-            ctx.observe(Observation::ZkClient { state: ZkClientState::Expired, session: self.session });
-            out.push(ZkClientEvent::Expired);
-            self.drop_socket(ctx);
-            self.state = State::Closed;
-            self.reports_connected = false;
-            self.pause_for_cleanup(ctx, out);
-            return;
+            return self.expire(ctx, out);
         }
+        self.granted = timeout;
         self.read_timeout = timeout.scaled(2, 3);
         self.connect_timeout = timeout / self.spec.servers.len() as u64;
         self.hosts.on_connected();
@@ -397,6 +419,25 @@ impl ZooKeeper {
         out.push(ZkClientEvent::Connected);
         // The watches were collected before the ConnectRequest; nothing can have changed them since.
         self.send_queued(ctx, conn, self.spec.socket == ClientCnxnSocket::Nio);
+    }
+
+    /// The session is over; the handle dies.
+    fn expire(&mut self, ctx: &mut Ctx<'_>, out: &mut Vec<ZkClientEvent>) {
+        ctx.observe(Observation::ZkClient { state: ZkClientState::Expired, session: self.session });
+        out.push(ZkClientEvent::Expired);
+        self.drop_socket(ctx);
+        self.state = State::Closed;
+        self.reports_connected = false;
+        self.pause_for_cleanup(ctx, out);
+    }
+
+    /// Whether the client takes its session for lost without having been told (`SendThread.run`, since 3.9.3).
+    fn has_given_up(&self, ctx: &Ctx<'_>) -> bool {
+        let connected = matches!(self.state, State::Connected { .. });
+        self.spec.gives_up
+            && self.session != SessionId(0)
+            && !connected
+            && ctx.now.since(self.confirmed_at) >= self.granted.scaled(4, 3)
     }
 
     fn on_reply(
@@ -431,8 +472,11 @@ impl ZooKeeper {
         let patience = match self.state {
             State::Connected { .. } => self.read_timeout,
             State::Dialling { .. } | State::Priming { .. } => self.connect_timeout,
-            State::Idle | State::Waiting { .. } | State::CleaningUp | State::Closed => return,
+            State::Idle | State::Waiting { .. } | State::CleaningUp { .. } | State::Closed => return,
         };
+        if self.has_given_up(ctx) {
+            return self.expire(ctx, out);
+        }
         if ctx.now - self.last_heard >= patience {
             self.lose(ctx, out);
             return;
@@ -454,8 +498,11 @@ impl ZooKeeper {
     fn arm(&mut self, ctx: &mut Ctx<'_>) {
         let due = match self.state {
             State::Connected { .. } => self.ping_at.min(self.last_heard + self.read_timeout),
+            State::Dialling { .. } | State::Priming { .. } if self.spec.gives_up && self.session != SessionId(0) => {
+                (self.last_heard + self.connect_timeout).min(self.confirmed_at + self.granted.scaled(4, 3)).max(ctx.now)
+            }
             State::Dialling { .. } | State::Priming { .. } => self.last_heard + self.connect_timeout,
-            State::Idle | State::Waiting { .. } | State::CleaningUp | State::Closed => return,
+            State::Idle | State::Waiting { .. } | State::CleaningUp { .. } | State::Closed => return,
         };
         if let Some((timer, at)) = self.wake {
             if at <= due {
@@ -505,11 +552,7 @@ impl ZooKeeper {
             self.fail_outstanding(out);
             return;
         }
-        if was_connected {
-            ctx.observe(Observation::ZkClient { state: ZkClientState::Disconnected, session: self.session });
-            out.push(ZkClientEvent::Disconnected);
-        }
-        self.state = State::CleaningUp;
+        self.state = State::CleaningUp { was_connected };
         self.pause_for_cleanup(ctx, out);
     }
 
@@ -519,13 +562,18 @@ impl ZooKeeper {
             (ClientCnxnSocket::Nio, _) => {
                 self.set_timer(ctx, CLEANUP_PAUSE, ZkClientTimerKind::CleanedUp);
             }
-            (ClientCnxnSocket::Netty, State::CleaningUp) => self.cleaned_up(ctx, out),
+            (ClientCnxnSocket::Netty, State::CleaningUp { was_connected }) => self.cleaned_up(ctx, was_connected, out),
             (ClientCnxnSocket::Netty, _) => self.fail_outstanding(out),
         }
     }
 
-    fn cleaned_up(&mut self, ctx: &mut Ctx<'_>, out: &mut Vec<ZkClientEvent>) {
+    /// `cleanAndNotifyState`, the rest.
+    fn cleaned_up(&mut self, ctx: &mut Ctx<'_>, was_connected: bool, out: &mut Vec<ZkClientEvent>) {
         self.fail_outstanding(out);
+        if was_connected {
+            ctx.observe(Observation::ZkClient { state: ZkClientState::Disconnected, session: self.session });
+            out.push(ZkClientEvent::Disconnected);
+        }
         self.prepare_dial(ctx);
     }
 

@@ -58,7 +58,7 @@ impl Stage {
     /// Servers 0, 1, ... as told, and the client behind them.
     fn new(socket: ClientCnxnSocket, conducts: &[Conduct]) -> Self {
         let servers: Arc<[_]> = (0..conducts.len() as u16).map(server_address).collect();
-        let spec = ZkClientSpec { servers, session_timeout: Span::from_ms(18_000), socket };
+        let spec = ZkClientSpec { servers, session_timeout: Span::from_ms(18_000), socket, gives_up: false };
         let mut cast: Vec<_> = conducts.iter().map(|conduct| Cast::Server(ScriptedServer::new(*conduct))).collect();
         cast.push(Cast::Subject(Client { zk: ZooKeeper::new(1, spec), events: Vec::new() }));
         Self(Harness::new(cast))

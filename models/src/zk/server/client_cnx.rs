@@ -40,6 +40,8 @@ struct ClientCnx {
     session: SessionId,
     timeout: Span,
     pending: VecDeque<Pending>,
+    /// What came before the session was there (`disableRecv`): Netty clients send their requests behind the ConnectRequest.
+    unread: Vec<ClientMessage>,
     /// When the connection counts as dead (`ConnectionExpirerThread`).
     expires: Instant,
     timer: TimerId,
@@ -72,6 +74,7 @@ impl Server {
             session: SessionId(0),
             timeout: SESSIONLESS_CNXN_TIMEOUT,
             pending: VecDeque::new(),
+            unread: Vec::new(),
             expires,
             timer,
         };
@@ -123,7 +126,8 @@ impl Server {
                 self.connect_request(ctx, conn, (last_zxid_seen, timeout), (session, password));
             }
             (CnxState::Established, message) => self.submit(ctx, conn, message),
-            (CnxState::Fresh | CnxState::Connecting, _) => self.close_client(ctx, conn),
+            (CnxState::Connecting, message) => cnx.unread.push(message),
+            (CnxState::Fresh, _) => self.close_client(ctx, conn),
         }
     }
 
@@ -191,7 +195,11 @@ impl Server {
             cnx.state = CnxState::Established;
             cnx.expires = round_up(ctx.now + cnx.timeout, SESSIONLESS_CNXN_TIMEOUT);
             let answer = ClientMessage::ConnectResponse { timeout: cnx.timeout, session, password: password(session) };
+            let unread = std::mem::take(&mut cnx.unread);
             ctx.send(conn, Message::Zk(answer));
+            for message in unread {
+                self.submit(ctx, conn, message);
+            }
         } else {
             let answer = ClientMessage::ConnectResponse { timeout: Span::ZERO, session: SessionId(0), password: 0 };
             ctx.send(conn, Message::Zk(answer));

@@ -83,6 +83,11 @@ impl Server {
             epoch: self.storage.current_epoch,
             last_zxid: self.storage.last_zxid(),
         });
+        self.after_steps(ctx, 1, ZkServerTimer::Lead(self.generation));
+    }
+
+    /// The new leader's threads run: it accepts learners.
+    pub(super) fn begin_to_lead(&mut self, ctx: &mut Ctx<'_>) {
         ctx.listen(ZK_QUORUM_PORT);
         self.leader_deadline(ctx);
         self.report_epoch(ctx, self.spec.sid, self.storage.accepted_epoch);
@@ -221,6 +226,7 @@ impl Server {
         }
         ctx.set_timer(tick / 2, Timer::ZkServer(ZkServerTimer::LeaderLoop(self.generation)));
         self.vote.peer_epoch = epoch;
+        self.has_led = true;
         self.now_serving(ctx, ZkRole::Leading, epoch);
         self.arm_expiry(ctx);
         self.each_handler_in(ctx, HandlerPhase::AwaitRunning, Self::up_to_date);

@@ -97,7 +97,7 @@ impl Server {
         };
         self.role = Role::Following(Box::new(learner));
         ctx.set_timer(limit, Timer::ZkServer(ZkServerTimer::ConnectLimit(self.generation)));
-        self.dial_leader(ctx);
+        self.after_steps(ctx, 1, ZkServerTimer::ConnectAgain(self.generation));
     }
 
     /// The whole of `connectToLeader` may take no longer.
@@ -136,7 +136,7 @@ impl Server {
         if again && reason != CloseReason::Eof {
             ctx.set_timer(delay, Timer::ZkServer(ZkServerTimer::ConnectAgain(self.generation)));
         } else {
-            self.look(ctx);
+            self.after_steps(ctx, 1, ZkServerTimer::ReadFailed(self.generation));
         }
     }
 
@@ -146,7 +146,7 @@ impl Server {
         let Role::Following(learner) = &mut self.role else { return };
         let silent = if learner.blocked { Span::ZERO } else { ctx.now.since(learner.last_read) };
         if silent >= learner.read_timeout {
-            return self.look(ctx);
+            return self.after_steps(ctx, 1, ZkServerTimer::ReadFailed(generation));
         }
         let rest = learner.read_timeout - silent;
         learner.read_timer = Some(ctx.set_timer(rest, Timer::ZkServer(ZkServerTimer::LearnerRead(generation))));
@@ -343,26 +343,33 @@ impl Server {
         ctx.observe(Observation::ZkEpochEntered { epoch: learner.epoch, history });
         let batch = std::mem::take(&mut learner.not_logged);
         learner.pending.extend(batch.iter().cloned());
-        // With the sync thread's work done already (ZOOKEEPER-4643 off), its ACKs race all the same.
-        let acks = if races { std::mem::take(&mut learner.held_acks) } else { Vec::new() };
-        if !races {
-            self.ack_new_leader_to_leader(ctx);
-        }
         for proposal in batch {
             self.storage.enqueue(proposal, generation);
         }
-        self.pump_storage(ctx);
-        if races {
-            let late = ctx.random.chance(PREEMPTED.0, PREEMPTED.1);
-            let delay = if late { ctx.random.span(HAND_OVER, PREEMPTION) } else { HAND_OVER };
-            ctx.set_timer(delay, Timer::ZkServer(ZkServerTimer::MainThread(generation)));
-            let Role::Following(learner) = &mut self.role else { return };
-            if late {
-                acks.into_iter().for_each(|zxid| self.tell_leader(ctx, QuorumPacket::Ack { zxid }));
-            } else {
-                learner.held_acks = acks;
+        if !races {
+            self.ack_new_leader_to_leader(ctx);
+            return self.pump_storage(ctx);
+        }
+        // Each goes on when it is given a core: the main thread, which only writes a packet, and the sync thread, which is
+        // being started, logs, and hands its ACKs to yet another step.
+        self.storage.hold();
+        let longest = self.spec.thread_delay;
+        let main = HAND_OVER + ctx.random.wait(longest);
+        let sync = HAND_OVER + ctx.random.wait(longest) + ctx.random.wait(longest);
+        ctx.set_timer(main, Timer::ZkServer(ZkServerTimer::MainThread(generation)));
+        ctx.set_timer(sync, Timer::ZkServer(ZkServerTimer::SyncThread));
+    }
+
+    /// The sync thread runs beside the main thread that has started it.
+    pub(super) fn sync_thread(&mut self, ctx: &mut Ctx<'_>) {
+        // With its work done before (ZOOKEEPER-4643 off), its ACKs race all the same.
+        if let Role::Following(learner) = &mut self.role {
+            for zxid in std::mem::take(&mut learner.held_acks) {
+                self.tell_leader(ctx, QuorumPacket::Ack { zxid });
             }
         }
+        self.storage.release();
+        self.pump_storage(ctx);
     }
 
     /// The main thread goes on after the hand-over to the sync thread.
@@ -414,6 +421,7 @@ impl Server {
             self.tell_leader(ctx, QuorumPacket::Ack { zxid });
         }
         self.vote.peer_epoch = epoch;
+        self.has_followed = true;
         self.now_serving(ctx, ZkRole::Following, epoch);
         for proposal in batch {
             self.storage.enqueue(proposal, generation);
@@ -472,13 +480,7 @@ impl Server {
 /// `Learner.connectToLeader` tries so often.
 const CONNECT_ATTEMPTS: u32 = 5;
 
-// ZOOKEEPER-4685 is a race between the learner's main thread, which has handed transactions to the sync thread and now
-// writes ACK(NEWLEADER), and the sync thread, which appends, flushes and writes its own ACKs. Usually the main thread
-// needs only to serialise a packet. On the two shared cores of the measured rig it was sometimes preempted for about a
-// scheduler slice, and then a fast disk was faster.
-/// What the main thread needs.
+/// ZOOKEEPER-4685 is a race between the learner's main thread, which has handed transactions to the sync thread and now writes
+/// ACK(NEWLEADER), and the sync thread, which appends, flushes and writes its own ACKs. With a core for each the main thread
+/// wins: it has only a packet to serialise. This is the time of that, and of the other thread's start.
 const HAND_OVER: Span = Span::from_us(50);
-/// What it needs at most if it is preempted: a slice of the Linux scheduler.
-const PREEMPTION: Span = Span::from_ms(3);
-/// How often that happens, as a fraction: 5 of 63 re-elections and 3 of 10 re-joins had it at both far followers.
-const PREEMPTED: (u64, u64) = (2, 5);

@@ -12,13 +12,13 @@ use crate::time::Span;
 use crate::world::{Ctx, Timer, ZK_QUORUM_PORT};
 
 impl Server {
-    /// Gives up the role and goes LOOKING: clients and peers are closed, then the log is brought to an end.
+    /// Gives up the role and goes LOOKING: clients and peers are closed, threads are ended, then the log is brought to an end.
     pub(super) fn look(&mut self, ctx: &mut Ctx<'_>) {
         self.generation += 1;
-        self.close_all_clients(ctx);
-        let mut sync_thread_survives = false;
+        self.sync_thread_survives = false;
         match std::mem::replace(&mut self.role, Role::Joining) {
             Role::Following(learner) => {
+                self.leaving = PeerState::Following;
                 if let Some(conn) = learner.conn {
                     ctx.close(conn);
                 }
@@ -27,9 +27,10 @@ impl Server {
                     self.tree = self.storage.load();
                     self.refill_committed_log();
                 }
-                sync_thread_survives = self.spec.defects.has(Defect::SyncThreadSurvivesShutdown);
+                self.sync_thread_survives = self.spec.defects.has(Defect::SyncThreadSurvivesShutdown);
             }
             Role::Leading(leader) => {
+                self.leaving = PeerState::Leading;
                 ctx.unlisten(ZK_QUORUM_PORT);
                 for conn in leader.handlers.keys() {
                     ctx.close(*conn);
@@ -37,7 +38,12 @@ impl Server {
             }
             Role::Joining | Role::Looking(_) => {}
         }
-        if sync_thread_survives {
+        self.after_steps(ctx, 1, ZkServerTimer::ClientsClosed(self.generation));
+    }
+
+    /// The role's threads have ended.
+    pub(super) fn shut_down(&mut self, ctx: &mut Ctx<'_>) {
+        if std::mem::take(&mut self.sync_thread_survives) {
             // ZOOKEEPER-4712: what is still queued is logged later, behind the back of the tree.
             self.fast_forward();
             return self.begin_election(ctx);
@@ -142,7 +148,8 @@ impl Server {
             Role::Looking(looking) => {
                 Notification { state: PeerState::Looking, vote: looking.election.proposal(), round: self.round }
             }
-            Role::Joining => Notification { state: PeerState::Looking, vote: self.vote, round: self.round },
+            // Until its shutdown is complete a role is what peers are told (`QuorumPeer.run` sets LOOKING at the end).
+            Role::Joining => Notification { state: self.leaving, vote: self.vote, round: self.vote_round },
             Role::Following(_) => Notification { state: PeerState::Following, vote: self.vote, round: self.vote_round },
             Role::Leading(_) => Notification { state: PeerState::Leading, vote: self.vote, round: self.vote_round },
         }
@@ -161,8 +168,8 @@ impl Server {
                 self.elect(ctx, from, n);
                 self.deliver_loopback(ctx);
             }
-            Role::Joining => {}
-            Role::Following(_) | Role::Leading(_) => {
+            Role::Joining if self.leaving == PeerState::Looking => {}
+            Role::Joining | Role::Following(_) | Role::Leading(_) => {
                 if sender_looking {
                     self.notify(ctx, from, self.current_notification());
                 }

@@ -61,6 +61,8 @@ pub(super) struct Storage {
     /// The sync thread's queue and its user-space buffer: memory.
     queue: VecDeque<SyncRequest>,
     flushing: bool,
+    /// The sync thread has been started and does not run yet.
+    held: bool,
     pending: BTreeMap<DiskToken, Pending>,
     next_token: u64,
     /// Grows when the log is cut, so that a flush under way does not vouch for what replaced its records.
@@ -115,10 +117,20 @@ impl Storage {
         self.queue.push_back(SyncRequest { proposal, generation });
     }
 
+    /// The sync thread is being started: what is queued waits for [`Storage::release`].
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// The sync thread runs.
+    pub(super) fn release(&mut self) {
+        self.held = false;
+    }
+
     /// `SyncRequestProcessor.run`: group commit. Appends what is queued, at most a batch, and starts its fsync unless one
     /// is under way. With `forceSync=no` the batch is returned at once.
     pub(super) fn pump(&mut self, ctx: &mut Ctx<'_>, force_sync: bool) -> Result<Vec<SyncRequest>, DiskError> {
-        if self.flushing || self.queue.is_empty() {
+        if self.flushing || self.held || self.queue.is_empty() {
             return Ok(Vec::new());
         }
         let count = self.queue.len().min(MAX_BATCH_SIZE);
@@ -137,6 +149,7 @@ impl Storage {
 
     /// Appends everything that is queued without waiting for it to be synced.
     pub(super) fn drain(&mut self, ctx: &mut Ctx<'_>) -> Result<(), DiskError> {
+        self.held = false;
         for request in std::mem::take(&mut self.queue) {
             self.append(ctx, request.proposal)?;
         }
@@ -223,6 +236,7 @@ impl Storage {
         self.queue.clear();
         self.pending.clear();
         self.flushing = false;
+        self.held = false;
         if loss == Loss::Memory {
             return false;
         }

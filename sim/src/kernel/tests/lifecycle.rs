@@ -36,6 +36,20 @@ fn a_paused_process_is_late_and_may_still_cancel() {
 }
 
 #[test]
+fn a_process_reads_a_sigterm_when_it_runs_and_goes_in_its_own_time() {
+    let mut world = World::new(2, Span::ZERO);
+    world.sim.pause(ProcessId(0));
+    world.run_to(5);
+    world.sim.terminate(ProcessId(0));
+    world.sim.terminate(ProcessId(1));
+    world.run_to(1_000);
+    assert_eq!((world.when(0, Note::Terminate), world.when(1, Note::Terminate)), (None, Some(5)));
+    world.sim.resume(ProcessId(0));
+    assert_eq!(world.when(0, Note::Terminate), Some(1_000));
+    assert!(world.sim.is_up(ProcessId(0)) && world.sim.is_up(ProcessId(1)), "neither has exited");
+}
+
+#[test]
 fn the_supervisor_starts_what_ended_unless_told_otherwise() {
     let killed = |lossy, cause| Observation::Down { lossy, cause };
     let exited = || DownCause::Exited(Arc::from("asked to"));

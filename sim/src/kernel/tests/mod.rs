@@ -30,6 +30,7 @@ struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Note {
     Start,
+    Terminate,
     Accepted(ConnId),
     Opened(ConnId),
     Said(u32),
@@ -62,6 +63,7 @@ impl Process for Node {
                 ctx.listen(PORT);
                 Note::Start
             }
+            Input::Terminate => Note::Terminate,
             Input::Accepted { conn, .. } => Note::Accepted(conn),
             Input::Opened { conn } => Note::Opened(conn),
             Input::Message { conn, message } => {

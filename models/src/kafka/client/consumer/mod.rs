@@ -1,16 +1,25 @@
-//! `KafkaConsumer` with assigned partitions: no group, no commits. It reads from the earliest offset, as fast as brokers
-//! answer, and reports what it got.
+//! `KafkaConsumer`, with assigned partitions or in a group. It reads as fast as brokers answer, and reports what it got.
+//! With assigned partitions it begins where `auto.offset.reset` says and commits nothing; in a group it reads its share from
+//! where the group left off ([`group`], [`commit`]). What it is given counts as processed at once.
 //!
 //! Each partition is in one [`Phase`] and stands with at most one broker, in one of the broker's lists (positions to
 //! look up, positions to validate, fetch session). A broker's lists are sent when its connection can take a request.
+//! Records may come from a follower that the leader names ([`preferred`], KIP-392); all else is the leader's.
 
+mod assignor;
+mod commit;
+mod ends;
+mod group;
+mod member;
 mod position;
+mod preferred;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use member::Member;
 use position::{PartitionState, Phase};
 use session::Broker;
 
@@ -19,10 +28,12 @@ use super::alarm::Alarm;
 use super::errors::is_invalid_metadata;
 use super::metadata::Metadata;
 use super::network::{Network, NetworkEvent};
+use crate::defect::{Defect, Defects};
 use crate::fingerprint::Fingerprint;
-use crate::id::{BrokerId, TopicPartition, ValueId};
+use crate::id::{BrokerId, Group, Topic, TopicPartition, ValueId};
 use crate::kafka::channel::{ChannelId, ChannelLimits};
 use crate::kafka::config::ConsumerConfig;
+use crate::kafka::group::messages::Position;
 use crate::kafka::protocol::{ErrorCode, FetchedPartition, OffsetSpec, Response};
 use crate::kafka::{Addresses, Timer as KafkaTimer};
 use crate::observation::Observation;
@@ -34,18 +45,33 @@ use crate::world::{Ctx, In, Message, Timer};
 /// `max.in.flight.requests.per.connection` of the consumer's network client.
 const MAX_IN_FLIGHT: usize = 100;
 
+/// How a consumer came to its partitions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subscribed {
+    /// They are assigned to it for good, and read from the earliest offset.
+    Manually,
+    /// It shares them with the other members of a group.
+    In(Group),
+}
+
 /// What a consumer is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConsumerSpec {
-    /// Its options. `auto.offset.reset` says what happens to a position that became invalid; the first position is the
-    /// earliest offset in any case.
+    /// Its options.
     pub config: Arc<ConsumerConfig>,
     /// The brokers: where it begins, and where it finds those that metadata name.
     pub bootstrap: Addresses,
-    /// The partitions it reads. Order and repetitions do not matter.
+    /// The partitions it reads; in a group all partitions of the topics that it subscribes to. Order and repetitions do not
+    /// matter.
     pub partitions: Arc<[TopicPartition]>,
+    /// How it came to them.
+    pub subscribed: Subscribed,
     /// Until the first poll, counted from the start of the first incarnation.
     pub start_after: Span,
+    /// How often it asks for the ends of its partitions, as lag monitors do; never if unset.
+    pub end_offsets_every: Option<Span>,
+    /// Which defects it has.
+    pub defects: Defects,
 }
 
 /// A consumer.
@@ -57,7 +83,14 @@ pub struct Consumer {
     brokers: BTreeMap<BrokerId, Broker>,
     homeless: BTreeSet<u32>,
     waiting: BTreeSet<(Instant, u32)>,
+    /// When preferences for a follower end.
+    preferences: BTreeSet<(Instant, u32)>,
     retry: Alarm,
+    /// Questions for the ends of partitions that are under way.
+    end_questions: BTreeSet<(BrokerId, u32)>,
+    /// Its part in a group.
+    member: Option<Box<Member>>,
+    started: bool,
 }
 
 impl Consumer {
@@ -67,13 +100,25 @@ impl Consumer {
         partitions.sort_unstable();
         partitions.dedup();
         spec.partitions = partitions.into();
+        let (state, member) = match &spec.subscribed {
+            Subscribed::Manually => (PartitionState::new(&spec.config), None),
+            Subscribed::In(group) => {
+                let mut topics: Vec<Topic> = spec.partitions.iter().map(|partition| partition.topic).collect();
+                topics.dedup();
+                (PartitionState::unassigned(), Some(Box::new(Member::new(group.clone(), topics.into()))))
+            }
+        };
         Self {
             network: new_network(&spec),
-            partitions: vec![PartitionState::default(); spec.partitions.len()],
+            partitions: vec![state; spec.partitions.len()],
             brokers: BTreeMap::new(),
             homeless: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            preferences: BTreeSet::new(),
             retry: Alarm::new(ClientTimer::Ready),
+            end_questions: BTreeSet::new(),
+            member,
+            started: false,
             spec,
         }
     }
@@ -84,12 +129,25 @@ impl Consumer {
         self.partitions[index as usize].offset
     }
 
+    /// Whether the partition is among those that it reads now.
+    pub fn reads(&self, partition: TopicPartition) -> bool {
+        self.member.as_ref().is_none_or(|member| member.assigned.contains(&partition))
+    }
+
     fn start(&mut self, ctx: &mut Ctx<'_>) {
-        ctx.observe(Observation::Assign { partitions: Arc::clone(&self.spec.partitions) });
+        self.started = true;
+        match &self.member {
+            None => ctx.observe(Observation::Assign { partitions: Arc::clone(&self.spec.partitions) }),
+            Some(member) => {
+                let (group, topics) = (member.group.clone(), Arc::clone(&member.topics));
+                ctx.observe(Observation::Subscribe { group, topics });
+            }
+        }
         self.network.start(ctx);
         for index in 0..self.partitions.len() as u32 {
             self.place(ctx, index);
         }
+        self.schedule_end_question(ctx);
     }
 
     /// Takes a partition out of the list in which it stands.
@@ -109,17 +167,19 @@ impl Consumer {
     /// Puts a partition into the list where its phase and its leader want it.
     fn place(&mut self, ctx: &mut Ctx<'_>, index: u32) {
         self.withdraw(index);
-        let partition = &mut self.partitions[index as usize];
-        if partition.phase == Phase::Halted {
+        if matches!(self.partitions[index as usize].phase, Phase::Halted | Phase::Unassigned | Phase::Committed) {
             return;
         }
+        let replica = self.read_replica(ctx, index);
+        let partition = &mut self.partitions[index as usize];
         let Some(leader) = self.network.metadata.leader(index) else {
             self.homeless.insert(index);
             self.network.request_update(ctx);
             return;
         };
-        partition.home = Some(leader);
-        self.brokers.entry(leader).or_default().admit(index, partition.phase);
+        let home = replica.unwrap_or(leader);
+        partition.home = Some(home);
+        self.brokers.entry(home).or_default().admit(index, partition.phase);
     }
 
     /// Lets a partition rest for `retry.backoff.ms`. The Java client asks again at once as long as its metadata are stale;
@@ -134,14 +194,26 @@ impl Consumer {
 
     fn on_network(&mut self, ctx: &mut Ctx<'_>, event: NetworkEvent) {
         match event {
+            NetworkEvent::Answer { from, correlation, response: Response::Group(response) } => {
+                self.on_group_answer(ctx, from, correlation, response);
+            }
+            NetworkEvent::Lost { from: from @ (ChannelId::Coordinator(_) | ChannelId::Bootstrap(_)), .. } => {
+                self.on_group_lost(ctx, from);
+            }
             NetworkEvent::Answer { from: ChannelId::Client(broker), correlation, response } => {
                 self.on_answer(ctx, broker, correlation, response);
             }
             NetworkEvent::Lost { from: ChannelId::Client(broker), .. } => {
-                let lost = self.brokers.get_mut(&broker).map(Broker::on_lost).unwrap_or_default();
-                for index in lost {
+                let Some(lost) = self.brokers.get_mut(&broker).map(Broker::on_lost) else { return };
+                for index in lost.asked {
                     self.back_off(ctx, index);
                 }
+                // `AbstractFetch.handleFetchFailure`
+                for index in lost.fetched {
+                    self.clear_preference(ctx, index);
+                }
+                self.end_questions.retain(|(asked, _)| *asked != broker);
+                self.on_group_lost(ctx, ChannelId::Client(broker));
             }
             NetworkEvent::Metadata { changed, .. } => {
                 for index in changed {
@@ -159,8 +231,12 @@ impl Consumer {
     /// `maybeValidatePositionForCurrentLeader`).
     fn on_leadership(&mut self, ctx: &mut Ctx<'_>, index: u32) {
         let epoch = self.network.metadata.leadership(index).epoch;
+        // KAFKA-7747 (G04): the defective consumer goes on at its offset, whatever the new leader has there.
+        let blind = self.spec.defects.has(Defect::ConsumerBlindToTruncation);
         let partition = &mut self.partitions[index as usize];
-        partition.enter_epoch(epoch);
+        if partition.enter_epoch(epoch, blind) {
+            partition.preferred = None;
+        }
         if partition.waits_until.is_none() {
             self.place(ctx, index);
         }
@@ -176,6 +252,9 @@ impl Consumer {
                         self.on_fetched(ctx, from, fetched);
                     }
                 }
+            }
+            Response::ListOffsets(answers) if self.end_questions.remove(&(from, correlation)) => {
+                self.on_ends(ctx, &answers);
             }
             Response::ListOffsets(answers) => {
                 for index in broker.on_looked_up(correlation) {
@@ -214,6 +293,7 @@ impl Consumer {
             || self.partitions[index as usize].phase != Phase::Fetch
         {
             self.network.request_update(ctx);
+            self.partitions[index as usize].preferred = None;
         }
         self.back_off(ctx, index);
     }
@@ -235,10 +315,11 @@ impl Consumer {
     }
 
     fn report_reset(&self, ctx: &mut Ctx<'_>, index: u32, from: Option<u64>, to: u64) {
-        if let Some(from) = from {
-            let partition = self.network.metadata.partition(index);
-            ctx.observe(Observation::PositionReset { partition, from, to });
-        }
+        let partition = self.network.metadata.partition(index);
+        ctx.observe(match from {
+            Some(from) => Observation::PositionReset { partition, from, to },
+            None => Observation::FirstPosition { partition, offset: to },
+        });
     }
 
     /// A position was validated (`SubscriptionState.maybeCompleteValidation`): records behind the end of their epoch have
@@ -273,13 +354,21 @@ impl Consumer {
         let partition = &mut self.partitions[index as usize];
         let Some(broker) = self.brokers.get_mut(&from).filter(|broker| broker.is_current(index)) else { return };
         match fetched.error {
+            ErrorCode::None if fetched.preferred_read_replica.is_some() => {
+                self.prefer(ctx, index, fetched.preferred_read_replica);
+            }
             ErrorCode::None => {
                 let before = partition.offset;
                 partition.take(ctx, from, &fetched);
                 if partition.offset != before {
                     broker.moved(index);
+                    if let Some(member) = self.member.as_mut().filter(|_| !self.spec.config.enable_auto_commit) {
+                        member.processed.get_or_insert(ctx.now);
+                    }
                 }
             }
+            // A follower may be behind, or begin later: its leader is to say so itself.
+            ErrorCode::OffsetOutOfRange if partition.preferred.is_some() => self.clear_preference(ctx, index),
             ErrorCode::OffsetOutOfRange => {
                 self.request_reset(index);
                 self.place(ctx, index);
@@ -290,6 +379,11 @@ impl Consumer {
 
     /// Sends whatever can be sent.
     fn run(&mut self, ctx: &mut Ctx<'_>) {
+        self.run_member(ctx);
+        // An application that commits what it has processed polls again when the commit is answered.
+        if self.member.as_ref().is_some_and(|member| member.processed.is_some()) {
+            return;
+        }
         for (&id, broker) in &mut self.brokers {
             while broker.has_request() && self.network.ready(ctx, id) {
                 let request = broker.next_request(&self.spec.config, &self.network.metadata, &self.partitions);
@@ -312,8 +406,15 @@ impl Consumer {
                     }
                     self.place(ctx, index);
                 }
+                self.end_preferences(ctx);
             }
-            ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}
+            ClientTimer::EndOffsets => self.ask_ends(ctx),
+            ClientTimer::Group => {
+                if let Some(member) = &mut self.member {
+                    member.alarm.fired();
+                }
+            }
+            ClientTimer::DeleteController | ClientTimer::Delivery | ClientTimer::MaxBlock | ClientTimer::Retry => {}
         }
     }
 }

@@ -19,8 +19,12 @@ pub(super) enum Phase {
     Validate,
     /// Records.
     Fetch,
+    /// The position that its group left off at.
+    Committed,
     /// Nothing: its position is invalid and nobody says where to go.
     Halted,
+    /// Nothing: another member of the group reads it.
+    Unassigned,
 }
 
 /// One partition.
@@ -37,39 +41,58 @@ pub(super) struct PartitionState {
     pub(super) home: Option<BrokerId>,
     /// The end of its back-off.
     pub(super) waits_until: Option<Instant>,
+    /// The follower that its leader told us to read from, and until when.
+    pub(super) preferred: Option<(BrokerId, Instant)>,
     reported_end: Option<u64>,
 }
 
-impl Default for PartitionState {
-    /// It wants to begin at the beginning.
-    fn default() -> Self {
+impl PartitionState {
+    /// Without a position: `auto.offset.reset` says where it begins. If that is `none` the application has to, and seeks to
+    /// the beginning.
+    pub(super) fn new(config: &ConsumerConfig) -> Self {
+        Self::in_phase(Phase::Reset { at: config.reset_spec().unwrap_or(OffsetSpec::Earliest), from: None })
+    }
+
+    const fn in_phase(phase: Phase) -> Self {
         Self {
-            phase: Phase::Reset { at: OffsetSpec::Earliest, from: None },
+            phase,
             offset: None,
             offset_epoch: None,
             validated_epoch: None,
             home: None,
             waits_until: None,
+            preferred: None,
             reported_end: None,
         }
     }
-}
 
-impl PartitionState {
+    /// Of a consumer in a group, before it has been given a share.
+    pub(super) fn unassigned() -> Self {
+        Self::in_phase(Phase::Unassigned)
+    }
+
+    /// Another member reads it from now on.
+    pub(super) fn release(&mut self) {
+        *self = Self { validated_epoch: self.validated_epoch, ..Self::unassigned() };
+    }
+
     /// Goes to an offset that a leader named.
     pub(super) fn seek(&mut self, offset: u64, epoch: Option<i32>) {
         self.offset = Some(offset);
         self.offset_epoch = epoch;
         self.phase = Phase::Fetch;
+        self.preferred = None;
     }
 
-    /// The leader epoch is `epoch` now. A position whose record's epoch is unknown cannot be validated.
-    pub(super) fn enter_epoch(&mut self, epoch: i32) {
+    /// The leader epoch is `epoch` now: the position has to be validated, unless the consumer is `blind` to that. One whose
+    /// record's epoch is unknown cannot be. Returns whether the epoch is another one than before.
+    pub(super) fn enter_epoch(&mut self, epoch: i32, blind: bool) -> bool {
         let changed = self.validated_epoch.is_some_and(|validated| validated != epoch);
         self.validated_epoch = Some(epoch);
-        if changed && self.phase == Phase::Fetch && self.offset_epoch.is_some() {
+        if changed && !blind && self.phase == Phase::Fetch && self.offset_epoch.is_some() {
             self.phase = Phase::Validate;
         }
+        changed
     }
 
     /// Takes records and the end of the log from a fetch's answer: reports a poll for each run of consecutive offsets.

@@ -48,6 +48,15 @@ enum Made {
     Fetch,
 }
 
+/// What was under way on a connection that is gone.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// Partitions whose positions were in question.
+    pub(super) asked: Vec<u32>,
+    /// Partitions of the fetch.
+    pub(super) fetched: Vec<u32>,
+}
+
 /// What the consumer has to do with one broker.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Broker {
@@ -97,7 +106,7 @@ impl Broker {
                 self.changed.insert(index);
                 self.leaving.remove(&index);
             }
-            Phase::Halted => {}
+            Phase::Committed | Phase::Halted | Phase::Unassigned => {}
         }
     }
 
@@ -190,6 +199,7 @@ impl Broker {
             min_bytes: config.fetch_min_bytes,
             max_bytes: config.fetch_max_bytes,
             session: self.session,
+            rack: config.client_rack.clone(),
             partitions: fetched,
             forgotten,
         })
@@ -236,13 +246,13 @@ impl Broker {
     }
 
     /// The connection is gone: returns the partitions whose questions will not be answered. The session is opened anew.
-    pub(super) fn on_lost(&mut self) -> Vec<u32> {
-        self.fetch = None;
+    pub(super) fn on_lost(&mut self) -> Lost {
+        let fetched = if self.fetch.take().is_some() { self.members.iter().copied().collect() } else { Vec::new() };
         self.session.epoch = 0;
         self.look_up.correlation = None;
         self.validate.correlation = None;
-        let mut lost: Vec<u32> = std::mem::take(&mut self.look_up.asked).into_iter().collect();
-        lost.extend(std::mem::take(&mut self.validate.asked));
-        lost
+        let mut asked: Vec<u32> = std::mem::take(&mut self.look_up.asked).into_iter().collect();
+        asked.extend(std::mem::take(&mut self.validate.asked));
+        Lost { asked, fetched }
     }
 }

@@ -100,6 +100,7 @@ impl Accumulator {
             leader_epoch: -1,
             producer: None,
             values: Arc::new([value]),
+            content: None,
             size: BATCH_OVERHEAD + size,
             timestamp: wall,
         };

@@ -20,6 +20,7 @@ use super::ClientTimer;
 use super::alarm::Alarm;
 use super::metadata::Metadata;
 use super::network::{Network, NetworkEvent};
+use crate::defect::Defects;
 use crate::fingerprint::Fingerprint;
 use crate::id::{BrokerId, TopicPartition, ValueId};
 use crate::kafka::channel::ChannelLimits;
@@ -50,6 +51,11 @@ pub struct ProducerSpec {
     pub bootstrap: Addresses,
     /// The partitions it writes to, round robin. Order and repetitions do not matter.
     pub partitions: Arc<[TopicPartition]>,
+    /// Whether its metadata requests may create topics. A real producer's always may; here nobody's do unless the workload says
+    /// that topics come about this way.
+    pub creates_topics: bool,
+    /// Out of a million records, how many go to the first partition, whoever's turn it is.
+    pub skew_ppm: u32,
     /// Between two records of this producer; at least 1 us.
     pub interval: Span,
     /// Each interval is longer or shorter by up to this much.
@@ -60,6 +66,8 @@ pub struct ProducerSpec {
     pub start_after: Span,
     /// Makes the values of this producer its own: below 2^24, and no two producers of a run share it.
     pub client: u64,
+    /// Which defects it has.
+    pub defects: Defects,
 }
 
 /// A `send()` that has not returned: it waits for metadata or memory.
@@ -152,8 +160,7 @@ impl Producer {
         if self.blocked.is_some() {
             return;
         }
-        let partition = self.next_partition;
-        self.next_partition = (partition + 1) % self.spec.partitions.len() as u32;
+        let partition = self.choose_partition(ctx);
         let value = ValueId((self.spec.client << VALUE_BITS) | self.next_value);
         self.next_value += 1;
         self.unfinished += 1;
@@ -165,6 +172,16 @@ impl Producer {
             max_in_flight: self.spec.config.max_in_flight_requests_per_connection,
         });
         self.hand_over(ctx, partition, value);
+    }
+
+    /// Round robin, but for the records that are drawn to the hottest partition.
+    fn choose_partition(&mut self, ctx: &mut Ctx<'_>) -> u32 {
+        if self.spec.skew_ppm > 0 && ctx.random.below(1_000_000) < u64::from(self.spec.skew_ppm) {
+            return 0;
+        }
+        let partition = self.next_partition;
+        self.next_partition = (partition + 1) % self.spec.partitions.len() as u32;
+        partition
     }
 
     fn hand_over(&mut self, ctx: &mut Ctx<'_>, partition: u32, value: ValueId) {
@@ -241,6 +258,7 @@ impl Producer {
     fn on_timer(&mut self, ctx: &mut Ctx<'_>, timer: ClientTimer) {
         match timer {
             ClientTimer::Application => self.on_application(ctx),
+            ClientTimer::DeleteController => {}
             ClientTimer::Metadata => self.network.on_metadata_timer(ctx),
             ClientTimer::Ready => {
                 self.ready_alarm.fired();
@@ -255,6 +273,7 @@ impl Producer {
                 self.delivery_alarm.fired();
                 self.expire(ctx);
             }
+            ClientTimer::Group => {}
             ClientTimer::MaxBlock => {
                 self.block_alarm.fired();
                 if let Some(Blocked { value, partition, .. }) = self.blocked.take() {
@@ -265,6 +284,7 @@ impl Producer {
                 self.retry_alarm.fired();
                 self.transactions.init = transactions::InitProducerId::Needed;
             }
+            ClientTimer::EndOffsets => {}
         }
     }
 }
@@ -316,5 +336,7 @@ fn new_network(spec: &ProducerSpec) -> Network {
     };
     let partitions = Arc::clone(&spec.partitions);
     let metadata = Metadata::new(partitions, false, ms(config.retry_backoff_ms), ms(config.metadata_max_age_ms));
-    Network::new(Arc::clone(&spec.bootstrap), limits, ms(config.request_timeout_ms), metadata)
+    let mut network = Network::new(Arc::clone(&spec.bootstrap), limits, ms(config.request_timeout_ms), metadata);
+    network.allow_auto_topic_creation = spec.creates_topics;
+    network
 }

@@ -6,6 +6,7 @@ use super::accumulator::Place;
 use super::batch::ProducerBatch;
 use super::transactions::InitProducerId;
 use super::{MAX_REQUEST_SIZE, Producer};
+use crate::defect::Defect;
 use crate::id::BrokerId;
 use crate::kafka::channel::ChannelId;
 use crate::kafka::client::errors::{is_definite_rejection, is_invalid_metadata};
@@ -99,7 +100,10 @@ impl Producer {
         self.transactions.assign(partition, &mut batch);
         batch.closed = true;
         batch.sent_epoch = epoch;
-        partition.muted = self.spec.config.max_in_flight_requests_per_connection == 1;
+        // KAFKA-3197 (T01): the defective producer counts on the connection's one request, which holds for as long as the
+        // partition's leader stays where it is.
+        let by_partition = !self.spec.defects.has(Defect::ReorderWithOneInFlight);
+        partition.muted = by_partition && self.spec.config.max_in_flight_requests_per_connection == 1;
         Some(batch)
     }
 

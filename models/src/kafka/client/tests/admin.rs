@@ -9,6 +9,7 @@ use crate::time::Span;
 fn admin() -> Harness<Node> {
     let spec = AdminSpec {
         bootstrap: addresses(),
+        zookeeper: [].into(),
         brokers_expected: 2,
         topics: vec![(Topic(0), 3, 2), (Topic(1), 1, 2)],
         start_after: Span::from_ms(5),

@@ -41,6 +41,10 @@ pub(super) struct FakeBroker {
     pub(super) seen: Vec<(Instant, ConnId, Request)>,
     pub(super) closed: Vec<Instant>,
     pub(super) next_producer: u64,
+    /// The follower to which it sends readers.
+    pub(super) prefers: Option<BrokerId>,
+    /// It serves readers as a follower.
+    pub(super) serves: bool,
     pub(super) session: BTreeMap<TopicPartition, FetchPartition>,
     pub(super) session_epoch: u32,
     pub(super) fetches: VecDeque<(ConnId, u32, FetchRequest)>,
@@ -199,24 +203,29 @@ impl FakeBroker {
         self.session.extend(request.partitions.iter().map(|p| (p.partition, *p)));
         request.forgotten.iter().for_each(|partition| assert!(self.session.remove(partition).is_some()));
         let partitions = self.session.values().map(|p| self.read(p));
-        let news = partitions.filter(|p| full || p.error != ErrorCode::None || !p.records.is_empty());
+        let news = partitions.filter(|p| {
+            full || p.error != ErrorCode::None || !p.records.is_empty() || p.preferred_read_replica.is_some()
+        });
         FetchResponse { error: ErrorCode::None, session: 7, partitions: news.collect() }
     }
 
     fn read(&self, fetch: &FetchPartition) -> FetchedPartition {
         let end = self.end(fetch.partition);
-        let mut error = self.check(fetch.partition, fetch.current_leader_epoch);
+        let mut error =
+            if self.serves { ErrorCode::None } else { self.check(fetch.partition, fetch.current_leader_epoch) };
         if error == ErrorCode::None && fetch.fetch_offset > end {
             error = ErrorCode::OffsetOutOfRange;
         }
         let log = self.logs.get(&fetch.partition).map_or(&[][..], Vec::as_slice);
-        let records = log.iter().filter(|batch| error == ErrorCode::None && batch.next_offset() > fetch.fetch_offset);
+        let reads = error == ErrorCode::None && self.prefers.is_none();
+        let records = log.iter().filter(|batch| reads && batch.next_offset() > fetch.fetch_offset);
         FetchedPartition {
             partition: fetch.partition,
             error,
             high_watermark: end,
             log_start_offset: 0,
             diverging_epoch: None,
+            preferred_read_replica: self.prefers,
             records: records.cloned().collect(),
         }
     }

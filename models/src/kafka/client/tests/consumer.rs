@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use super::{Broker, Node, P0, addresses, cluster, partitions};
-use crate::id::{TopicPartition, ValueId};
-use crate::kafka::client::{Consumer, ConsumerSpec};
+use crate::defect::Defects;
+use crate::id::{BrokerId, TopicPartition, ValueId};
+use crate::kafka::client::{Consumer, ConsumerSpec, Subscribed};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::protocol::{FetchRequest, RecordBatch, Request};
 use crate::observation::Observation;
@@ -12,13 +13,20 @@ use crate::time::{Instant, Span};
 const SECOND: Span = Span::from_secs(1);
 
 fn consumer(n: u16, reset: &str) -> Harness<Node> {
+    consumer_with(n, reset, Defects::NONE)
+}
+
+fn consumer_with(n: u16, reset: &str, defects: Defects) -> Harness<Node> {
     let mut config = ConsumerConfig::default();
     config.set("auto.offset.reset", reset).expect("a valid option");
     let spec = ConsumerSpec {
         config: Arc::new(config),
         bootstrap: addresses(),
         partitions: partitions(n),
+        subscribed: Subscribed::Manually,
         start_after: Span::ZERO,
+        end_offsets_every: None,
+        defects,
     };
     cluster(Node::Consumer(Box::new(Consumer::new(spec))), n)
 }
@@ -27,7 +35,8 @@ fn consumer(n: u16, reset: &str) -> Harness<Node> {
 fn append(harness: &mut Harness<Node>, broker: u16, partition: TopicPartition, epoch: i32, values: &[u64]) {
     let values = values.iter().map(|value| ValueId(*value)).collect();
     let (base_offset, size, timestamp) = (0, 100, Instant::ZERO);
-    let batch = RecordBatch { base_offset, leader_epoch: epoch, producer: None, values, size, timestamp };
+    let batch =
+        RecordBatch { base_offset, leader_epoch: epoch, producer: None, values, content: None, size, timestamp };
     harness.broker_mut(broker).append(partition, &batch, epoch);
 }
 
@@ -59,7 +68,7 @@ fn fetches(harness: &Harness<Node>, broker: u16) -> Vec<&FetchRequest> {
 
 #[test]
 fn everything_is_read_from_the_earliest_offset_and_the_end_is_told_once() {
-    let mut harness = consumer(2, "latest");
+    let mut harness = consumer(2, "earliest");
     append(&mut harness, 1, P0, 0, &[10, 11]);
     append(&mut harness, 1, P0, 0, &[12]);
     assert_eq!(position(&harness, P0), None);
@@ -82,7 +91,7 @@ fn everything_is_read_from_the_earliest_offset_and_the_end_is_told_once() {
 
 #[test]
 fn an_incremental_session_names_only_what_moved() {
-    let mut harness = consumer(50, "latest");
+    let mut harness = consumer(50, "earliest");
     harness.run_for(SECOND);
     append(&mut harness, 1, P0, 0, &[10]);
     harness.run_for(SECOND);
@@ -97,7 +106,7 @@ fn an_incremental_session_names_only_what_moved() {
 
 #[test]
 fn a_new_leader_is_followed_with_the_position_validated() {
-    let mut harness = consumer(2, "latest");
+    let mut harness = consumer(2, "earliest");
     append(&mut harness, 1, P0, 0, &[10, 11]);
     append(&mut harness, 2, P0, 0, &[10, 11]);
     harness.run_for(SECOND);
@@ -117,6 +126,7 @@ fn a_new_leader_is_followed_with_the_position_validated() {
 fn a_truncated_log_is_noticed() {
     let check = |reset: &str, expected: &[(u64, u64)], resets_to: &[(u64, u64)]| {
         let mut harness = consumer(1, reset);
+        harness.run_for(SECOND); // Whatever the policy, an empty log begins and ends at 0.
         append(&mut harness, 1, P0, 0, &[10, 11, 12]);
         append(&mut harness, 2, P0, 0, &[10]);
         harness.run_for(SECOND);
@@ -138,6 +148,7 @@ fn a_truncated_log_is_noticed() {
 fn an_offset_out_of_range_is_reset_by_the_policy() {
     let check = |reset: &str, expected: &[(u64, u64)], to: Option<u64>| {
         let mut harness = consumer(1, reset);
+        harness.run_for(SECOND); // Whatever the policy, an empty log begins and ends at 0.
         append(&mut harness, 1, P0, 0, &[10, 11, 12]);
         harness.run_for(SECOND);
         harness.broker_mut(1).logs.clear();
@@ -154,7 +165,7 @@ fn an_offset_out_of_range_is_reset_by_the_policy() {
 
 #[test]
 fn a_broken_connection_opens_the_session_anew_and_loses_nothing() {
-    let mut harness = consumer(3, "latest");
+    let mut harness = consumer(3, "earliest");
     append(&mut harness, 1, P0, 0, &[10]);
     harness.run_for(SECOND);
     harness.crash(1, crate::process::Loss::Memory);
@@ -165,4 +176,58 @@ fn a_broken_connection_opens_the_session_anew_and_loses_nothing() {
     assert_eq!(read(&harness), [(0, 10), (1, 11)]);
     let opened = fetches(&harness, 1).into_iter().filter(|request| request.session.epoch == 0);
     assert_eq!(opened.map(|request| request.partitions.len()).collect::<Vec<_>>(), [3, 3]);
+}
+
+#[test]
+fn a_new_position_is_where_the_policy_says() {
+    let check = |reset: &str, expected: &[(u64, u64)], first: u64| {
+        let mut harness = consumer(1, reset);
+        append(&mut harness, 1, P0, 0, &[10, 11]);
+        harness.run_for(SECOND);
+        append(&mut harness, 1, P0, 0, &[12]);
+        harness.run_for(SECOND);
+        assert_eq!(read(&harness), expected, "{reset}");
+        let began = harness.seen().into_iter().find_map(|what| match what {
+            Observation::FirstPosition { partition: P0, offset } => Some(offset),
+            _ => None,
+        });
+        assert_eq!(began, Some(first), "{reset}");
+    };
+    check("earliest", &[(0, 10), (1, 11), (2, 12)], 0);
+    check("latest", &[(2, 12)], 2);
+    check("none", &[(0, 10), (1, 11), (2, 12)], 0);
+}
+
+/// KIP-392: records come from the follower that the leader names, until the preference is as old as metadata may be.
+#[test]
+fn a_preferred_follower_is_read_until_the_preference_ends() {
+    let mut harness = consumer(1, "earliest");
+    harness.broker_mut(1).prefers = Some(BrokerId(2));
+    harness.broker_mut(2).serves = true;
+    append(&mut harness, 2, P0, 0, &[10]);
+    harness.run_for(SECOND);
+    assert_eq!((read(&harness), fetches(&harness, 1).len()), (vec![(0, 10)], 1), "the leader was asked once");
+    harness.broker_mut(1).prefers = None;
+    append(&mut harness, 1, P0, 0, &[10, 11]);
+    harness.run_for(Span::from_secs(298));
+    assert_eq!(read(&harness), [(0, 10)]);
+    harness.run_for(Span::from_secs(3));
+    assert_eq!(read(&harness), [(0, 10), (1, 11)], "after metadata.max.age.ms the leader is asked again");
+}
+
+/// KAFKA-7747 (G04): what was truncated and written anew below its position is never read.
+#[test]
+fn the_defect_goes_on_at_an_offset_of_another_history() {
+    let check = |defects: Defects, expected: &[(u64, u64)]| {
+        let mut harness = consumer_with(1, "earliest", defects);
+        append(&mut harness, 1, P0, 0, &[10, 11, 12]);
+        append(&mut harness, 2, P0, 0, &[10]);
+        harness.run_for(SECOND);
+        append(&mut harness, 2, P0, 1, &[21, 22, 23]);
+        harness.elect(Some(2), 1);
+        harness.run_for(SECOND);
+        assert_eq!(read(&harness)[3..], *expected, "{defects:?}");
+    };
+    check(Defects::NONE, &[(1, 21), (2, 22), (3, 23)]);
+    check(Defects::NONE.with(crate::defect::Defect::ConsumerBlindToTruncation), &[(3, 23)]);
 }

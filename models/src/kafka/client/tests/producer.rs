@@ -21,12 +21,15 @@ fn config(options: &[(&str, &str)]) -> ProducerConfig {
 /// A producer of `n` partitions whose first record comes after a second, when metadata and identity are there.
 fn producer(n: u16, interval: Span, options: &[(&str, &str)]) -> Harness<Node> {
     let spec = ProducerSpec {
+        skew_ppm: 0,
+        creates_topics: false,
         config: Arc::new(config(options)),
         bootstrap: addresses(),
         partitions: partitions(n),
         interval,
         jitter: Span::ZERO,
         record_size: 100,
+        defects: crate::defect::Defects::NONE,
         start_after: SECOND,
         client: 3,
     };

@@ -217,7 +217,7 @@ impl Cluster {
         }
     }
 
-    fn deliver_watches(&mut self) {
+    pub(super) fn deliver_watches(&mut self) {
         for (id, path, kind) in std::mem::take(&mut self.store.fired) {
             if let Some(node) = self.nodes.get_mut(&id) {
                 node.watches.push_back((path, kind));

@@ -2,7 +2,9 @@
 
 mod cluster;
 mod life_cycle;
+mod metrics;
 mod partitions;
+mod stopping;
 mod store;
 
 use crate::zk::protocol::Op;

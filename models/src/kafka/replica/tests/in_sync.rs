@@ -83,7 +83,7 @@ fn a_follower_joins_only_beyond_the_epoch_start() {
         let partition = manager.partitions.get_mut(P0).unwrap();
         for (offset, batch) in batches.iter().enumerate() {
             let batch = RecordBatch { base_offset: offset as u64, leader_epoch: 1, ..(**batch).clone() };
-            partition.log.append(Arc::new(batch), crate::time::Instant::ZERO, limits);
+            partition.log.append(Arc::new(batch), limits);
         }
         partition.log.set_high_watermark(90);
         cluster.elect(&[1], 1, 2, &[0, 1]);

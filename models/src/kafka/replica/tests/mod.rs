@@ -3,6 +3,9 @@
 mod durability;
 mod idempotence;
 mod in_sync;
+mod log_dirs;
+mod old_rules;
+mod reads;
 mod replication;
 mod sessions;
 
@@ -14,12 +17,12 @@ use super::ReplicaManager;
 use crate::defect::Defects;
 use crate::fingerprint::Fingerprint;
 use crate::id::{Address, BrokerId, ConnId, ProcessId, Topic, TopicPartition, ValueId};
-use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::channel::ConnInput;
-use crate::kafka::config::{Acks, BrokerConfig};
+use crate::kafka::config::{Acks, BrokerConfig, Text};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::*;
-use crate::observation::Observation;
+use crate::kafka::{Racks, Timer as KafkaTimer};
+use crate::observation::{Observation, TruncateReason};
 use crate::process::{Effect, Input, Loss, Process};
 use crate::random::Random;
 use crate::testing::Harness;
@@ -41,6 +44,8 @@ struct Broker {
     asked: Vec<AlterPartitionItem>,
     /// Partitions named in fetch requests and answers sent, by frames.
     fetch_sizes: Vec<usize>,
+    /// How often the controller was to hear of a failed log directory.
+    told_of_log_dirs: u32,
 }
 
 impl Process for Broker {
@@ -53,9 +58,9 @@ impl Process for Broker {
                 ctx.listen(KAFKA_PORT);
                 self.manager.load_logs(ctx);
             }
-            Input::Opened { conn } => drop(self.manager.on_conn(ctx, ConnInput::Opened(conn))),
+            Input::Opened { conn } => drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Opened(conn))),
             Input::Closed { conn, reason } => {
-                let not_a_fetchers = self.manager.on_conn(ctx, ConnInput::Closed(conn, reason));
+                let not_a_fetchers = self.manager.on_conn(ctx, &self.cache, ConnInput::Closed(conn, reason));
                 if not_a_fetchers.is_some() {
                     self.manager.on_client_closed(ctx, conn);
                 }
@@ -66,9 +71,11 @@ impl Process for Broker {
                 KafkaTimer::Channel(timer) => self.manager.on_channel_timer(ctx, &self.cache, timer),
                 _ => {}
             },
+            Input::Terminate => self.manager.close_logs(ctx),
             Input::Disk { token, result } => self.manager.on_disk(ctx, &self.cache, token, result),
             _ => {}
         }
+        self.told_of_log_dirs += u32::from(self.manager.handle_log_dir_failures(ctx));
         self.asked.extend(self.manager.take_isr_changes());
         for effect in ctx.effects.iter() {
             let Effect::Send { conn, message: Message::Kafka(frame) } = effect else { continue };
@@ -100,10 +107,11 @@ impl Broker {
                 let items = std::mem::take(&mut self.asked);
                 return self.manager.on_isr_answer(ctx, &self.cache, items, answer);
             }
-            Body::Response(_) => return drop(self.manager.on_conn(ctx, ConnInput::Frame(conn, frame))),
+            Body::Response(_) => return drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Frame(conn, frame))),
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, &self.cache, origin, request),
             Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, &self.cache, origin, request),
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),
+            Body::Request(Request::OffsetsForLeaderEpoch(queries)) => self.manager.offsets_for_leader_epoch(&queries),
             Body::Request(Request::LeaderAndIsr(request)) => self.manager.leader_and_isr(ctx, &self.cache, &request),
             Body::Request(Request::StopReplica(request)) => self.manager.stop_replica(ctx, &self.cache, &request),
             Body::Request(Request::UpdateMetadata(request)) => {
@@ -132,12 +140,20 @@ impl Cluster {
         set(&mut config);
         let address = |id: i32| Address { process: ProcessId(id as u16), port: KAFKA_PORT };
         let addresses = Arc::new(ALL.iter().map(|id| (BrokerId(*id), address(*id))).collect());
+        let racks: Racks = Arc::new(ALL.iter().map(|id| (BrokerId(*id), Text(format!("rack-{id}")))).collect());
         let broker = |id: &i32| Broker {
-            manager: ReplicaManager::new(BrokerId(*id), Arc::new(config.clone()), defects, Arc::clone(&addresses)),
+            manager: ReplicaManager::new(
+                BrokerId(*id),
+                Arc::new(config.clone()),
+                defects,
+                Arc::clone(&addresses),
+                racks.clone(),
+            ),
             cache: MetadataCache::default(),
             answers: Vec::new(),
             asked: Vec::new(),
             fetch_sizes: Vec::new(),
+            told_of_log_dirs: 0,
         };
         let mut cluster = Self {
             harness: Harness::new(ALL.iter().map(broker).collect()),
@@ -221,7 +237,15 @@ impl Cluster {
         let values = (self.next_value..self.next_value + records).map(ValueId).collect();
         self.next_value += records;
         let timestamp = self.harness.now();
-        Arc::new(RecordBatch { base_offset: 0, leader_epoch: -1, producer, values, size: 100, timestamp })
+        Arc::new(RecordBatch {
+            base_offset: 0,
+            leader_epoch: -1,
+            producer,
+            values,
+            content: None,
+            size: 100,
+            timestamp,
+        })
     }
 
     /// Produces to `P0`; the answer, if it is there at once, is in [`Cluster::last_produce`].
@@ -252,8 +276,13 @@ impl Cluster {
 
     /// The values of `P0` on a broker.
     fn values(&self, broker: i32) -> Vec<u64> {
+        self.values_from(broker, 0)
+    }
+
+    /// The values of `P0` on a broker from an offset on.
+    fn values_from(&self, broker: i32, from: u64) -> Vec<u64> {
         let log = &self.harness.process(broker as u16).manager.partitions.get(P0).unwrap().log;
-        let batches = log.read(0, log.log_end(), u64::MAX, true);
+        let batches = log.read(from, log.log_end(), u64::MAX, true);
         batches.iter().flat_map(|batch| batch.values.iter().map(|value| value.0)).collect()
     }
 

@@ -121,6 +121,36 @@ fn a_diverging_fetch_does_not_move_the_high_watermark() {
     assert_eq!(remotes.iter().map(|remote| remote.log_end).collect::<Vec<_>>(), [None, None]);
 }
 
+/// KAFKA-13207 (R10): the answer that tells a follower where to cut comes when it leads again.
+#[test]
+fn a_late_divergence_does_not_cut_a_leaders_log() {
+    for (defects, cuts) in
+        [(Defects::NONE, vec![]), (Defects::NONE.with(Defect::TruncateAfterRoleChange), vec![(5, 2)])]
+    {
+        let mut cluster = Cluster::with_defects(|_| {}, defects);
+        let other = TopicPartition { partition: 1, ..P0 };
+        cluster.elect(&ALL, 1, 1, &ALL);
+        cluster.elect_all(&ALL, &[other], 0, 1, &ALL); // Its thread outlives the partition's leaving.
+        cluster.run_ms(100);
+        cluster.produce(1, Acks::All, 2);
+        cluster.run_ms(600);
+        cluster.harness.hold(0, 1);
+        cluster.harness.hold(1, 2);
+        cluster.produce(1, Acks::Leader, 2); // Reaches nobody.
+        cluster.harness.release(0, 1);
+        cluster.elect(&[0, 1], 0, 2, &ALL);
+        let asked =
+            |cluster: &Cluster| cluster.harness.process(1).manager.fetchers[&(BrokerId(0), 0)].has_requested(P0);
+        while !asked(&cluster) {
+            cluster.harness.run_for(Span::from_us(50));
+        }
+        cluster.elect(&[1], 1, 3, &ALL);
+        cluster.produce(1, Acks::Leader, 1);
+        cluster.run_ms(100);
+        assert_eq!(cluster.cuts(1), cuts, "{defects:?}");
+    }
+}
+
 /// KAFKA-15510: after an empty first answer the defective follower sends no epoch, so its leader cannot see a divergence.
 #[test]
 fn the_defect_forgets_the_fetched_epoch_after_an_empty_answer() {

@@ -9,6 +9,7 @@ pub(super) fn full_fetch(replica: Option<BrokerId>, partitions: Vec<FetchPartiti
         min_bytes: 1,
         max_bytes: 10_000,
         session: FetchSession::default(),
+        rack: None,
         partitions,
         forgotten: Vec::new(),
     })

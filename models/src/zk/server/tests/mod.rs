@@ -147,7 +147,13 @@ impl Ensemble {
         let config = Arc::new(ZooKeeperConfig { snap_count: 20, ..ZooKeeperConfig::default() });
         let defects: Defects = defects.iter().copied().collect();
         let servers_ = (1..=servers).map(|n| {
-            let spec = ServerSpec { sid: Sid(n as u8), ensemble: ensemble.clone(), config: config.clone(), defects };
+            let spec = ServerSpec {
+                sid: Sid(n as u8),
+                ensemble: ensemble.clone(),
+                config: config.clone(),
+                defects,
+                thread_delay: Span::ZERO,
+            };
             Node::Server(Box::new(Server::new(spec)))
         });
         let clients = (0..clients).map(|_| Node::Client(Box::default()));
@@ -275,6 +281,8 @@ fn facts(servers: u16) -> Facts {
     Facts {
         processes: kinds.map(|kind| ProcessFacts { kind, host: HostId(0), wanted: true }).collect(),
         partitions: Vec::new(),
+        groups: Vec::new(),
+        offsets_partitions: 1,
         min_isr: 1,
         unclean_election: false,
         replica_lag: Span::ZERO,
@@ -287,6 +295,7 @@ fn facts(servers: u16) -> Facts {
         idempotence: true,
         produce_interval: Span::ZERO,
         controller_probe: false,
+        zookeeper_probe: false,
         start: Instant::ZERO,
     }
 }

@@ -1,0 +1,32 @@
+//! J-NONMONOTONIC-SEND: records that one life of a producer sends to a partition stand there in the order in which it sent
+//! them, as far as they stand there at all.
+
+use crate::laws::ledger::{Law, Ledger, Permit};
+use crate::laws::records::Records;
+use crate::laws::views::Views;
+
+pub(in crate::laws) const SOURCE: &str = "Jepsen tests/kafka, nonmonotonic-send; KAFKA-3197";
+
+/// Judges the finished history of a partition. Values of one producer rise in the order of its sends; of an unknown send the
+/// offset at which it was read counts.
+pub(in crate::laws) fn finish(partition: usize, records: &Records, views: Views<'_>, ledger: &mut Ledger) {
+    let mut last = None;
+    for (id, value) in records.sent() {
+        let (acked, read) = (value.ack.and_then(|ack| ack.offset), value.seen.filter(|_| value.read));
+        let Some(offset) = acked.or(read).filter(|offset| records.stands_at(id, *offset)) else { continue };
+        let before = last.replace((value.sender, id, offset));
+        let Some((_, other, behind)) = before.filter(|(sender, ..)| *sender == value.sender) else { continue };
+        ledger.judged(Law::NonmonotonicSend, 1);
+        if behind < offset {
+            continue;
+        }
+        let sure = value.idempotent || (value.single_file && acked.is_some());
+        let permit = if sure { views.gate.log(partition, offset) } else { Some(Permit::NotIdempotent) };
+        let process = value.sender.map_or(views.process, |(process, _)| process);
+        ledger.breach(Law::NonmonotonicSend, permit, views.at, process, || {
+            let name = views.roster.name(partition);
+            let what = format!("{process} sent {other} and then {id} to {name}; they stand at {behind} and {offset}");
+            (what, views.partition_state(partition))
+        });
+    }
+}

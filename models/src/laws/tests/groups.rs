@@ -1,0 +1,348 @@
+//! Groups: process 7 is a member of the only group; its coordinators are brokers 1 and 2.
+
+use std::sync::Arc;
+
+use super::history::{History, P, facts};
+use super::{Expect, Story, check};
+use crate::id::{Group, MemberId, ProcessId, Topic, TopicPartition};
+use crate::laws::{Facts, GroupFacts, Law, Outcome};
+use crate::observation::{GroupState, Observation, RemovalReason};
+use crate::time::Span;
+
+const HOME: TopicPartition = TopicPartition { topic: Topic::CONSUMER_OFFSETS, partition: 31 };
+const MEMBER: MemberId = MemberId(1);
+const OTHER: MemberId = MemberId(2);
+
+fn group() -> Group {
+    Group("orders".into())
+}
+
+/// The facts of the other histories, and a group.
+pub(super) fn grouped() -> Facts {
+    let group = GroupFacts {
+        group: group(),
+        members: vec![ProcessId(7)],
+        session_timeout: Span::from_secs(45),
+        rebalance_timeout: Span::from_secs(300),
+    };
+    Facts { groups: vec![group], ..facts() }
+}
+
+impl History {
+    fn subscribe(&mut self) {
+        self.see(7, Observation::Subscribe { group: group(), topics: [P.topic].into() });
+    }
+
+    fn group_state(&mut self, broker: u16, state: GroupState, generation: i32) {
+        self.broker(broker, Observation::GroupState { partition: HOME, group: group(), state, generation, members: 1 });
+    }
+
+    fn assigned(&mut self, process: u16, member: MemberId, generation: i32) {
+        self.see(process, Observation::Assigned { group: group(), member, generation, partitions: [P].into() });
+    }
+
+    fn ask_commit(&mut self, offset: u64) {
+        self.see(7, Observation::Commit { group: group(), generation: 1, offsets: [(P, offset)].into() });
+    }
+
+    /// A broker acknowledges a commit that stands at this offset of the offsets partition.
+    fn accept(&mut self, broker: u16, (leader_epoch, base_offset): (i32, u64), offset: u64) {
+        self.broker(
+            broker,
+            Observation::CommitAccepted {
+                partition: HOME,
+                leader_epoch,
+                base_offset,
+                group: group(),
+                member: MEMBER,
+                generation: 1,
+                offsets: [(P, offset)].into(),
+            },
+        );
+    }
+
+    fn serve_offsets(&mut self, broker: u16, leader_epoch: i32, offset: Option<u64>) {
+        let offsets = [(P, offset)].into();
+        self.broker(broker, Observation::OffsetsServed { partition: HOME, leader_epoch, group: group(), offsets });
+    }
+
+    fn heard(&mut self, broker: u16, generation: i32) {
+        self.broker(broker, Observation::MemberHeard { group: group(), member: MEMBER, generation });
+    }
+
+    fn removed(&mut self, broker: u16, reason: RemovalReason) {
+        self.broker(broker, Observation::MemberRemoved { group: group(), member: MEMBER, reason });
+    }
+
+    fn loaded(&mut self, broker: u16, leader_epoch: i32) {
+        self.broker(broker, Observation::CoordinatorLoaded { partition: HOME, leader_epoch, groups: 1, offsets: 1 });
+    }
+
+    fn told(&mut self, from: u64, to: u64) {
+        self.see(7, Observation::PositionReset { partition: P, from, to });
+    }
+}
+
+/// Safety laws, each with a history that breaks it and one that comes as close as is allowed.
+pub(super) const STORIES: &[(Law, Story, Story)] = &[
+    (
+        Law::CommitDurable,
+        |h| {
+            h.told(0, 9);
+            h.subscribe();
+            h.told(0, 9);
+            h.ask_commit(3);
+            h.accept(1, (1, 0), 3);
+            h.ask_commit(5);
+            h.accept(1, (1, 1), 5);
+            h.serve_offsets(2, 2, Some(3));
+        },
+        // A commit that nobody was told of may have been written, and a deposed coordinator remembers what it remembers.
+        |h| {
+            h.subscribe();
+            h.told(0, 9);
+            h.ask_commit(3);
+            h.accept(1, (1, 0), 3);
+            h.ask_commit(5);
+            h.accept(2, (2, 1), 5);
+            h.ask_commit(7);
+            h.serve_offsets(2, 2, Some(7));
+            h.serve_offsets(1, 1, Some(3));
+            h.serve_offsets(2, 2, Some(5));
+        },
+    ),
+    (
+        Law::CommitDurable,
+        |h| {
+            h.subscribe();
+            h.told(0, 9);
+            h.ask_commit(3);
+            h.accept(1, (1, 0), 3);
+            h.serve_offsets(1, 1, None);
+        },
+        |h| h.serve_offsets(1, 1, None),
+    ),
+    (
+        Law::GenerationFence,
+        |h| {
+            h.group_state(1, GroupState::Stable, 2);
+            h.heard(1, 1);
+        },
+        // Another coordinator may not have come that far.
+        |h| {
+            h.group_state(1, GroupState::Stable, 2);
+            h.heard(1, 2);
+            h.group_state(2, GroupState::Stable, 1);
+            h.heard(2, 1);
+        },
+    ),
+    (
+        Law::GenerationFence,
+        |h| {
+            h.group_state(1, GroupState::Stable, 2);
+            h.removed(1, RemovalReason::Left);
+            h.heard(1, 2);
+        },
+        // The removal was in memory alone.
+        |h| {
+            h.group_state(1, GroupState::Stable, 2);
+            h.removed(1, RemovalReason::Left);
+            h.loaded(1, 3);
+            h.group_state(1, GroupState::Stable, 2);
+            h.heard(1, 2);
+        },
+    ),
+    (
+        Law::Exclusive,
+        |h| {
+            h.assigned(7, MEMBER, 1);
+            h.assigned(6, OTHER, 1);
+        },
+        |h| {
+            h.assigned(7, MEMBER, 1);
+            h.assigned(6, OTHER, 2);
+            h.assigned(7, MEMBER, 1);
+        },
+    ),
+    (
+        Law::Exclusive,
+        |h| {
+            let share: Arc<[_]> = [P].into();
+            let assignment = [(MEMBER, Arc::clone(&share)), (OTHER, share)].into();
+            h.broker(1, Observation::GroupAssigned { group: group(), generation: 1, assignment });
+        },
+        |h| {
+            let assignment = [(MEMBER, [P].into()), (OTHER, Arc::default())].into();
+            h.broker(1, Observation::GroupAssigned { group: group(), generation: 1, assignment });
+        },
+    ),
+    (
+        Law::NoSilentSkip,
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.subscribe();
+            h.poll(0, &[1]);
+            h.poll(2, &[3]);
+        },
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.subscribe();
+            h.poll(0, &[1]);
+            h.told(1, 2);
+            h.poll(2, &[3]);
+            h.poll(0, &[1]);
+        },
+    ),
+    (
+        // It comes back to a group that has gone on: nothing that it was told explains where it begins.
+        Law::NoSilentSkip,
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.subscribe();
+            h.assigned(7, MEMBER, 1);
+            h.see(7, Observation::FetchCommitted { group: group(), generation: 1, offsets: [(P, Some(1))].into() });
+            h.poll(2, &[3]);
+        },
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+            h.subscribe();
+            h.poll(0, &[1]);
+            h.assigned(7, MEMBER, 1);
+            h.see(7, Observation::FetchCommitted { group: group(), generation: 1, offsets: [(P, Some(2))].into() });
+            h.poll(2, &[3]);
+        },
+    ),
+    (
+        Law::CoordinatorUnique,
+        |h| {
+            h.accept(1, (1, 0), 0);
+            h.accept(2, (1, 1), 0);
+        },
+        |h| {
+            h.accept(1, (1, 0), 0);
+            h.accept(2, (2, 1), 0);
+            h.accept(1, (1, 2), 0);
+        },
+    ),
+    (
+        Law::MemberFencing,
+        |h| {
+            h.heard(1, 1);
+            h.pass(44);
+            h.removed(1, RemovalReason::SessionTimeout);
+        },
+        |h| {
+            h.heard(1, 1);
+            h.pass(10);
+            h.removed(1, RemovalReason::Left);
+            h.heard(2, 1);
+            h.pass(45);
+            h.removed(2, RemovalReason::SessionTimeout);
+        },
+    ),
+    (
+        Law::GroupNoLoss,
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2]);
+            h.subscribe();
+            h.told(0, 0);
+            h.poll(0, &[1, 2]);
+            h.ask_commit(3);
+            h.accept(1, (1, 0), 3);
+        },
+        |h| {
+            h.write(&[1, 2, 3], 0, 0, &[1, 2]);
+            h.subscribe();
+            h.told(0, 0);
+            h.poll(0, &[1, 2]);
+            h.accept(1, (1, 0), 2);
+            h.told(2, 9);
+            h.accept(1, (1, 1), 9);
+        },
+    ),
+];
+
+#[test]
+fn each_law_of_groups_fires_on_its_breach_and_only_there() {
+    for (law, bad, good) in STORIES {
+        check(&format!("{law} planted"), grouped(), bad, &Expect { broken: Some(*law), permitted: &[] });
+        check(&format!("{law} sound"), grouped(), good, &Expect { broken: None, permitted: &[] });
+    }
+}
+
+/// Process 7 loses its partition to process 6 and reads on, as long as said.
+fn overlap(h: &mut History, seconds: u64) {
+    h.write(&[1, 2, 3], 0, 0, &[1, 2, 3]);
+    h.subscribe();
+    h.assigned(7, MEMBER, 1);
+    h.poll(0, &[1]);
+    h.assigned(6, OTHER, 2);
+    h.pass(seconds);
+    h.poll(1, &[2, 3]);
+}
+
+#[test]
+fn a_long_overlap_is_reported_and_no_failure() {
+    let permitted: &[_] = &[(Law::OverlapBound, "went on with a partition")];
+    check("long", grouped(), |h| overlap(h, 46), &Expect { broken: None, permitted });
+    check("short", grouped(), |h| overlap(h, 44), &Expect { broken: None, permitted: &[] });
+}
+
+fn healed() -> History {
+    let mut history = History::started(grouped());
+    history.write(&[1, 2, 3], 0, 0, &[1]);
+    history.subscribe();
+    history.group_state(1, GroupState::Stable, 1);
+    history.assigned(7, MEMBER, 1);
+    history.told(0, 0);
+    history.quiet();
+    history.poll(0, &[1]);
+    history.state(Some(1), 0, &[1, 2, 3]);
+    history.write(&[1, 2, 3], 1, 0, &[2]);
+    history
+}
+
+/// Each liveness law with a story that leaves it unmet after the quiet point, and words of its wait.
+const WAITS: &[(Law, Story, &str)] = &[
+    (Law::GroupStable, |h| h.group_state(1, GroupState::PreparingRebalance, 1), "waits in PreparingRebalance"),
+    (
+        Law::GroupStable,
+        |h| h.group_state(2, GroupState::Stable, 2),
+        "waits for its share of group orders, generation 2",
+    ),
+    (
+        Law::GroupStable,
+        |h| {
+            h.group_state(1, GroupState::Stable, 2);
+            h.see(7, Observation::Assigned { group: group(), member: MEMBER, generation: 2, partitions: [].into() });
+        },
+        "topic-0-0 waits for a member",
+    ),
+];
+
+#[test]
+fn groups_are_waited_for() {
+    let mut history = healed();
+    assert_eq!(history.judge.unmet(history.now()), []);
+    let reports = history.judge.finish(history.now());
+    for law in [Law::GroupStable, Law::Consume] {
+        assert_eq!(reports[law as usize].outcome, Outcome::Held);
+    }
+    for (law, story, words) in WAITS {
+        let mut history = healed();
+        story(&mut history);
+        let unmet = history.judge.unmet(history.now());
+        assert_eq!(unmet.iter().map(|unmet| unmet.law).collect::<Vec<_>>(), [*law], "{unmet:#?}");
+        assert!(unmet[0].what.contains(words), "{unmet:#?}");
+    }
+    // What was acknowledged before the quiet phase is to be read; what came later is not waited for.
+    let mut history = History::started(grouped());
+    history.write(&[1, 2, 3], 0, 0, &[1]);
+    history.group_state(1, GroupState::Stable, 1);
+    history.assigned(7, MEMBER, 1);
+    history.quiet();
+    history.state(Some(1), 0, &[1, 2, 3]);
+    history.write(&[1, 2, 3], 1, 0, &[2]);
+    let unmet = history.judge.unmet(history.now());
+    assert_eq!(unmet.iter().map(|unmet| unmet.law).collect::<Vec<_>>(), [Law::Consume], "{unmet:#?}");
+}
