@@ -212,16 +212,16 @@ defects! {
     /// ZOOKEEPER-4643, -4646, -4785: the learner writes `currentEpoch` and acknowledges NEWLEADER before the synchronised
     /// transactions are on disk. 3.8.0 to 3.8.4.
     NewLeaderAckBeforeSync = "Z01", "new-leader-ack-before-sync", ZooKeeper {
-        ticket: "ZOOKEEPER-4643, ZOOKEEPER-4646, ZOOKEEPER-4785", laws: ["Z-ACK-DURABLE", "Z-LEADER-COMPLETENESS"], fixed_in: "3.8.5, 3.9.2",
+        ticket: "ZOOKEEPER-4643, ZOOKEEPER-4646, ZOOKEEPER-4785", laws: ["Z-ACK-DURABLE", "Z-EPOCH-AFTER-HISTORY", "Z-LEADER-COMPLETENESS"], fixed_in: "3.8.5, 3.9.2",
     }
     /// ZOOKEEPER-2355: a learner takes its last zxid from the header of a DIFF, before the proposals have come.
     LastZxidFromDiffHeader = "Z03", "last-zxid-from-diff-header", ZooKeeper {
-        ticket: "ZOOKEEPER-2355", laws: ["Z-REPLICAS-EQUAL", "Z-EPHEMERAL-GONE"], fixed_in: "3.4.11, 3.5.4, 3.6.0",
+        ticket: "ZOOKEEPER-2355", laws: ["Z-HONEST-ZXID", "Z-REPLICAS-EQUAL", "Z-PREFIX", "Z-LOCAL-PRIMARY-ORDER", "Z-EPHEMERAL-GONE"], fixed_in: "3.4.11, 3.5.4, 3.6.0",
     }
     /// ZOOKEEPER-2845: a server that leaves a role keeps its tree as it is, so that the zxid which it reports hides what is
     /// on its disk.
     RetainedDatabase = "Z04", "retained-database", ZooKeeper {
-        ticket: "ZOOKEEPER-2845", laws: ["Z-PREFIX", "Z-HONEST-ZXID"], fixed_in: "3.4.12, 3.5.4, 3.6.0",
+        ticket: "ZOOKEEPER-2845", laws: ["Z-HONEST-ZXID", "Z-PREFIX"], fixed_in: "3.4.12, 3.5.4, 3.6.0",
     }
     /// ZOOKEEPER-1653: a server that crashed between the snapshot of a new epoch and `currentEpoch` refuses every start.
     EpochFileMismatchRefusesStart = "Z07", "epoch-file-mismatch-refuses-start", ZooKeeper {
@@ -230,7 +230,7 @@ defects! {
     /// ZOOKEEPER-4712: a learner's shutdown leaves its sync thread running, which logs queued proposals after the tree was
     /// fast-forwarded. All 3.8.x.
     SyncThreadSurvivesShutdown = "Z12", "sync-thread-survives-shutdown", ZooKeeper {
-        ticket: "ZOOKEEPER-4712", laws: ["Z-PREFIX"], fixed_in: "3.9.3",
+        ticket: "ZOOKEEPER-4712", laws: ["Z-PREFIX", "Z-REPLICAS-EQUAL", "Z-HONEST-ZXID"], fixed_in: "3.9.3",
     }
     /// ZOOKEEPER-4685: outstanding PROPOSALs precede NEWLEADER, and the learner's sync thread may acknowledge one before
     /// the main thread acknowledges NEWLEADER; the leader takes the first ACK for that of NEWLEADER. 3.8.0 to 3.8.4.
