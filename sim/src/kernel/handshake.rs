@@ -55,7 +55,8 @@ impl<P: Process> Simulation<P> {
         let end = &known.ends[usize::from(side)];
         let tcp = self.hosts[usize::from(end.host.0)].tcp;
         let (limit, packet) = if end.state == EndState::SynSent {
-            (tcp.syn_retries, Packet::Syn)
+            // `tcp_write_timeout`: those that do not double come on top.
+            (tcp.syn_retries + tcp.syn_linear_timeouts, Packet::Syn)
         } else {
             (tcp.synack_retries, Packet::SynAck)
         };

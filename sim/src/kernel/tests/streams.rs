@@ -38,7 +38,7 @@ fn a_healthy_stream_costs_one_event_a_message() {
 }
 
 #[test]
-fn syn_is_retried_at_1_3_7_15_31_63_s_and_given_up_at_127() {
+fn syn_is_retried_at_1_2_3_4_5_7_11_19_35_67_s_and_given_up_at_131() {
     let opened_after = |heal_ms| {
         let mut world = World::new(2, Span::ZERO);
         let rule = world.cut(0, 1);
@@ -48,10 +48,14 @@ fn syn_is_retried_at_1_3_7_15_31_63_s_and_given_up_at_127() {
         world.run_to(200_000);
         (world.when(0, Note::Opened(conn)), world.when(0, Note::Closed(CloseReason::TimedOut)))
     };
-    for (heal_ms, opened_ms) in [(999, 1_000), (1_001, 3_000), (6_999, 7_000), (31_001, 63_000)] {
-        assert_eq!(opened_after(heal_ms), (Some(opened_ms), None));
+    // The wheel makes each a little later.
+    let is_at = |at: Option<u64>, due: u64| at.is_some_and(|at| (due..=due + due / 16 + 40).contains(&at));
+    for (heal_ms, due) in [(999, 1_000), (1_100, 2_000), (4_200, 5_000), (5_300, 7_000), (38_000, 67_000)] {
+        let (opened, closed) = opened_after(heal_ms);
+        assert!(is_at(opened, due) && closed.is_none(), "healed at {heal_ms}: {opened:?}, {closed:?}");
     }
-    assert_eq!(opened_after(63_001), (None, Some(127_000)));
+    let (opened, closed) = opened_after(72_000);
+    assert!(opened.is_none() && is_at(closed, 131_000), "{opened:?}, {closed:?}");
 }
 
 #[test]
@@ -68,7 +72,8 @@ fn refused_by_a_live_host_silence_from_a_dead_one() {
     world.run_to(2_500);
     world.sim.boot_host(HostId(1));
     world.run_to(10_000);
-    assert_eq!((world.when(0, Note::Opened(conn)), world.when(1, Note::Start)), (Some(3_010), Some(0)));
+    let opened = world.when(0, Note::Opened(conn)).expect("the SYN is repeated");
+    assert!((3_010..3_110).contains(&opened) && world.when(1, Note::Start) == Some(0), "{opened}");
 }
 
 #[test]
@@ -87,9 +92,9 @@ fn kill_is_seen_at_once_a_host_crash_when_the_host_is_back() {
     world.run_to(2_000);
     world.sim.boot_host(HostId(1));
     world.run_to(10_000);
-    // Retransmissions at 210 ms times 1, 3, 7: the first after the boot is answered by RST.
+    // Sent again at 215 ms times 1, 2, 4, 8: the first after the boot is answered by RST.
     let reset = world.when(0, Note::Closed(CloseReason::Reset)).expect("the new kernel does not know it") - 1_000;
-    assert!((1_470..1_500).contains(&reset), "{reset}");
+    assert!((1_700..1_900).contains(&reset), "{reset}");
     assert!(world.said(1).is_empty());
 }
 
