@@ -5,6 +5,7 @@ use super::scripted::{Cast, Conduct, ScriptedServer, server_address};
 use super::*;
 use crate::fingerprint::Fingerprint;
 use crate::id::ProcessId;
+use crate::options::OptionValue;
 use crate::process::{Input, Loss, Process};
 use crate::random::Random;
 use crate::testing::{Harness, LATENCY};
