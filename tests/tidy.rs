@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// A longer file has a concept in it that has no name yet.
 const LONGEST_FILE: usize = 600;
+/// Tables, whose rows nobody can move out of their one enum, and how long they may be.
+const TABLES: &[(&str, usize)] = &[("models/src/observation/mod.rs", 800)];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the suite lies in the workspace").to_owned()
@@ -51,7 +53,8 @@ fn no_file_outgrows_its_concept() {
     for name in ["models", "scenarios", "replay", "sim", "benches", "tests"] {
         for (path, text) in crate_files(name) {
             let lines = text.lines().count();
-            if lines > LONGEST_FILE {
+            let table = TABLES.iter().find(|(table, _)| path.ends_with(table));
+            if lines > table.map_or(LONGEST_FILE, |(_, most)| *most) {
                 long.push(format!("{}: {lines} lines", path.display()));
             }
         }

@@ -133,13 +133,17 @@ impl<P: Process> Harness<P> {
 
     /// `kill -9`, or power loss; the peers of its connections see them closed.
     pub(crate) fn crash(&mut self, id: u16, loss: Loss) {
+        let cause = if loss == Loss::PageCache { DownCause::HostCrash } else { DownCause::Killed };
+        self.take_down(id, loss, cause);
+    }
+
+    fn take_down(&mut self, id: u16, loss: Loss, cause: DownCause) {
         let me = ProcessId(id);
         let slot = &mut self.slots[usize::from(id)];
         slot.up = false;
         slot.listening.clear();
         slot.timers.clear();
         let lossy = slot.process.crash(loss, &mut slot.random);
-        let cause = if loss == Loss::PageCache { DownCause::HostCrash } else { DownCause::Killed };
         let (at, incarnation) = (self.now, slot.incarnation);
         self.observed.push(Observed { at, process: me, incarnation, what: Observation::Down { lossy, cause } });
         let conns: Vec<_> = self.peers.keys().filter(|(p, _)| *p == me).copied().collect();
@@ -300,10 +304,7 @@ impl<P: Process> Harness<P> {
             }
             Effect::Observe(what) => self.observed.push(Observed { at: self.now, process: me, incarnation, what }),
             Effect::Exit { reason } => {
-                let cause = DownCause::Exited(reason.into());
-                let what = Observation::Down { lossy: false, cause };
-                self.observed.push(Observed { at: self.now, process: me, incarnation, what });
-                self.crash(me.0, Loss::Memory);
+                self.take_down(me.0, Loss::Memory, DownCause::Exited(reason.into()));
                 return false;
             }
         }

@@ -183,7 +183,8 @@ impl Records {
 
     /// A consumer begins anew and will hear where.
     pub(super) fn assign(&mut self, consumer: ProcessId) {
-        *self.reader(consumer) = Reader::new(consumer);
+        let reader = self.reader(consumer);
+        *reader = Reader { furthest: reader.furthest, ..Reader::new(consumer) };
     }
 
     /// Whether every consumer that was told where to begin left the offset out.

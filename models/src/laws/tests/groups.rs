@@ -320,13 +320,16 @@ const WAITS: &[(Law, Story, &str)] = &[
     ),
 ];
 
+/// The laws whose histories stand below.
+pub(super) const LIVENESS: &[Law] = &[Law::GroupStable, Law::Consume];
+
 #[test]
 fn groups_are_waited_for() {
     let mut history = healed();
     assert_eq!(history.judge.unmet(history.now()), []);
     let reports = history.judge.finish(history.now());
-    for law in [Law::GroupStable, Law::Consume] {
-        assert_eq!(reports[law as usize].outcome, Outcome::Held);
+    for law in LIVENESS {
+        assert_eq!(reports[*law as usize].outcome, Outcome::Held);
     }
     for (law, story, words) in WAITS {
         let mut history = healed();

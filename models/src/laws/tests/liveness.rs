@@ -142,7 +142,14 @@ const CALM: &[(Law, Story, Story)] = &[
     (Law::NoChurn, |h| h.elect_controller(2, 2), |_| {}),
     (Law::NoChurn, |h| h.zk_leader(2, 2, Zxid::new(1, 99)), |h| h.state(Some(1), 0, &[1, 2])),
     (Law::NoChurn, |h| h.state(Some(2), 1, &[1, 2, 3]), |h| h.state(None, 1, &[1, 2, 3])),
-    (Law::NoSpuriousFencing, |h| h.expire(2), |h| h.register(2)),
+    (
+        Law::NoSpuriousFencing,
+        |h| h.expire(2),
+        |h| {
+            h.down(2, false);
+            h.expire(2);
+        },
+    ),
 ];
 
 #[test]

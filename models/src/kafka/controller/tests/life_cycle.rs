@@ -37,6 +37,7 @@ fn the_first_broker_becomes_controller_and_creates_the_first_states() {
     let expected = [
         Observation::ControllerBegin { epoch: 1 },
         Observation::ActiveController { active: true },
+        Observation::ControllerLoaded { epoch: 1, states: [].into() },
         Observation::ControllerReady { epoch: 1 },
         Observation::ControllerActed { epoch: 1 },
     ];

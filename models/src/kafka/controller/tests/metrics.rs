@@ -23,12 +23,12 @@ fn gauges_stand_still_with_the_event_thread_and_belong_to_the_active_controller(
     assert_eq!((values(&cluster, 1, GAUGES), values(&cluster, 1, THREAD)), ([1, 2, 0, 0], [0, 0, 3]));
     assert_eq!(values(&cluster, 2, GAUGES), [0; 4]);
 
+    let request = cluster.wish(0, &[3]);
     // Broker 2 dies; its partitions have no leader, but the event that finds that out is not over.
     cluster.kill(2);
     cluster.step_until(1, |c| c.awaits(1, is_state_write));
     let changes = values(&cluster, 1, [Metric::LeaderElectionRateAndTimeMs]);
     assert_eq!((values(&cluster, 1, GAUGES), values(&cluster, 1, THREAD)), ([1, 2, 0, 0], [2, 0, 3]));
-    let request = cluster.wish(0, &[3]);
     cluster.alter(1, 1, request);
     assert_eq!(values(&cluster, 1, THREAD), [2, 1, 3], "a request waits behind it");
     cluster.run();
