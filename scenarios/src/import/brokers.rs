@@ -76,7 +76,6 @@ fn apply(file: &str, property: &Property, config: &mut BrokerConfig, findings: &
         | "advertised.listeners"
         | "process.roles"
         | "node.id"
-        | "log.dirs"
         | "log.dir" => {}
         key => {
             let result = config.set(key, &property.value);

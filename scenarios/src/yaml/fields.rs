@@ -243,7 +243,7 @@ pub(super) fn join(path: &str, name: &str) -> String {
 pub(super) fn unknown(what: &str, word: &str, valid: &[&str]) -> String {
     let all = match valid.len() {
         0 => "; there is none".to_owned(),
-        1..=16 => format!("; valid: {}", valid.join(", ")),
+        1..=24 => format!("; valid: {}", valid.join(", ")),
         _ => String::new(),
     };
     format!("unknown {what} `{word}`{}{all}", hint(word, valid.iter().copied()))

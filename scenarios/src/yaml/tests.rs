@@ -84,7 +84,7 @@ fn a_file_with_every_kind_of_entry_survives_printing() {
     assert_eq!(Scenario::parse("printed.yaml", &odd.to_yaml()).unwrap(), odd);
 
     assert_eq!(scenario.faults[1].fault, Fault::Kill { process: ProcessSelector::Broker(models::id::BrokerId(1)) });
-    assert_eq!(scenario.faults[8].fault, Fault::HostCrash { host: HostSelector::Of(ProcessSelector::ZooKeeperLeader) });
+    assert_eq!(scenario.faults[10].fault, Fault::HostCrash { host: HostSelector::Of(ProcessSelector::ZooKeeperLeader) });
     let texts: Vec<String> = scenario.faults.iter().map(|planned| planned.fault.text(&scenario)).collect();
     assert_eq!(texts[0], "cut london <-> frankfurt");
     assert_eq!(
@@ -217,57 +217,57 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "at: 10s, for: 20s",
         "at: 110s, for: 20s",
-        "37:7: schedule.faults[0]: ends at 130s, after the fault phase of 2m (`phases.faults`)",
+        "38:7: schedule.faults[0]: ends at 130s, after the fault phase of 2m (`phases.faults`)",
     ),
     (
         "fault: cut",
         "fault: cutt",
-        "37:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, stop, pause, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections",
+        "38:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, stop, pause, auth-failed, delete-controller, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections, reconfigure",
     ),
     (
         "process: broker1}",
         "process: borker1}",
-        "38:48: schedule.faults[1].process: unknown process `borker1`; did you mean `broker1`?; valid: zk1, broker1, broker2, admin, producer-london-1, consumer-frankfurt-1, consumer-frankfurt-2, controller, zk-leader, leader-of topic-0-0",
+        "39:48: schedule.faults[1].process: unknown process `borker1`; did you mean `broker1`?; valid: zk1, broker1, broker2, admin, producer-london-1, consumer-frankfurt-1, consumer-frankfurt-2, controller, zk-leader, leader-of topic-0-0",
     ),
     (
         "leader-of topic-1-2",
         "leader-of topic-1-3",
-        "43:49: schedule.faults[6].process: unknown process `leader-of topic-1-3`; did you mean `leader-of topic-0-0`?; valid: zk1, broker1, broker2, admin, producer-london-1, consumer-frankfurt-1, consumer-frankfurt-2, controller, zk-leader, leader-of topic-0-0",
+        "44:49: schedule.faults[6].process: unknown process `leader-of topic-1-3`; did you mean `leader-of topic-0-0`?; valid: zk1, broker1, broker2, admin, producer-london-1, consumer-frankfurt-1, consumer-frankfurt-2, controller, zk-leader, leader-of topic-0-0",
     ),
     (
         "host: host-of zk-leader",
         "host: zk-leader",
-        "45:51: schedule.faults[8].host: `zk-leader` is a process; its host is `host-of zk-leader`",
+        "48:51: schedule.faults[10].host: `zk-leader` is a process; its host is `host-of zk-leader`",
     ),
     (
         "loss: 5%",
         "loss: 0.05",
-        "40:72: schedule.faults[3].loss: `0.05` is not valid; expected a share from 0% to 100%, with the sign %",
+        "41:72: schedule.faults[3].loss: `0.05` is not valid; expected a share from 0% to 100%, with the sign %",
     ),
     (
         "wan-cut: 2",
         "wan-cutt: 2",
-        "53:44: schedule.chaos.weights.wan-cutt: unknown field `wan-cutt`; did you mean `wan-cut`?; valid: wan-cut, one-way-cut, isolate, loss, delay, flap, kill, pause, host-crash, slow-disk",
+        "56:44: schedule.chaos.weights.wan-cutt: unknown field `wan-cutt`; did you mean `wan-cut`?; valid: wan-cut, one-way-cut, isolate, loss, delay, flap, kill, pause, host-crash, slow-disk",
     ),
     (
         "faults: 2..3",
         "faults: 3..2",
-        "53:19: schedule.chaos.faults: `3..2` is not valid; expected a range `low..high` (or one value) of numbers from 0 to 10000",
+        "56:19: schedule.chaos.faults: `3..2` is not valid; expected a range `low..high` (or one value) of numbers from 0 to 10000",
     ),
     (
         "controller_changes: \"<= 3\"",
         "controler_changes: 3",
-        "58:3: expect.controler_changes: unknown field `controler_changes`; did you mean `controller_changes`?",
+        "61:3: expect.controler_changes: unknown field `controler_changes`; did you mean `controller_changes`?",
     ),
     (
         "10s..30s",
         "10..30",
-        "59:19: expect.longest_outage: `10..30` is not valid; expected a bound `X`, `<= X`, `>= X` or `X..Y` with lengths of time with units",
+        "62:19: expect.longest_outage: `10..30` is not valid; expected a bound `X`, `<= X`, `>= X` or `X..Y` with lengths of time with units",
     ),
     (
         "between: [london, frankfurt]}\n    - {at: 10s, for: 5s",
         "between: [kafka1, kafka1]}\n    - {at: 10s, for: 5s",
-        "37:7: schedule.faults[0]: joins no two different hosts",
+        "38:7: schedule.faults[0]: joins no two different hosts",
     ),
     ("kafka2: {site", "kafka1: {site", "7:5: topology.hosts.kafka1: given twice; the first time on line 6"),
     (
@@ -302,13 +302,13 @@ fn one_pass_finds_all_errors_in_the_order_of_the_lines() {
         &["10:5: topology.links: no link from `frankfurt` to `london`; add one with `between` or `from` and `to`"],
     );
     check(
-        "supervisor: {restart: never}\ntcp: {rto_min: 100ms, retries2: 8}\nphases: {warm_up: 20s",
-        "supervisor: {restrt: never}\ntcp: {rto_min: 100, retries2: 300}\nphase: {warm_up: 20s",
+        "supervisor: {restart: never}\ntcp: {rto_min: 100ms, retries2: 8}\nmonitoring: {interval: 10s, timeout: 5s, hosts: [kafka2, zk1]}\nphases: {warm_up: 20s",
+        "supervisor: {restrt: never}\ntcp: {rto_min: 100, retries2: 300}\nmonitoring: {interval: 10s, timeout: 5s, hosts: [kafka2, zk1]}\nphase: {warm_up: 20s",
         &[
-            "32:14: supervisor.restrt: unknown field `restrt`; did you mean `restart`?; valid: restart",
+            "32:14: supervisor.restrt: unknown field `restrt`; did you mean `restart`?; valid: restart, start_up",
             "33:16: tcp.rto_min: `100` is not valid; expected a length of time with its unit, such as 15ms, 2.5s or 2m (ns, us, ms, s, m, h)",
             "33:31: tcp.retries2: `300` is not valid; expected a whole number from 0 to 255",
-            "34:1: phase: unknown field `phase`; did you mean `phases`?; valid: name, description, topology, cluster, workload, supervisor, tcp, phases, expect, demonstrates, schedule, rollback",
+            "35:1: phase: unknown field `phase`; did you mean `phases`?; valid: name, description, topology, cluster, workload, expect, monitoring, supervisor, tcp, phases, demonstrates, schedule, rollback",
         ],
     );
     for (text, expected) in [
