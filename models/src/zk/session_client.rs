@@ -101,9 +101,9 @@ impl SessionClient {
 
     fn start(&mut self, ctx: &mut Ctx<'_>) {
         if self.spec.shuffle {
-            self.zk.start(ctx)
+            self.zk.start(ctx);
         } else {
-            self.zk.start_in_order(ctx)
+            self.zk.start_in_order(ctx);
         }
         self.iterate(ctx);
     }

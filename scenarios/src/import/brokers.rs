@@ -71,12 +71,7 @@ fn apply(file: &str, property: &Property, config: &mut BrokerConfig, findings: &
     let place = Place { file, line: property.line };
     match property.key.as_str() {
         // Read by themselves; where the log lies is of no consequence.
-        "zookeeper.connect"
-        | "listeners"
-        | "advertised.listeners"
-        | "process.roles"
-        | "node.id"
-        | "log.dir" => {}
+        "zookeeper.connect" | "listeners" | "advertised.listeners" | "process.roles" | "node.id" | "log.dir" => {}
         key => {
             let result = config.set(key, &property.value);
             let names = BrokerConfig::table();
