@@ -349,6 +349,7 @@ impl Partition {
             // KAFKA-2729: the defective leader goes back, keeps the version that it has, and asks again and again.
             Err(ErrorCode::InvalidUpdateVersion) if shared.defects.has(Defect::CachedZkVersion) => {
                 self.isr = IsrState::Committed(Arc::clone(self.isr.isr()));
+                self.observe_change_end(ctx, None);
                 self.observe_isr(ctx);
                 self.announce(&mut shared.sessions, Wake::Nobody);
             }
