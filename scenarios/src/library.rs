@@ -53,6 +53,7 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "reset-to-start-on-out-of-range",
     "cached-zk-version",
     "isr-write-reply-lost",
+    "own-write-taken-for-conflict",
     "no-min-isr",
     "unclean-election-default",
     "diverging-fetch-counts-as-progress",

@@ -187,7 +187,7 @@ defects! {
     /// No ticket: NODEEXISTS, then the node disappears before it is read: NullPointerException instead of another attempt.
     /// 2.2.0 to 3.8.0.
     RegistrationNullPointer = "C27", "registration-null-pointer", Kafka {
-        ticket: "CheckedEphemeral.getAfterNodeExists, no ticket", laws: ["L-ALL-REGISTERED"], fixed_in: "3.8.1",
+        ticket: "CheckedEphemeral.getAfterNodeExists, no ticket", laws: ["L-ALL-REGISTERED"], fixed_in: "not up to 3.8.0",
     }
     /// KAFKA-7235, KIP-380: control requests carry no broker epoch, so that one for an earlier life is obeyed.
     NoBrokerGeneration = "C15", "no-broker-generation", Kafka {
@@ -196,6 +196,13 @@ defects! {
     /// KAFKA-12315: `ControllerMovedException` leaves the replica state machine's request batch non-empty for ever.
     PoisonedRequestBatch = "C26", "poisoned-request-batch", Kafka {
         ticket: "KAFKA-12315", laws: ["L-ISR-FULL"], fixed_in: "never",
+    }
+    /// No ticket: the controller's write for an AlterPartition was applied, its answer lost; the client repeats it and meets the
+    /// version that it made itself. The leader is told INVALID_UPDATE_VERSION and stays pending for ever. Source reading of
+    /// `KafkaZkClient.updateLeaderAndIsr`, all releases in ZooKeeper mode. The repaired rule, ours: the state is read again, and if it is
+    /// the wished one, that is success.
+    OwnWriteTakenForConflict = "X05", "own-write-taken-for-conflict", Kafka {
+        ticket: "KafkaZkClient.updateLeaderAndIsr, no ticket", laws: ["L-ISR-FULL", "L-METADATA-CONVERGES"], fixed_in: "never",
     }
     /// KIP-966's unclean-shutdown rule has no counterpart in ZooKeeper mode: a controller elected after a broker has
     /// re-registered finds it alive and in the ISRs that its earlier life had earned, whatever that life lost. All releases

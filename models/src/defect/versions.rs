@@ -8,6 +8,7 @@ const ZOOKEEPER_3_8_0_TO_3_8_4: &[Defect] = &[
     Defect::SyncThreadSurvivesShutdown,
     Defect::CommitBeforeUpToDate,
     Defect::ClientNeverGivesUp,
+    Defect::EpochFileMismatchRefusesStart,
 ];
 
 /// The words for ZooKeeper versions in scenario files, and what each switches on.
@@ -15,7 +16,15 @@ pub const ZOOKEEPER_VERSIONS: &[(&str, &[Defect])] = &[
     ("fixed", &[]),
     ("3.8.0", ZOOKEEPER_3_8_0_TO_3_8_4),
     ("3.8.2", ZOOKEEPER_3_8_0_TO_3_8_4),
-    ("3.8.6", &[Defect::SyncThreadSurvivesShutdown, Defect::CommitBeforeUpToDate, Defect::ClientNeverGivesUp]),
+    (
+        "3.8.6",
+        &[
+            Defect::SyncThreadSurvivesShutdown,
+            Defect::CommitBeforeUpToDate,
+            Defect::ClientNeverGivesUp,
+            Defect::EpochFileMismatchRefusesStart,
+        ],
+    ),
 ];
 
 /// The words for Kafka versions in scenario files, and what each switches on.
@@ -29,6 +38,7 @@ pub const KAFKA_VERSIONS: &[(&str, &[Defect])] = &[
             Defect::InertController,
             Defect::PoisonedRequestBatch,
             Defect::UnnoticedRestart,
+            Defect::OwnWriteTakenForConflict,
             Defect::ForgottenFetchedEpoch,
         ],
     ),

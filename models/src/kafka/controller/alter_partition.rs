@@ -6,6 +6,7 @@ use super::KafkaController;
 use super::failover::read_state;
 use super::partition_state_machine::write_state;
 use super::thread::{Failure, Frame, Guard, Io, Results, Then, absorb};
+use crate::defect::Defect;
 use crate::id::{BrokerId, TopicPartition};
 use crate::kafka::protocol::{
     AlterPartitionItem, AlterPartitionRequest, AlterPartitionResponse, ErrorCode, LeaderAndIsr, Origin, Response,
@@ -18,7 +19,10 @@ pub(super) struct Alteration {
     origin: Origin,
     answers: BTreeMap<TopicPartition, Result<LeaderAndIsr, ErrorCode>>,
     writes: Vec<(TopicPartition, LeaderAndIsr)>,
+    /// Partitions that are to be read again.
     written: Vec<TopicPartition>,
+    /// Writes that met another version: another's, or that of their own first attempt.
+    unclear: Vec<(TopicPartition, LeaderAndIsr)>,
 }
 
 impl KafkaController {
@@ -35,7 +39,13 @@ impl KafkaController {
             let response = AlterPartitionResponse { error, partitions: Vec::new() };
             return self.answer(io, origin, Response::AlterPartition(response));
         }
-        let mut alteration = Alteration { origin, answers: BTreeMap::new(), writes: Vec::new(), written: Vec::new() };
+        let mut alteration = Alteration {
+            origin,
+            answers: BTreeMap::new(),
+            writes: Vec::new(),
+            written: Vec::new(),
+            unclear: Vec::new(),
+        };
         for item in &request.partitions {
             match self.judge(request.broker, item) {
                 Judgement::Write(state) => alteration.writes.push((item.partition, state)),
@@ -101,6 +111,11 @@ impl KafkaController {
                     alteration.written.push(partition);
                     Ok(state)
                 }
+                Err(ZkError::BadVersion) if !self.defects.has(Defect::OwnWriteTakenForConflict) => {
+                    alteration.written.push(partition);
+                    alteration.unclear.push((partition, state));
+                    continue;
+                }
                 Err(ZkError::BadVersion) => Err(ErrorCode::InvalidUpdateVersion),
                 // `Errors.forException` knows no KeeperException.
                 _ => Err(ErrorCode::UnknownServerError),
@@ -116,10 +131,17 @@ impl KafkaController {
     pub(super) fn on_alter_refresh(
         &mut self,
         io: &mut Io<'_, '_>,
-        alteration: Alteration,
+        mut alteration: Alteration,
         results: &Results,
     ) -> Result<(), Failure> {
         self.learn_states(&alteration.written, results)?;
+        for (partition, wished) in std::mem::take(&mut alteration.unclear) {
+            // The first answer was lost with the connection, and the repeated write met the version that the first had made.
+            let stored = self.context.leadership(partition).map(|leadership| leadership.state.clone());
+            let own =
+                stored.filter(|stored| LeaderAndIsr { partition_epoch: stored.partition_epoch, ..wished } == *stored);
+            alteration.answers.insert(partition, own.ok_or(ErrorCode::InvalidUpdateVersion));
+        }
         let everybody = self.context.live_brokers.keys().copied().collect();
         self.send_update_metadata(io, everybody, alteration.answers.keys().copied().collect());
         let response =
