@@ -54,6 +54,7 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "cached-zk-version",
     "isr-write-reply-lost",
     "own-write-taken-for-conflict",
+    "late-update-metadata",
     "no-min-isr",
     "unclean-election-default",
     "diverging-fetch-counts-as-progress",

@@ -204,6 +204,13 @@ defects! {
     OwnWriteTakenForConflict = "X05", "own-write-taken-for-conflict", Kafka {
         ticket: "KafkaZkClient.updateLeaderAndIsr, no ticket", laws: ["L-ISR-FULL", "L-METADATA-CONVERGES"], fixed_in: "never",
     }
+    /// No ticket: an UpdateMetadata that the controller gave up and repeated over another connection is still delivered by the kernels
+    /// after a heal, behind its successors; the broker goes back to that state and serves it until the partition changes again.
+    /// `ZkMetadataCache.updateMetadata` compares no versions; all releases in ZooKeeper mode. The repaired rule, ours: a request
+    /// with an older state of a partition than is known is dropped.
+    LateUpdateMetadata = "X06", "late-update-metadata", Kafka {
+        ticket: "ZkMetadataCache.updateMetadata, no ticket", laws: ["L-METADATA-CONVERGES"], fixed_in: "never",
+    }
     /// KIP-966's unclean-shutdown rule has no counterpart in ZooKeeper mode: a controller elected after a broker has
     /// re-registered finds it alive and in the ISRs that its earlier life had earned, whatever that life lost. All releases
     /// in

@@ -39,6 +39,7 @@ pub const KAFKA_VERSIONS: &[(&str, &[Defect])] = &[
             Defect::PoisonedRequestBatch,
             Defect::UnnoticedRestart,
             Defect::OwnWriteTakenForConflict,
+            Defect::LateUpdateMetadata,
             Defect::ForgottenFetchedEpoch,
         ],
     ),

@@ -26,6 +26,19 @@ impl MetadataCache {
         }
     }
 
+    /// Whether a later request has been taken already: this one tells an older state of a partition than is known. It came over an
+    /// earlier connection, which the controller has closed, but whose kernel went on delivering.
+    pub fn is_overtaken(&self, request: &UpdateMetadataRequest) -> bool {
+        request.partitions.iter().any(|told| {
+            self.partitions.get(told.partition).is_some_and(|known| {
+                let version = |leadership: &PartitionLeadership| {
+                    (leadership.state.leader_epoch, leadership.state.partition_epoch)
+                };
+                version(told) < version(known)
+            })
+        })
+    }
+
     /// The controller named by the last update.
     pub fn controller(&self) -> Option<BrokerId> {
         self.controller

@@ -44,6 +44,9 @@ impl Broker {
         let UpdateMetadataRequest { controller, controller_epoch, broker_epoch, .. } = *request;
         let kind = ControlRequestKind::UpdateMetadata;
         let error = match self.fence(ctx, Stamp { request: kind, controller, controller_epoch, broker_epoch }) {
+            Ok(()) if !self.spec.defects.has(Defect::LateUpdateMetadata) && self.cache.is_overtaken(request) => {
+                ErrorCode::None
+            }
             Ok(()) => {
                 self.cache.update(request);
                 observe_served(ctx, request);
