@@ -7,13 +7,13 @@ use crate::{run, scenario};
 
 /// Scenario, seed, length of the fault phase in seconds, fingerprint.
 const GOLDEN: &[(&str, u64, u64, u64)] = &[
-    ("stretch-cluster", 4, 120, 0x476c_6801_ed68_d9be),
-    ("stretch-cluster", 7, 300, 0x59d7_9a3d_7fa7_e022),
-    ("stretch-cluster", 101, 300, 0xe01a_6b7f_f154_81ff),
-    ("wan-cut-zero-controllers", 1, 300, 0x4df9_f55a_5432_562f),
-    ("one-way-wan-cut", 2, 300, 0x18bc_d297_a7f3_b083),
+    ("stretch-cluster", 4, 120, 0x66c8_ff25_c116_e214),
+    ("stretch-cluster", 7, 300, 0xa42d_730d_2793_ce15),
+    ("stretch-cluster", 101, 300, 0x1f89_c488_7c67_d8d7),
+    ("wan-cut-zero-controllers", 1, 300, 0x26e7_e2d0_2858_0a73),
+    ("one-way-wan-cut", 2, 300, 0xff63_c6b9_6676_4c4d),
     ("three-zookeepers-2-1", 3, 300, 0x13e0_1cc8_3cdf_fdb9),
-    ("unclean-election-loss", 0, 300, 0x7a04_3cb4_9108_fefd),
+    ("unclean-election-loss", 0, 300, 0x70e8_157e_3fc2_aa77),
 ];
 
 #[test]
