@@ -257,7 +257,7 @@ impl Judge {
                 self.isr_changes.on_partition_state(*partition, now);
                 let views = views!(self, at, process);
                 leader_in_isr::judge(*partition, now, views, &mut self.ledger);
-                self.isr_members.on_partition_state(*partition, now, views, &mut self.ledger);
+                self.isr_members.on_partition_state(*partition, before.as_ref(), now, views, &mut self.ledger);
                 transitions::judge(*partition, before.as_ref(), now, views, &mut self.ledger);
                 quorum_superset::judge(*partition, views, &mut self.ledger);
                 candidate_complete::judge_all(*partition, views, &mut self.ledger);

@@ -32,6 +32,7 @@ impl IsrMembers {
     pub(in crate::laws) fn on_partition_state(
         &self,
         partition: usize,
+        before: Option<&LeaderAndIsr>,
         now: &LeaderAndIsr,
         views: Views<'_>,
         ledger: &mut Ledger,
@@ -51,7 +52,13 @@ impl IsrMembers {
             let gone = views.roster.broker_number(id).and_then(|broker| self.gone_since[broker]);
             gone.is_some_and(|since| views.at - since > bound)
         };
-        if let Some(id) = now.isr.iter().copied().find(|id| is_gone(*id)).filter(|_| now.isr.len() > 1) {
+        // A controller in ZooKeeper mode takes the replicas of dead brokers out one by one (`ReplicaStateMachine.startup`,
+        // `removeReplicasFromIsr`): what such a step leaves is removed by a later one, and nobody has been added.
+        let only_removes = before.is_some_and(|before| {
+            now.isr.len() < before.isr.len() && now.isr.iter().all(|member| before.isr.contains(member))
+        });
+        let gone = now.isr.iter().copied().find(|id| is_gone(*id));
+        if let Some(id) = gone.filter(|_| now.isr.len() > 1 && !only_removes) {
             ledger.breach(Law::NoFencedInIsr, None, views.at, views.process, || {
                 let what =
                     format!("broker {id}, long not registered, is in a new ISR of {}", views.roster.name(partition));

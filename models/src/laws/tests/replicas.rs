@@ -359,14 +359,18 @@ pub(super) const STORIES: &[Planted] = &[
         |h| {
             h.expire(3);
             h.pass(19);
-            h.state(Some(1), 0, &[1, 3]);
+            h.state(Some(1), 0, &[1, 2]);
+            h.state(Some(1), 0, &[1, 2, 3]);
         },
-        // It was written before anybody could be sure to have heard; and the last member stays.
+        // It was written before anybody could be sure to have heard; of two that are gone one is taken out first; and the
+        // last member stays.
         |h| {
             h.expire(3);
             h.pass(17);
-            h.state(Some(1), 0, &[1, 3]);
+            h.state(Some(1), 0, &[1, 2, 3]);
+            h.expire(2);
             h.pass(19);
+            h.state(Some(1), 0, &[1, 3]);
             h.state(None, 1, &[3]);
         },
     ),
