@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use models::observation::{Observation, Observed};
-use models::time::Span;
+use models::time::{Instant, Span};
 use scenarios::schedule::Schedule;
 use scenarios::{Scenario, Seeds};
 use sim::run::{Finished, Phase, Run};
@@ -78,18 +78,29 @@ fn one_seed_is_one_stream() {
 fn a_run_can_be_stopped_anywhere() {
     let scenario = small();
     let schedule = Schedule::draw(&scenario, 8);
-    let whole = finish(Run::new(scenario.clone(), 8, &schedule));
+    let mut checkpoints = Vec::new();
+    let whole = Run::new(scenario.clone(), 8, &schedule).finish(&mut |_: &Observed| {}, &mut |checkpoint| {
+        checkpoints.push(checkpoint);
+        ControlFlow::Continue(())
+    });
     let mut nobody = |_: &Observed| {};
     let mut run = Run::new(scenario, 8, &schedule);
     run.advance_to(run.start() + Span::from_us(12_345_678), &mut nobody, &mut |_| ControlFlow::Continue(()));
-    for step in 0..20_000 {
-        assert!(run.step(&mut nobody, &mut |_| ControlFlow::Continue(())));
+    let mut found = Vec::new();
+    let mut find = |checkpoint| {
+        found.push(checkpoint);
+        ControlFlow::Continue(())
+    };
+    for step in 0..40_000 {
+        assert!(run.step_until(Instant::MAX, &mut nobody, &mut find));
         if step % 5_000 == 0 {
             run = run.clone();
         }
     }
     assert!(run.now() < whole.outcome.ended);
-    assert_eq!(all_of(&finish(run)), all_of(&whole));
+    let end = run.finish(&mut nobody, &mut find);
+    assert_eq!(all_of(&end), all_of(&whole));
+    assert_eq!(checkpoints[checkpoints.len() - found.len()..], found);
 }
 
 /// Chance from another seed is another future of the same state; the moment itself is untouched.
