@@ -2,6 +2,7 @@
 
 mod defects;
 mod determinism;
+mod doctor;
 mod fidelity;
 mod forks;
 mod golden;
@@ -10,6 +11,7 @@ mod losses;
 mod monitors;
 mod old_protocols;
 mod profile;
+mod tape;
 mod tidy;
 
 use std::ops::ControlFlow;
