@@ -17,6 +17,7 @@ pub mod library;
 pub mod monitoring;
 mod nearest;
 pub mod netem;
+pub mod reduce;
 pub mod scenario;
 pub mod schedule;
 pub mod topology;

@@ -38,6 +38,13 @@ pub struct Planned {
     pub fault: Fault,
 }
 
+impl Planned {
+    /// The moment it is over, since the end of the warm-up.
+    pub fn end(&self) -> Span {
+        self.at + self.duration
+    }
+}
+
 impl Timed {
     /// The moment it is over, since the end of the warm-up.
     pub fn end(&self) -> Span {

@@ -8,7 +8,7 @@ use super::fields::{Fields, Item, unknown};
 use super::node::Value;
 use super::topology::{ppm, read_netem, signed_span};
 use crate::chaos::{ChaosKind, ChaosProfile};
-use crate::deployment::{Deployment, ProcessKind};
+use crate::deployment::{Deployment, Process};
 use crate::fault::{Fault, HostSelector, Place, ProcessSelector, Route};
 use crate::netem::Netem;
 use crate::scenario::{Rollback, Scenario};
@@ -291,11 +291,7 @@ impl<'a> Targets<'a> {
                 Some(partition) => self.partition(partition.trim()).map(ProcessSelector::LeaderOf),
                 None => {
                     let id = self.deployment.named(text)?;
-                    Some(match self.deployment.process(id)?.kind {
-                        ProcessKind::Broker { broker } => ProcessSelector::Broker(broker),
-                        ProcessKind::ZooKeeper { sid } => ProcessSelector::ZooKeeper(sid),
-                        _ => ProcessSelector::Process(id),
-                    })
+                    self.deployment.process(id).map(Process::selector)
                 }
             },
         }

@@ -1,0 +1,21 @@
+//! What can be taken out of a scenario, and how it is made simpler, so that it stays a scenario: what shrinking knows of it.
+//!
+//! [`removal`] takes hosts, processes and sites out and renumbers whatever named the others; [`simpler`] knows the simpler
+//! forms of each fault; [`Scenario::is_sound`] says whether a file could say the result.
+
+mod removal;
+mod settings;
+mod simpler;
+
+pub use removal::Removal;
+pub use settings::Setting;
+pub use simpler::{round_spans, round_values};
+
+use crate::scenario::Scenario;
+
+impl Scenario {
+    /// Whether a scenario file can say this: it prints as a file that reads back as the same scenario.
+    pub fn is_sound(&self) -> bool {
+        Self::parse("a reduced scenario", &self.to_yaml()).is_ok_and(|read| read == *self)
+    }
+}
