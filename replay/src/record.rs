@@ -56,3 +56,18 @@ pub struct BrokenLaw {
     /// What was wrong.
     pub what: String,
 }
+
+impl BrokenLaw {
+    /// What was wrong with every number as `#`: the same for failures that differ only in moments, offsets and counts.
+    pub fn signature(&self) -> String {
+        let mut signature = String::with_capacity(self.what.len());
+        for c in self.what.chars() {
+            match c {
+                '0'..='9' if signature.ends_with('#') => {}
+                '0'..='9' => signature.push('#'),
+                c => signature.push(c),
+            }
+        }
+        signature
+    }
+}

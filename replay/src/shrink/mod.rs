@@ -25,8 +25,8 @@ mod tests;
 use std::collections::BTreeSet;
 
 use models::time::{Instant, Span};
-use scenarios::Scenario;
 use scenarios::schedule::{Planned, Schedule};
+use scenarios::{Scenario, Seeds};
 
 pub use ddmin::ddmin;
 pub use robust::{Robustness, disturbed};
@@ -35,9 +35,6 @@ pub use size::Size;
 use crate::record::{BrokenLaw, Record};
 use crate::subject::Subject;
 use trial::{Spent, Trials};
-
-/// The seeds of a run.
-pub type Seeds = u64;
 
 /// How much later than in the smallest case so far a candidate may break the law. A run that comes later is given up, except in
 /// the last pass.
@@ -73,7 +70,7 @@ impl Case {
 
 impl From<&Record> for Case {
     fn from(record: &Record) -> Self {
-        Self::new(&record.scenario, record.seed, &record.schedule)
+        Self::new(&record.scenario, record.seeds, &record.schedule)
     }
 }
 
@@ -154,12 +151,9 @@ pub struct Minimal {
     pub clients: usize,
 }
 
-/// The case does not break the law that it is said to break.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotFailing {
-    /// What it breaks instead.
-    pub instead: Option<BrokenLaw>,
-}
+/// The case does not break the law, or the budget ended before that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotFailing;
 
 /// Shrinks a case.
 ///
@@ -174,7 +168,7 @@ pub fn shrink<S: Subject + Sync>(
 ) -> Result<Shrunk, NotFailing> {
     let mut trials = Trials::new(subject, target, budget, watcher);
     let found = trials.first(std::slice::from_ref(&case.scenario)).ok().flatten();
-    let original = found.ok_or(NotFailing { instead: None })?.broken;
+    let original = found.ok_or(NotFailing)?.broken;
     let mut shrinker = Shrinker {
         trials,
         watcher,
@@ -213,7 +207,7 @@ impl<S: Subject + Sync> Shrinker<'_, S> {
     fn work(&mut self, seeds: Seeds) -> Result<(), Spent> {
         self.to_fixpoint()?;
         self.make_robust()?;
-        let others: Vec<Seeds> = (1..=OTHER_SEEDS).map(|step| seeds.wrapping_add(step)).collect();
+        let others: Vec<Seeds> = (1..=OTHER_SEEDS).map(|step| Seeds::from(seeds.faults.wrapping_add(step))).collect();
         let hits = self.trials.with_seeds(self.current(), &others);
         if let Some(robustness) = &mut self.robustness {
             robustness.seeds = (hits, others.len());
@@ -226,17 +220,15 @@ impl<S: Subject + Sync> Shrinker<'_, S> {
         loop {
             while self.all_passes()? {}
             self.minimal = None;
-            let counts = self.single_removals();
-            let candidates: Vec<Scenario> = counts.1;
+            let (counts, candidates) = self.single_removals();
             self.trials.limit = Instant::MAX;
-            let found = self.trials.first(&candidates)?;
-            match found {
+            match self.trials.first(&candidates)? {
                 Some(found) => self.accept("last pass", found.scenario, found.broken),
                 None => {
-                    self.minimal = Some(counts.0);
+                    self.minimal = Some(counts);
                     return Ok(());
                 }
-            };
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whether a case stands an unrelated change: somebody more in the cluster, with streams of chance of its own.
 
-use models::time::Span;
+use models::time::{Instant, Span};
 use scenarios::Scenario;
 use scenarios::workload::{ClientGroup, SessionConfig};
 
@@ -36,18 +36,18 @@ pub fn disturbed(scenario: &Scenario) -> Vec<Scenario> {
 }
 
 impl<S: Subject + Sync> Shrinker<'_, S> {
-    /// If the smallest case does not stand disturbances, begins anew from the smallest on the way that does.
+    /// If the smallest case does not stand disturbances, begins anew from the smallest on the way that does. If none does, the
+    /// smallest stays as it is.
     pub(super) fn make_robust(&mut self) -> Result<(), Spent> {
         self.trials.also_under(disturbed);
-        let small = self.trail.len();
-        while let Some((scenario, _)) = self.trail.last() {
-            let scenario = scenario.clone();
-            self.trials.limit = models::time::Instant::MAX;
-            if self.trials.first(&[scenario])?.is_some() {
-                break;
-            }
-            self.fragile.push(self.trail.pop().expect("the loop saw a last one"));
+        self.trials.limit = Instant::MAX;
+        let smallest_first: Vec<Scenario> = self.trail.iter().rev().map(|(scenario, _)| scenario.clone()).collect();
+        let found = self.trials.first(&smallest_first)?;
+        if let Some(index) = found.as_ref().map(|found| found.index).filter(|index| *index > 0) {
+            self.trail.truncate(self.trail.len() - index);
+            self.to_fixpoint()?;
         }
-        todo!()
+        self.robustness = Some(Robustness { stands: found.is_some(), ..Robustness::default() });
+        Ok(())
     }
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use models::time::Instant;
-use scenarios::Scenario;
 use scenarios::schedule::Schedule;
+use scenarios::{Scenario, Seeds};
 
 use super::{Budget, Target, Watcher};
 use crate::record::BrokenLaw;
@@ -127,7 +127,7 @@ impl<'a, S: Subject + Sync> Trials<'a, S> {
     }
 
     /// How often a scenario breaks the law with each of these seeds; none of them counts as tried.
-    pub(super) fn with_seeds(&self, scenario: &Scenario, seeds: &[super::Seeds]) -> usize {
+    pub(super) fn with_seeds(&self, scenario: &Scenario, seeds: &[Seeds]) -> usize {
         let next = AtomicUsize::new(0);
         let hits = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -209,13 +209,7 @@ impl<'a, S: Subject + Sync> Trials<'a, S> {
     }
 
     /// Runs a scenario. `None` if it was beaten meanwhile.
-    fn run(
-        &self,
-        scenario: &Scenario,
-        seeds: super::Seeds,
-        limit: Instant,
-        beaten: &dyn Fn() -> bool,
-    ) -> Option<Known> {
+    fn run(&self, scenario: &Scenario, seeds: Seeds, limit: Instant, beaten: &dyn Fn() -> bool) -> Option<Known> {
         let schedule = Schedule::new(scenario.faults.clone());
         let (mut late, mut given_up) = (false, false);
         let outcome = self.subject.run(scenario, seeds, &schedule, &mut |checkpoint| {

@@ -2,7 +2,7 @@
 
 use models::time::Span;
 
-use crate::fault::{Fault, HostSelector, Place, Route};
+use crate::fault::{Fault, HostSelector, Place, ProcessSelector, Route};
 use crate::netem::{Correlated, Distribution, Loss, Netem};
 use crate::scenario::Scenario;
 use crate::units::Share;
@@ -68,6 +68,39 @@ impl Fault {
             | Self::Flap { route, .. }
             | Self::ResetConnections(route) => Some(route),
             _ => None,
+        }
+    }
+
+    /// Everything that names a process, or a host by a process.
+    pub fn processes_mut(&mut self) -> Vec<&mut ProcessSelector> {
+        fn of_host(host: &mut HostSelector) -> Option<&mut ProcessSelector> {
+            if let HostSelector::Of(process) = host { Some(process) } else { None }
+        }
+        match self {
+            Self::Kill { process }
+            | Self::Stop { process, .. }
+            | Self::Pause { process }
+            | Self::AuthFailed { process } => vec![process],
+            Self::HostCrash { host }
+            | Self::SlowDisk { host, .. }
+            | Self::StallDisk { host }
+            | Self::FailDisk { host, .. }
+            | Self::FillDisk { host, .. }
+            | Self::ClockJump { host, .. }
+            | Self::ClockDrift { host, .. } => of_host(host).into_iter().collect(),
+            Self::DeleteController | Self::Reconfigure { .. } => Vec::new(),
+            Self::Cut(route)
+            | Self::Impair { route, .. }
+            | Self::Flap { route, .. }
+            | Self::ResetConnections(route) => {
+                let places = route.from.iter_mut().chain(&mut route.to);
+                places
+                    .filter_map(|place| match place {
+                        Place::Host(host) => of_host(host),
+                        Place::Site(_) => None,
+                    })
+                    .collect()
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod plan;
 mod replay;
 mod run;
 mod scenarios;
+mod shrink;
 mod survey;
 
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ pub fn main() -> ExitCode {
         None => run::run(&RunArgs { scenario: None, server_properties: Vec::new(), zoo_cfg: None, flags: cli.run }),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Replay { file, format }) => replay::replay(&file, format),
+        Some(Command::Shrink(args)) => shrink::shrink(&args),
         Some(Command::Survey(args)) => survey::survey(&args),
         Some(Command::Outcomes(args)) => outcomes::outcomes(&args),
         Some(Command::Fidelity(args)) => fidelity::fidelity(&args),
