@@ -3,9 +3,11 @@
 pub mod args;
 mod campaign;
 mod defects;
+mod doctor;
 mod fidelity;
 mod input;
 mod laws;
+mod odds;
 mod outcomes;
 mod plan;
 mod replay;
@@ -13,6 +15,7 @@ mod run;
 mod scenarios;
 mod shrink;
 mod survey;
+mod travel;
 
 use std::process::ExitCode;
 
@@ -29,7 +32,7 @@ pub enum Exit {
     Broken = 1,
     /// The input was bad.
     BadInput = 2,
-    /// A fault of ours.
+    /// A fault of ours; a run that does not repeat itself is one.
     Internal = 3,
 }
 
@@ -67,7 +70,8 @@ pub fn main() -> ExitCode {
     let carried_out = std::panic::catch_unwind(|| match cli.command {
         None => run::run(&RunArgs { scenario: None, server_properties: Vec::new(), zoo_cfg: None, flags: cli.run }),
         Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Replay { file, format }) => replay::replay(&file, format),
+        Some(Command::Replay(args)) => replay::replay(&args),
+        Some(Command::Odds(args)) => odds::odds(&args),
         Some(Command::Shrink(args)) => shrink::shrink(&args),
         Some(Command::Survey(args)) => survey::survey(&args),
         Some(Command::Outcomes(args)) => outcomes::outcomes(&args),
