@@ -25,7 +25,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use models::time::{Instant, Span};
-use scenarios::schedule::{Planned, Schedule};
+use scenarios::schedule::{Planned, Schedule, Timed};
 use scenarios::{Scenario, Seeds};
 
 pub use ddmin::ddmin;
@@ -55,11 +55,7 @@ impl Case {
     /// The case of a scenario, its seeds, and a schedule.
     pub fn new(scenario: &Scenario, seeds: Seeds, schedule: &Schedule) -> Self {
         let mut scenario = scenario.clone();
-        let planned = |fault: &scenarios::schedule::Timed| Planned {
-            at: fault.at,
-            duration: fault.duration,
-            fault: fault.fault.clone(),
-        };
+        let planned = |fault: &Timed| Planned::new(fault.at, fault.duration, fault.fault.clone());
         scenario.faults = schedule.faults.iter().map(planned).collect();
         (scenario.chaos, scenario.demonstrates) = (None, None);
         // A schedule of a file must end within the fault phase; a drawn one does.

@@ -1,8 +1,9 @@
 //! What can be taken out of a scenario, and how it is made simpler, so that it stays a scenario: what shrinking knows of it.
 //!
-//! [`removal`] takes hosts, processes and sites out and renumbers whatever named the others; [`simpler`] knows the simpler
-//! forms of each fault; [`Scenario::is_sound`] says whether a file could say the result.
+//! [`removal`] takes hosts, processes and sites out and renumbers whatever named the others; [`named`] lists what a fault names,
+//! [`simpler`] its simpler forms, [`settings`] what is not the default; [`Scenario::is_sound`] says whether a file could say the result.
 
+mod named;
 mod removal;
 mod settings;
 mod simpler;

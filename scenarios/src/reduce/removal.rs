@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use models::id::{BrokerId, HostId, ProcessId, Sid};
 use models::kafka::config::BrokerConfig;
 
+use super::named::Named;
+
 use crate::deployment::{Deployment, ProcessKind};
 use crate::expect::{Bound, Gauge};
 use crate::fault::{Fault, HostSelector, Place, ProcessSelector, Route};
@@ -34,7 +36,7 @@ impl Removal {
 }
 
 /// The new number of whatever stays, by its old one; `None` for what goes.
-pub(crate) struct Moves {
+struct Moves {
     sites: Vec<Option<SiteId>>,
     hosts: Vec<Option<HostId>>,
     processes: Vec<Option<ProcessId>>,
@@ -295,33 +297,24 @@ fn thin<C>(groups: &mut Vec<ClientGroup<C>>, stays: &mut impl Iterator<Item = bo
 
 impl Fault {
     /// Gives whom it hits the new numbers. False if nobody is left to be hit.
-    pub(crate) fn relocate(&mut self, moves: &Moves) -> bool {
-        let (mut routes, mut hosts, mut processes) = (Vec::new(), Vec::new(), Vec::new());
-        match self {
-            Self::Cut(route)
-            | Self::Impair { route, .. }
-            | Self::Flap { route, .. }
-            | Self::ResetConnections(route) => routes.push(route),
-            Self::HostCrash { host }
-            | Self::SlowDisk { host, .. }
-            | Self::StallDisk { host }
-            | Self::FailDisk { host, .. }
-            | Self::FillDisk { host, .. }
-            | Self::ClockJump { host, .. }
-            | Self::ClockDrift { host, .. } => hosts.push(host),
-            Self::Kill { process }
-            | Self::Stop { process, .. }
-            | Self::Pause { process }
-            | Self::AuthFailed { process } => processes.push(process),
-            Self::DeleteController => {}
-            Self::Reconfigure { servers } => {
-                servers.retain(|sid| moves.servers.contains(sid));
-                return !servers.is_empty();
+    fn relocate(&mut self, moves: &Moves) -> bool {
+        self.named_mut().into_iter().all(|named| match named {
+            Named::Route(route) => route.relocate(moves),
+            Named::Groups(groups) => {
+                for group in groups.iter_mut() {
+                    *group = group.iter().filter_map(|place| moves.place(*place)).collect();
+                }
+                groups.retain(|group| !group.is_empty());
+                groups.len() > 1
             }
-        }
-        routes.into_iter().all(|route| route.relocate(moves))
-            && hosts.into_iter().all(|host| moves.host_selector(*host).map(|new| *host = new).is_some())
-            && processes.into_iter().all(|process| moves.process(*process).map(|new| *process = new).is_some())
+            Named::Host(host) => moves.host_selector(*host).map(|new| *host = new).is_some(),
+            Named::HostId(host) => moves.host(*host).map(|new| *host = new).is_some(),
+            Named::Process(process) => moves.process(*process).map(|new| *process = new).is_some(),
+            Named::Servers(servers) => {
+                servers.retain(|sid| moves.servers.contains(sid));
+                !servers.is_empty()
+            }
+        })
     }
 }
 

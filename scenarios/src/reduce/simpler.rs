@@ -2,29 +2,34 @@
 
 use models::time::Span;
 
-use crate::fault::{Fault, HostSelector, Place, ProcessSelector, Route};
+use super::named::Named;
+use crate::deployment::Process;
+use crate::fault::{DiskOps, Errno, Fault, HostSelector, Mode, Place, Ports, ProcessSelector, Route};
 use crate::netem::{Correlated, Distribution, Loss, Netem};
 use crate::scenario::Scenario;
 use crate::units::Share;
 
 impl Fault {
-    /// The fault in simpler words, the simplest first: a cut for what is a cut at times or in part, a kill for a crash of the
-    /// host, one host for a site, one clause of netem less, one place of a list less, rounder numbers.
+    /// The fault in simpler words, the simplest first: a cut for what is a cut at times, in part or with an answer, a kill for a
+    /// crash of the host, one host for a site, one clause of netem less, one place of a list less, rounder numbers.
     pub fn simpler(&self, scenario: &Scenario) -> Vec<Self> {
         let mut forms = self.simpler_kinds(scenario);
-        for route in self.route().into_iter().flat_map(|route| route.simpler(scenario)) {
-            let mut form = self.clone();
-            if let Some(place) = form.route_mut() {
-                *place = route;
-            }
-            forms.push(form);
-        }
+        forms.extend(self.simpler_places(scenario));
         match self {
             Self::Impair { route, netem } => {
                 let impair = |netem| Self::Impair { route: route.clone(), netem };
                 forms.extend(netem.simpler().into_iter().map(impair));
             }
-            Self::FailDisk { host, dir: Some(_) } => forms.push(Self::FailDisk { host: *host, dir: None }),
+            Self::FailDisk { host, .. } => {
+                let simplest = Self::FailDisk {
+                    host: *host,
+                    dir: None,
+                    errno: Errno::default(),
+                    ops: DiskOps::WRITING,
+                    share: Share::ALL,
+                };
+                forms.extend((simplest != *self).then_some(simplest));
+            }
             Self::FillDisk { host, leave } if *leave > 0 => forms.push(Self::FillDisk { host: *host, leave: 0 }),
             _ => {}
         }
@@ -32,94 +37,81 @@ impl Fault {
         forms
     }
 
+    /// Other kinds, which have less to be told of. `cut` and `kill` are the simplest.
     fn simpler_kinds(&self, scenario: &Scenario) -> Vec<Self> {
+        let cut = |route: &Route| Self::Cut { route: route.clone(), mode: Mode::Silent };
         match self {
-            Self::Flap { route, .. } | Self::Impair { route, .. } => vec![Self::Cut(route.clone())],
-            Self::Stop { process, .. } => vec![Self::Kill { process: *process }],
-            Self::HostCrash { host: HostSelector::Of(process) } => vec![Self::Kill { process: *process }],
-            Self::HostCrash { host: HostSelector::Host(host) } => {
-                let deployment = scenario.deployment();
-                let mut on_it = deployment.on_host(*host);
-                match (on_it.next(), on_it.next()) {
-                    (Some(only), None) => vec![Self::Kill { process: only.selector() }],
-                    _ => Vec::new(),
+            Self::Cut { mode: Mode::Silent, .. } | Self::Kill { .. } => Vec::new(),
+            Self::Cut { route, .. }
+            | Self::Flap { route, .. }
+            | Self::Impair { route, .. }
+            | Self::MtuHole { route, .. }
+            | Self::FlowLoss { route, .. }
+            | Self::RouteLost { route, .. } => vec![cut(route)],
+            Self::Partition { groups, .. } => match groups.as_slice() {
+                [from, to] => {
+                    vec![cut(&Route { from: from.clone(), to: to.clone(), both_ways: true, ports: Ports::default() })]
                 }
+                _ => Vec::new(),
+            },
+            Self::LinkDown { host } => {
+                let from = vec![Place::Host(*host)];
+                vec![cut(&Route { from, to: Vec::new(), both_ways: true, ports: Ports::default() })]
             }
-            Self::SlowDisk { host, .. } => vec![Self::StallDisk { host: *host }],
+            Self::Stop { process, .. } | Self::Restart { process, .. } => vec![Self::Kill { process: *process }],
+            Self::Gc { process, .. } | Self::Cpu { process, .. } => vec![Self::Pause { process: *process }],
+            Self::HostCrash { host, .. } => {
+                let kill = |process| vec![Self::Kill { process }];
+                only_process(*host, scenario).map_or_else(Vec::new, kill)
+            }
+            Self::SlowDisk { host, .. } | Self::DiskRate { host, .. } => vec![Self::StallDisk { host: *host }],
+            Self::ClockStrobe { host, by_ns, .. } => vec![Self::ClockJump { host: *host, by_ns: *by_ns }],
             _ => Vec::new(),
         }
     }
 
-    /// The route that packets are hit on.
-    fn route(&self) -> Option<&Route> {
-        match self {
-            Self::Cut(route)
-            | Self::Impair { route, .. }
-            | Self::Flap { route, .. }
-            | Self::ResetConnections(route) => Some(route),
-            _ => None,
-        }
-    }
-
-    fn route_mut(&mut self) -> Option<&mut Route> {
-        match self {
-            Self::Cut(route)
-            | Self::Impair { route, .. }
-            | Self::Flap { route, .. }
-            | Self::ResetConnections(route) => Some(route),
-            _ => None,
-        }
-    }
-
-    /// Everything that names a process, or a host by a process.
-    pub fn processes_mut(&mut self) -> Vec<&mut ProcessSelector> {
-        fn of_host(host: &mut HostSelector) -> Option<&mut ProcessSelector> {
-            if let HostSelector::Of(process) = host { Some(process) } else { None }
-        }
-        match self {
-            Self::Kill { process }
-            | Self::Stop { process, .. }
-            | Self::Pause { process }
-            | Self::AuthFailed { process } => vec![process],
-            Self::HostCrash { host }
-            | Self::SlowDisk { host, .. }
-            | Self::StallDisk { host }
-            | Self::FailDisk { host, .. }
-            | Self::FillDisk { host, .. }
-            | Self::ClockJump { host, .. }
-            | Self::ClockDrift { host, .. } => of_host(host).into_iter().collect(),
-            Self::DeleteController | Self::Reconfigure { .. } => Vec::new(),
-            Self::Cut(route)
-            | Self::Impair { route, .. }
-            | Self::Flap { route, .. }
-            | Self::ResetConnections(route) => {
-                let places = route.from.iter_mut().chain(&mut route.to);
-                places
-                    .filter_map(|place| match place {
-                        Place::Host(host) => of_host(host),
-                        Place::Site(_) => None,
-                    })
-                    .collect()
+    /// Fewer places, and narrower ones.
+    fn simpler_places(&self, scenario: &Scenario) -> Vec<Self> {
+        let mut forms = Vec::new();
+        let mut with = |change: &dyn Fn(Named<'_>)| {
+            let mut form = self.clone();
+            form.named_mut().into_iter().for_each(change);
+            forms.push(form);
+        };
+        for named in self.clone().named_mut() {
+            match named {
+                Named::Route(route) => {
+                    for simpler in route.simpler(scenario) {
+                        with(&|named| {
+                            if let Named::Route(route) = named {
+                                route.clone_from(&simpler);
+                            }
+                        });
+                    }
+                }
+                Named::Groups(groups) => {
+                    let fewer_groups = (0..groups.len()).filter(|_| groups.len() > 2);
+                    for index in fewer_groups {
+                        with(&|named| {
+                            if let Named::Groups(groups) = named {
+                                groups.remove(index);
+                            }
+                        });
+                    }
+                    for (index, group) in groups.iter().enumerate() {
+                        for member in (0..group.len()).filter(|_| group.len() > 1) {
+                            with(&|named| {
+                                if let Named::Groups(groups) = named {
+                                    groups[index].remove(member);
+                                }
+                            });
+                        }
+                    }
+                }
+                _ => {}
             }
         }
-    }
-
-    /// The spans that say how bad it is, duration aside.
-    fn spans_mut(&mut self) -> Vec<&mut Span> {
-        match self {
-            Self::Impair { netem, .. } => vec![&mut netem.delay, &mut netem.jitter],
-            Self::Flap { down, up, .. } => vec![down, up],
-            Self::Stop { grace, .. } => vec![grace],
-            Self::SlowDisk { latency, .. } => vec![latency],
-            _ => Vec::new(),
-        }
-    }
-
-    fn shares_mut(&mut self) -> Vec<&mut Share> {
-        match self {
-            Self::Impair { netem: Netem { loss: Loss::Random(loss), .. }, .. } => vec![&mut loss.share],
-            _ => Vec::new(),
-        }
+        forms
     }
 
     /// With one number rounder.
@@ -143,6 +135,17 @@ impl Fault {
         }
         forms
     }
+}
+
+/// Whom a kill of the process hits instead of a crash of the host; `None` if several stand there.
+fn only_process(host: HostSelector, scenario: &Scenario) -> Option<ProcessSelector> {
+    let host = match host {
+        HostSelector::Of(process) => return Some(process),
+        HostSelector::Host(host) => host,
+    };
+    let deployment = scenario.deployment();
+    let mut on_it = deployment.on_host(host);
+    on_it.next().filter(|_| on_it.next().is_none()).map(Process::selector)
 }
 
 /// Rounder numbers near `value`, the roundest first; none if it has one digit.
@@ -169,9 +172,12 @@ pub fn round_spans(span: Span) -> Vec<Span> {
 }
 
 impl Route {
-    /// One way becomes both, one place of a list goes, a site becomes one of its hosts.
+    /// All ports for some, both ways for one, one place less, one host for a site.
     fn simpler(&self, scenario: &Scenario) -> Vec<Self> {
         let mut forms = Vec::new();
+        if self.ports != Ports::default() {
+            forms.push(Self { ports: Ports::default(), ..self.clone() });
+        }
         for (from, places) in [(true, &self.from), (false, &self.to)] {
             let with = |places: Vec<Place>| {
                 let mut form = self.clone();
