@@ -10,6 +10,7 @@ mod losses;
 mod monitors;
 mod old_protocols;
 mod profile;
+mod shrink;
 mod tidy;
 
 use std::ops::ControlFlow;

@@ -58,16 +58,26 @@ pub struct BrokenLaw {
 }
 
 impl BrokenLaw {
-    /// What was wrong with every number as `#`: the same for failures that differ only in moments, offsets and counts.
+    /// What was wrong, without numbers: `broker3` and `broker1` break a law in the same way.
     pub fn signature(&self) -> String {
-        let mut signature = String::with_capacity(self.what.len());
-        for c in self.what.chars() {
-            match c {
-                '0'..='9' if signature.ends_with('#') => {}
-                '0'..='9' => signature.push('#'),
-                c => signature.push(c),
+        let mut out = String::new();
+        let mut characters = self.what.chars().peekable();
+        while let Some(character) = characters.next() {
+            if !character.is_ascii_digit() {
+                out.push(character);
+                continue;
+            }
+            out.push('#');
+            // Decimals and hexadecimals are one number, and so are the parts of `topic-0-3` and `1.5`.
+            while characters.next_if(|next| next.is_ascii_hexdigit() || *next == '.').is_some() {}
+        }
+        // A list is as good as its first element.
+        for separator in [", ", "-", ","] {
+            let pair = format!("#{separator}#");
+            while out.contains(&pair) {
+                out = out.replace(&pair, "#");
             }
         }
-        signature
+        out
     }
 }

@@ -55,7 +55,7 @@ impl Case {
     /// The case of a scenario, its seeds, and a schedule.
     pub fn new(scenario: &Scenario, seeds: Seeds, schedule: &Schedule) -> Self {
         let mut scenario = scenario.clone();
-        let planned = |fault: &Timed| Planned::new(fault.at, fault.duration, fault.fault.clone());
+        let planned = |fault: &Timed| Planned::new(fault.at, fault.duration, fault.fault.clone().as_written());
         scenario.faults = schedule.faults.iter().map(planned).collect();
         (scenario.chaos, scenario.demonstrates) = (None, None);
         // A schedule of a file must end within the fault phase; a drawn one does.
@@ -145,6 +145,8 @@ pub struct Minimal {
     pub hosts: usize,
     /// Clients.
     pub clients: usize,
+    /// Whether a removal was in vain also where the law still broke, but not under every disturbance.
+    pub robustly: bool,
 }
 
 /// The case does not break the law, or the budget ended before that was seen.

@@ -84,6 +84,7 @@ impl<S: Subject + Sync> Shrinker<'_, S> {
             faults: scenario.faults.len(),
             hosts: scenario.topology.hosts.len(),
             clients: clients(scenario).count(),
+            robustly: self.trials.is_disturbed(),
         };
         (minimal, all)
     }

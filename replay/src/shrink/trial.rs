@@ -59,7 +59,7 @@ pub(super) struct Trials<'a, S> {
     budget: &'a Budget<'a>,
     watcher: &'a dyn Watcher,
     /// Disturbed copies of a candidate that have to break the law as well.
-    disturb: fn(&Scenario) -> Vec<Scenario>,
+    disturb: Option<fn(&Scenario) -> Vec<Scenario>>,
     /// Runs that were needed, by what they ran.
     known: BTreeMap<Key, Known>,
     /// Runs that nobody has asked for yet.
@@ -79,7 +79,7 @@ impl<'a, S: Subject + Sync> Trials<'a, S> {
             target,
             budget,
             watcher,
-            disturb: |_| Vec::new(),
+            disturb: None,
             known: BTreeMap::new(),
             ahead: BTreeMap::new(),
             runs: 0,
@@ -90,7 +90,12 @@ impl<'a, S: Subject + Sync> Trials<'a, S> {
 
     /// From now on a candidate counts only if it breaks the law under every disturbance as well.
     pub(super) fn also_under(&mut self, disturb: fn(&Scenario) -> Vec<Scenario>) {
-        self.disturb = disturb;
+        self.disturb = Some(disturb);
+    }
+
+    /// Whether candidates have to stand disturbances.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.disturb.is_some()
     }
 
     /// The first candidate that breaks the law. Candidates that no scenario file could say are passed over.
@@ -180,7 +185,8 @@ impl<'a, S: Subject + Sync> Trials<'a, S> {
             return Some(tried);
         }
         let mut first = None;
-        for scenario in std::iter::once(candidate.clone()).chain((self.disturb)(candidate)) {
+        let disturbed = self.disturb.map_or_else(Vec::new, |disturb| disturb(candidate));
+        for scenario in std::iter::once(candidate.clone()).chain(disturbed) {
             let key = key(&scenario);
             let known = match self.cached(&key) {
                 Some(known) => known,

@@ -30,6 +30,13 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
     let budget = budget(args)?;
     let given = Given::read(args)?;
     let out = given.out(args)?;
+    if !given.case.scenario.is_sound() {
+        let text = given.case.scenario.to_yaml();
+        let errors = Scenario::parse("its scenario", &text).err().unwrap_or_default();
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let what = format!("{}: no scenario file can say this: {}", given.what, errors.join("; "));
+        return Err(Failure::Input(what));
+    }
     let outcome = Sheltered.run(&given.case.scenario, given.case.seeds, &schedule(&given.case), &mut |_| {
         std::ops::ControlFlow::Continue(())
     });
@@ -298,11 +305,7 @@ fn qualities(shrunk: &Shrunk) -> Vec<String> {
             minimal.faults,
             minimal.hosts,
             minimal.clients,
-            if shrunk.robustness.is_some_and(|robustness| robustness.stands) {
-                " or the failure turns fragile"
-            } else {
-                ""
-            },
+            if minimal.robustly { ", or breaks no longer with an idle client more" } else { "" },
         ),
         None => "not verified to be 1-minimal: the budget ended before".to_owned(),
     });
