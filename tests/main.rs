@@ -12,6 +12,7 @@ mod monitors;
 mod old_protocols;
 mod profile;
 mod tape;
+mod shrink;
 mod tidy;
 
 use std::ops::ControlFlow;

@@ -8,7 +8,7 @@ use models::random::{Purpose, Random};
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Fault, HostSelector, Place, ProcessSelector, Route};
+use crate::fault::{Fault, HostSelector, Place, ProcessSelector, Route, Unsynced};
 use crate::netem::{Distribution, Netem};
 use crate::scenario::Scenario;
 use crate::schedule::Planned;
@@ -132,7 +132,7 @@ impl ChaosProfile {
             at = Span::from_ms(random.span(anchor.min(latest), latest).as_ms());
         }
         let kind = ChaosKind::ALL[random.weighted(&self.weights.map(u64::from))];
-        Planned { at, duration, fault: self.draw_kind(kind, scenario, &mut random) }
+        Planned::new(at, duration, self.draw_kind(kind, scenario, &mut random))
     }
 
     /// Beginning and length, inside the fault phase.
@@ -147,9 +147,9 @@ impl ChaosProfile {
 
     fn draw_kind(&self, kind: ChaosKind, scenario: &Scenario, random: &mut Random) -> Fault {
         match kind {
-            ChaosKind::WanCut => Fault::Cut(wan(scenario, true, random)),
-            ChaosKind::OneWayCut => Fault::Cut(wan(scenario, false, random)),
-            ChaosKind::Isolate => Fault::Cut(isolation(scenario, random)),
+            ChaosKind::WanCut => Fault::cut(wan(scenario, true, random)),
+            ChaosKind::OneWayCut => Fault::cut(wan(scenario, false, random)),
+            ChaosKind::Isolate => Fault::cut(isolation(scenario, random)),
             ChaosKind::Loss => {
                 let ppm = random.within(self.loss.0.ppm().into(), self.loss.1.ppm().into());
                 // Whole tenths of a percent, but never below the profile's least.
@@ -172,10 +172,13 @@ impl ChaosProfile {
             }
             ChaosKind::Kill => Fault::Kill { process: server(scenario, random) },
             ChaosKind::Pause => Fault::Pause { process: server(scenario, random) },
-            ChaosKind::HostCrash => Fault::HostCrash { host: HostSelector::Of(server(scenario, random)) },
+            ChaosKind::HostCrash => {
+                let host = HostSelector::Of(server(scenario, random));
+                Fault::HostCrash { host, unsynced: Unsynced::Torn }
+            }
             ChaosKind::SlowDisk => {
                 let latency = log_span(self.disk_latency, random);
-                Fault::SlowDisk { host: HostSelector::Of(server(scenario, random)), latency }
+                Fault::SlowDisk { host: HostSelector::Of(server(scenario, random)), read: latency, sync: latency }
             }
         }
     }
@@ -198,7 +201,7 @@ fn wan(scenario: &Scenario, both_ways: bool, random: &mut Random) -> Route {
         sites.swap(0, 1);
     }
     let place = |index: usize| sites.get(index).map(|site| Place::Site(*site)).into_iter().collect();
-    Route { from: place(0), to: place(1), both_ways }
+    Route { from: place(0), to: place(1), both_ways, ..Route::default() }
 }
 
 /// One server's host against the hosts of all other servers. Clients still reach it: that makes a zombie.
@@ -214,6 +217,7 @@ fn isolation(scenario: &Scenario, random: &mut Random) -> Route {
         from: vec![Place::Host(HostSelector::Of(victim))],
         to: hosts.into_iter().map(place).collect(),
         both_ways: true,
+        ..Route::default()
     }
 }
 

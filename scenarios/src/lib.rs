@@ -8,6 +8,7 @@
 //! Absent by design: anything that runs, and floating point.
 
 pub mod chaos;
+pub mod choice;
 pub mod cluster;
 pub mod deployment;
 pub mod expect;
@@ -17,6 +18,7 @@ pub mod library;
 pub mod monitoring;
 mod nearest;
 pub mod netem;
+pub mod reduce;
 pub mod scenario;
 pub mod schedule;
 mod seeds;
