@@ -27,6 +27,10 @@ pub enum Purpose {
     Workload = 6,
     /// Start-up times of processes; the entity is the process.
     Startup = 7,
+    /// What a world of swarm testing is like: the entity numbers its aspects.
+    World = 16,
+    /// How guided search changes schedules; the entity numbers the case.
+    Search = 17,
     /// When monitors scrape; the entity is `monitor host << 16 | process`.
     Monitor = 8,
 }

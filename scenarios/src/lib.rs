@@ -19,6 +19,7 @@ mod nearest;
 pub mod netem;
 pub mod scenario;
 pub mod schedule;
+pub mod swarm;
 pub mod topology;
 pub mod units;
 pub mod wan_cut;

@@ -1,0 +1,135 @@
+//! What a seed can draw, and how often.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])+ $kind:ident = $word:literal;)*) => {
+        /// What can be drawn.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum ChaosKind { $($(#[$doc])+ $kind,)* }
+
+        impl ChaosKind {
+            /// All kinds. Draws by weight go through this order: a new kind is added at the end.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The word for it in scenario files.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$kind => $word,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Two sites are cut from each other.
+    WanCut = "wan-cut";
+    /// Packets from one site to another are lost, the other way they arrive.
+    OneWayCut = "one-way-cut";
+    /// A broker's or ZooKeeper server's host is cut from all other servers; clients still reach it.
+    Isolate = "isolate";
+    /// The WAN loses packets.
+    Loss = "loss";
+    /// The WAN is slow.
+    Delay = "delay";
+    /// The WAN comes and goes.
+    Flap = "flap";
+    /// A broker or ZooKeeper server is killed.
+    Kill = "kill";
+    /// A broker or ZooKeeper server stands still.
+    Pause = "pause";
+    /// A host loses power.
+    HostCrash = "host-crash";
+    /// A disk is slow.
+    SlowDisk = "slow-disk";
+    /// A broker or ZooKeeper server is told to stop.
+    Stop = "stop";
+    /// Two servers' hosts are cut from each other, both ways or one; everybody else reaches both.
+    PairCut = "pair-cut";
+    /// The WAN loses packets in bursts.
+    Burst = "burst-loss";
+    /// The WAN doubles packets.
+    Duplicate = "duplicate";
+    /// Packets overtake each other on the WAN.
+    Reorder = "reorder";
+    /// The WAN flips bits.
+    Corrupt = "corrupt";
+    /// The WAN is narrow.
+    Rate = "rate";
+    /// All connections between two sites are reset.
+    Reset = "reset";
+    /// Nothing on a disk completes.
+    StallDisk = "stall-disk";
+    /// Writes and fsyncs fail.
+    FailDisk = "fail-disk";
+    /// A disk is full.
+    FillDisk = "fill-disk";
+    /// A wall clock jumps.
+    ClockJump = "clock-jump";
+    /// A clock runs too fast or too slow.
+    ClockDrift = "clock-drift";
+    /// A broker's ZooKeeper client reports AuthFailed although its session lives.
+    AuthFailed = "auth-failed";
+    /// An operator deletes `/controller`.
+    DeleteController = "delete-controller";
+}
+
+impl ChaosKind {
+    /// Whether it needs two sites.
+    pub fn needs_wan(self) -> bool {
+        matches!(
+            self,
+            Self::WanCut
+                | Self::OneWayCut
+                | Self::Loss
+                | Self::Delay
+                | Self::Flap
+                | Self::Burst
+                | Self::Duplicate
+                | Self::Reorder
+                | Self::Corrupt
+                | Self::Rate
+                | Self::Reset
+        )
+    }
+
+    /// Whether it needs brokers.
+    pub fn needs_kafka(self) -> bool {
+        matches!(self, Self::AuthFailed | Self::DeleteController)
+    }
+}
+
+/// How often each kind is drawn, relative to the others; kinds that are not named never.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weights(BTreeMap<ChaosKind, u32>);
+
+impl Weights {
+    /// The weight of a kind.
+    pub fn of(&self, kind: ChaosKind) -> u32 {
+        self.0.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// The kinds that can be drawn, with their weights, in the order of [`ChaosKind::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (ChaosKind, u32)> {
+        self.0.iter().map(|(kind, weight)| (*kind, *weight))
+    }
+
+    /// Whether nothing can be drawn.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Only those kinds for which `keep` is true.
+    #[must_use]
+    pub fn only(mut self, mut keep: impl FnMut(ChaosKind) -> bool) -> Self {
+        self.0.retain(|kind, _| keep(*kind));
+        self
+    }
+}
+
+impl FromIterator<(ChaosKind, u32)> for Weights {
+    fn from_iter<I: IntoIterator<Item = (ChaosKind, u32)>>(weights: I) -> Self {
+        Self(weights.into_iter().filter(|(_, weight)| *weight > 0).collect())
+    }
+}
