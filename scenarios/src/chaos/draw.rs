@@ -168,9 +168,14 @@ fn isolation(scenario: &Scenario, random: &mut Random) -> Route {
 
 /// One server's host against that of another: no majority is lost, but they cannot talk.
 fn pair(scenario: &Scenario, random: &mut Random) -> Route {
-    let victim = Place::Host(HostSelector::Of(server(scenario, random)));
-    let peer = Place::Host(HostSelector::Host(*random.pick(&server_hosts(scenario))));
-    if random.chance(2, 3) { Route::between(victim, peer) } else { Route::one_way(victim, peer) }
+    let victim = HostSelector::Of(server(scenario, random));
+    let own = victim.fixed(&scenario.deployment());
+    let mut peers = server_hosts(scenario);
+    peers.retain(|host| Some(*host) != own);
+    // A single server has no peer; then it is cut from nobody.
+    let peer = peers.get(random.below(peers.len().max(1) as u64) as usize).map(|host| HostSelector::Host(*host));
+    let (from, to) = (Place::Host(victim), Place::Host(peer.unwrap_or(victim)));
+    if random.chance(2, 3) { Route::between(from, to) } else { Route::one_way(from, to) }
 }
 
 /// A broker: the controller as often as all others together.
