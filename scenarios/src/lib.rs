@@ -19,6 +19,7 @@ mod nearest;
 pub mod netem;
 pub mod scenario;
 pub mod schedule;
+mod seeds;
 pub mod swarm;
 pub mod topology;
 pub mod units;
@@ -27,4 +28,5 @@ pub mod workload;
 mod yaml;
 
 pub use scenario::Scenario;
+pub use seeds::Seeds;
 pub use yaml::ScenarioError;

@@ -13,11 +13,14 @@ mod configuration;
 mod faults;
 mod layout;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::nearest::hint;
 use crate::scenario::Scenario;
 use crate::schedule::Schedule;
+use crate::seeds::Seeds;
 
 /// How many consecutive seeds share a world.
 pub const SEEDS_PER_WORLD: u64 = 8;
@@ -91,9 +94,9 @@ pub enum Configuration {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// What is there. It is the same for all seeds of a world.
-    pub scenario: Scenario,
-    /// The seed.
-    pub seed: u64,
+    pub scenario: Arc<Scenario>,
+    /// The seeds: the start-up has that of the world.
+    pub seeds: Seeds,
     /// What happens.
     pub schedule: Schedule,
 }
@@ -101,6 +104,11 @@ pub struct Case {
 /// The world of a seed.
 pub const fn world_of(seed: u64) -> u64 {
     seed / SEEDS_PER_WORLD
+}
+
+/// The seeds of a run: the start-up belongs to the world.
+pub const fn seeds_of(seed: u64) -> Seeds {
+    Seeds { start_up: world_of(seed), faults: seed }
 }
 
 impl Swarm {
@@ -122,13 +130,13 @@ impl Swarm {
 
     /// The case of a seed.
     pub fn case(&self, seed: u64) -> Case {
-        self.case_in(self.world(world_of(seed)), seed)
+        self.case_in(Arc::new(self.world(world_of(seed))), seed)
     }
 
     /// The same, if its world is at hand.
-    pub fn case_in(&self, world: Scenario, seed: u64) -> Case {
+    pub fn case_in(&self, world: Arc<Scenario>, seed: u64) -> Case {
         let schedule = Schedule::draw(&world, seed);
-        Case { scenario: world, seed, schedule }
+        Case { scenario: world, seeds: seeds_of(seed), schedule }
     }
 }
 

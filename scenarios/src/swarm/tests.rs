@@ -47,7 +47,7 @@ fn seeds_of_a_world_differ_in_their_schedules_alone() {
     let swarm = swarm("stretch-cluster", Profile::Everything);
     let cases: Vec<_> = (0..SEEDS_PER_WORLD * 2).map(|seed| swarm.case(seed)).collect();
     for (seed, case) in (0..).zip(&cases) {
-        assert_eq!(case, &swarm.case_in(swarm.world(world_of(seed)), seed));
+        assert_eq!(case, &swarm.case_in(swarm.world(world_of(seed)).into(), seed));
         let first = &cases[(world_of(seed) * SEEDS_PER_WORLD) as usize];
         assert_eq!(case.scenario, first.scenario);
     }
