@@ -15,7 +15,7 @@ pub mod fault;
 pub mod import;
 pub mod library;
 pub mod monitoring;
-mod nearest;
+pub mod nearest;
 pub mod netem;
 pub mod scenario;
 pub mod schedule;

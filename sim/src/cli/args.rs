@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenarios::Seeds;
 
+use super::fuzz::args::FuzzArgs;
+
 /// Faultline: a deterministic network-partition simulator for Kafka.
 ///
 /// A run is a pure function of scenario and seed. Without a subcommand, `sim --seed N` is `sim run stretch-cluster --seed N`.
@@ -34,6 +36,8 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Run many schedules drawn from seeds, keep what they broke, group it, and name the smallest seed of each failure.
+    Fuzz(FuzzArgs),
     /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
     Survey(SurveyArgs),
     /// What becomes of the stretch cluster after a cut of the WAN: a table of outcomes by variant and length of the cut.
@@ -223,7 +227,7 @@ pub enum Format {
     Json,
 }
 
-fn seeds(text: &str) -> Result<(u64, u64), String> {
+pub(super) fn seeds(text: &str) -> Result<(u64, u64), String> {
     let expected = || "expected A..B with A < B, such as 0..200".to_owned();
     let (from, to) = text.split_once("..").ok_or_else(expected)?;
     let (from, to) = (from.parse().map_err(|_| expected())?, to.parse().map_err(|_| expected())?);

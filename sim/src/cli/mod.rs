@@ -4,6 +4,7 @@ pub mod args;
 mod campaign;
 mod defects;
 mod fidelity;
+mod fuzz;
 mod input;
 mod laws;
 mod outcomes;
@@ -30,6 +31,8 @@ pub enum Exit {
     BadInput = 2,
     /// A fault of ours.
     Internal = 3,
+    /// Ctrl-C, as shells count signals.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         None => run::run(&RunArgs { scenario: None, server_properties: Vec::new(), zoo_cfg: None, flags: cli.run }),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Replay { file, format }) => replay::replay(&file, format),
+        Some(Command::Fuzz(args)) => fuzz::fuzz(&args),
         Some(Command::Survey(args)) => survey::survey(&args),
         Some(Command::Outcomes(args)) => outcomes::outcomes(&args),
         Some(Command::Fidelity(args)) => fidelity::fidelity(&args),

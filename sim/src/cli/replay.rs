@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::args::Format;
 use super::{Exit, Failure};
+use crate::fuzz::case::Guarded;
 use crate::report::text;
 use crate::run::Simulator;
 
@@ -18,7 +19,7 @@ use crate::run::Simulator;
 /// The file cannot be read, or the output cannot be written.
 pub(super) fn replay(file: &Path, format: Format) -> Result<Exit, Failure> {
     let record = replay::file::read(file).map_err(|error| Failure::Input(error.to_string()))?;
-    let Ok(verdict) = player::replay(&record, &Simulator);
+    let Ok(verdict) = player::replay(&record, &Guarded(Simulator));
     let mut out = io::stdout().lock();
     match format {
         Format::Text => write!(out, "{}", words(&record, &verdict))?,
