@@ -60,11 +60,11 @@ impl ChaosProfile {
     pub fn draw(&self, scenario: &Scenario, seed: u64) -> Vec<Planned> {
         let count =
             Random::new(seed, Purpose::Schedule, COUNT_STREAM).within(self.faults.0.into(), self.faults.1.into());
-        (1..=count).map(|number| self.fault(scenario, seed, number)).collect()
+        (1..=count).flat_map(|number| self.fault(scenario, seed, number)).collect()
     }
 
-    /// Fault `number` of `seed`, from 1.
-    pub fn fault(&self, scenario: &Scenario, seed: u64, number: u64) -> Planned {
+    /// Fault `number` of `seed`, from 1. Where several machines fail together, it is a fault of each.
+    pub fn fault(&self, scenario: &Scenario, seed: u64, number: u64) -> Vec<Planned> {
         let mut random = Random::new(seed, Purpose::Schedule, number);
         let phase = scenario.phases.faults;
         let (mut at, duration) = self.window(phase, &mut random);
@@ -77,7 +77,7 @@ impl ChaosProfile {
         let (kinds, weights): (Vec<ChaosKind>, Vec<u64>) =
             self.weights.iter().map(|(kind, weight)| (kind, u64::from(weight))).unzip();
         let kind = kinds[random.weighted(&weights)];
-        Planned { at, duration, fault: self.draw_kind(kind, scenario, duration, &mut random) }
+        self.draw_kind(kind, scenario, (at, duration), &mut random)
     }
 
     /// Beginning and length, inside the fault phase.

@@ -8,6 +8,7 @@
 //! Absent by design: anything that runs, and floating point.
 
 pub mod chaos;
+pub mod choice;
 pub mod cluster;
 pub mod deployment;
 pub mod expect;

@@ -28,8 +28,29 @@ pub struct Netem {
     pub gap: u32,
     /// Bits a second; `None` is unlimited.
     pub rate: Option<u64>,
+    /// Bytes that the line adds to each packet, or takes off.
+    pub overhead: i32,
+    /// Bytes of a cell: packets take whole cells of the line. 0 is no cells.
+    pub cell: u32,
     /// Packets held before new ones are dropped; `None` is unlimited.
     pub limit: Option<u32>,
+    /// Jitter does not make packets overtake one another.
+    pub keep_order: bool,
+    /// Packets leave only in slots.
+    pub slot: Option<Slot>,
+}
+
+/// When packets may leave: slots as of a medium that is shared in turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The least time from one slot to the next.
+    pub min: Span,
+    /// The longest.
+    pub max: Span,
+    /// Packets of a slot; 0 is no bound.
+    pub packets: u32,
+    /// Bytes of a slot; 0 is no bound.
+    pub bytes: u32,
 }
 
 /// The shape of jitter.
@@ -146,6 +167,10 @@ impl Netem {
         }
         parts.extend(self.rate.map(|rate| format!("rate {}", show_rate(rate))));
         parts.extend(self.limit.map(|limit| format!("limit {limit} packets")));
+        if let Some(Slot { min, max, .. }) = self.slot {
+            let max = if max == min { String::new() } else { format!("..{}", show_span(max)) };
+            parts.push(format!("slots every {}{max}", show_span(min)));
+        }
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
     }
 }

@@ -192,7 +192,7 @@ impl Injector {
         // Where a role is meant, the story names who fills it.
         let mut whom = None;
         match &fault {
-            Fault::Cut(route) | Fault::Flap { route, .. } => {
+            Fault::Cut { route, .. } | Fault::Flap { route, .. } => {
                 scope.links = pairs(route);
                 scope.silent = true;
             }
@@ -205,7 +205,7 @@ impl Injector {
                 scope.processes.extend(whom);
             }
             Fault::DeleteController => scope.processes.extend(deployment.named("admin")),
-            Fault::HostCrash { host: selector }
+            Fault::HostCrash { host: selector, .. }
             | Fault::SlowDisk { host: selector, .. }
             | Fault::StallDisk { host: selector }
             | Fault::FailDisk { host: selector, .. }
@@ -215,6 +215,7 @@ impl Injector {
             Fault::Reconfigure { servers } => {
                 scope.processes.extend(servers.iter().filter_map(|sid| deployment.zookeeper(*sid)));
             }
+            _ => {}
         }
         let mut text = fault.text(scenario);
         if let Some(process) = whom {
@@ -250,7 +251,7 @@ impl Injector {
     ) -> Vec<Undo> {
         let mut undo = Vec::new();
         match fault {
-            Fault::Cut(_) => undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Cut))),
+            Fault::Cut { .. } => undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Cut))),
             Fault::Impair { netem: words, .. } => {
                 undo.push(Undo::Rules(add_rules(sim, &scope.links, Effect::Netem(netem(words)))));
             }
@@ -325,6 +326,7 @@ impl Injector {
                     undo.push(Undo::Drift(*host, before));
                 }
             }
+            _ => {}
         }
         undo
     }
@@ -424,8 +426,8 @@ fn strike_disks(
 ) -> Vec<Undo> {
     let mut undo = Vec::new();
     match fault {
-        Fault::SlowDisk { latency, .. } => {
-            let slow = DiskFault::Slow { percent: 100, extra: *latency };
+        Fault::SlowDisk { sync, .. } => {
+            let slow = DiskFault::Slow { percent: 100, extra: *sync };
             undo.extend(hosts.iter().map(|host| Undo::Disk(*host, slow)));
         }
         Fault::StallDisk { .. } => undo.extend(hosts.iter().map(|h| Undo::Disk(*h, DiskFault::Stall))),

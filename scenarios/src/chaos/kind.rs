@@ -73,6 +73,44 @@ kinds! {
     AuthFailed = "auth-failed";
     /// An operator deletes `/controller`.
     DeleteController = "delete-controller";
+    /// The servers' hosts are split in two: halves, one alone, a majority, a small minority.
+    Split = "split";
+    /// Two halves, and one host that reaches both.
+    Bridge = "bridge";
+    /// Each server's host reaches a majority, no two the same one.
+    Ring = "majorities-ring";
+    /// The controller's host, that of ZooKeeper's leader, or both are alone.
+    Primaries = "primaries";
+    /// The WAN refuses or resets what it does not carry, or lets only connections in place through.
+    RejectingCut = "rejecting-cut";
+    /// Large packets never arrive on the WAN.
+    MtuHole = "mtu-hole";
+    /// Some connections over the WAN lose packets, the others none.
+    FlowLoss = "flow-loss";
+    /// The WAN is shared in turns.
+    Slot = "slot";
+    /// One site has no route to another.
+    RouteLost = "route-lost";
+    /// A host's network interface is down.
+    LinkDown = "link-down";
+    /// A host's resolver answers wrongly for a server's name.
+    Dns = "dns";
+    /// A broker or ZooKeeper server is restarted.
+    Restart = "restart";
+    /// Brokers are restarted one after the other.
+    RollingRestart = "rolling-restart";
+    /// Long garbage collections, one after the other.
+    Gc = "gc";
+    /// A process gets too little of the CPU.
+    Cpu = "cpu";
+    /// All servers of a site lose power.
+    SiteCrash = "site-crash";
+    /// A disk is narrow.
+    LimitDisk = "limit-disk";
+    /// A broker's index files are damaged.
+    DamageIndexes = "damage-indexes";
+    /// A wall clock jumps to and fro.
+    ClockStrobe = "clock-strobe";
 }
 
 impl ChaosKind {
@@ -91,12 +129,17 @@ impl ChaosKind {
                 | Self::Corrupt
                 | Self::Rate
                 | Self::Reset
+                | Self::RejectingCut
+                | Self::MtuHole
+                | Self::FlowLoss
+                | Self::Slot
+                | Self::RouteLost
         )
     }
 
     /// Whether it needs brokers.
     pub fn needs_kafka(self) -> bool {
-        matches!(self, Self::AuthFailed | Self::DeleteController)
+        matches!(self, Self::AuthFailed | Self::DeleteController | Self::RollingRestart | Self::DamageIndexes)
     }
 }
 

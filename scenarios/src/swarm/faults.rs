@@ -26,6 +26,17 @@ const WAN: &[(ChaosKind, u32)] = &[
     (ChaosKind::Corrupt, 3),
     (ChaosKind::Rate, 5),
     (ChaosKind::Reset, 5),
+    (ChaosKind::Split, 10),
+    (ChaosKind::Bridge, 5),
+    (ChaosKind::Ring, 4),
+    (ChaosKind::Primaries, 8),
+    (ChaosKind::RejectingCut, 5),
+    (ChaosKind::MtuHole, 3),
+    (ChaosKind::FlowLoss, 4),
+    (ChaosKind::Slot, 3),
+    (ChaosKind::RouteLost, 4),
+    (ChaosKind::LinkDown, 5),
+    (ChaosKind::Dns, 3),
 ];
 /// What machines do.
 const MACHINES: &[(ChaosKind, u32)] = &[
@@ -35,6 +46,12 @@ const MACHINES: &[(ChaosKind, u32)] = &[
     (ChaosKind::HostCrash, 14),
     (ChaosKind::AuthFailed, 3),
     (ChaosKind::DeleteController, 3),
+    (ChaosKind::Restart, 8),
+    (ChaosKind::RollingRestart, 4),
+    (ChaosKind::Gc, 6),
+    (ChaosKind::Cpu, 4),
+    (ChaosKind::SiteCrash, 4),
+    (ChaosKind::DamageIndexes, 3),
 ];
 /// What disks and power supplies do.
 const DISK: &[(ChaosKind, u32)] = &[
@@ -43,6 +60,9 @@ const DISK: &[(ChaosKind, u32)] = &[
     (ChaosKind::FailDisk, 6),
     (ChaosKind::FillDisk, 6),
     (ChaosKind::HostCrash, 14),
+    (ChaosKind::LimitDisk, 6),
+    (ChaosKind::SiteCrash, 4),
+    (ChaosKind::DamageIndexes, 4),
 ];
 /// What clocks do, and processes that stand still.
 const CLOCK: &[(ChaosKind, u32)] = &[(ChaosKind::ClockJump, 10), (ChaosKind::ClockDrift, 8), (ChaosKind::Pause, 14)];
@@ -56,6 +76,9 @@ const FLAP: &[(ChaosKind, u32)] = &[
     (ChaosKind::Kill, 10),
     (ChaosKind::Pause, 10),
     (ChaosKind::Reset, 8),
+    (ChaosKind::Split, 8),
+    (ChaosKind::Gc, 6),
+    (ChaosKind::LinkDown, 6),
 ];
 
 /// The kinds of a profile with their weights.

@@ -12,6 +12,7 @@
 mod configuration;
 mod faults;
 mod layout;
+pub mod mutate;
 
 use std::sync::Arc;
 

@@ -95,13 +95,13 @@ type Sender = mpsc::Sender<(CaseResult, Option<Box<Record>>)>;
 fn run_worlds<R: Runner>(swarm: &Swarm, runner: &R, work: &Work<'_>, sender: &Sender) {
     while let Some((world, seeds)) = work.next() {
         let scenario = Arc::new(swarm.world(world));
-        let started = runner.start_up(&scenario, world);
+        let started = runner.start_up(&scenario, world, &mut |_: &Observed| {});
         for seed in seeds {
             if work.stop.load(Ordering::Relaxed) {
                 return;
             }
             let case = swarm.case_in(scenario.clone(), seed);
-            let result = case::run(runner, &started, &case, &mut |_: &Observed| {});
+            let result = case::run(runner, &started, seed, &case, &mut |_: &Observed| {});
             if sender.send(result).is_err() {
                 // Nobody listens any more: writing a result has failed.
                 return;

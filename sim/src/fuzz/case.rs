@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use models::observation::Observed;
 use replay::record::{Checkpoint, Outcome, Record};
 use replay::subject::Subject;
 use scenarios::schedule::Schedule;
@@ -19,7 +18,7 @@ use crate::run::{Finished, Run};
 /// What came of a case; a line of `results.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseResult {
-    /// The seed.
+    /// The case's number: the seed, as long as schedules are drawn from seeds.
     pub seed: u64,
     /// The fingerprint of all events.
     pub fingerprint: u64,
@@ -55,8 +54,8 @@ pub trait Runner: Sync {
     /// A world that has started up.
     type World;
 
-    /// Starts a world up.
-    fn start_up(&self, scenario: &Arc<Scenario>, seed: u64) -> Self::World;
+    /// Starts a world up, and shows every observation to `watcher`.
+    fn start_up(&self, scenario: &Arc<Scenario>, seed: u64, watcher: &mut impl Observer) -> Self::World;
 
     /// Runs a case in its world, shows every observation after the start-up to `watcher`, and all checkpoints from the
     /// beginning to `on_checkpoint`.
@@ -80,11 +79,11 @@ pub struct StartedUp(Option<(Run, Vec<Checkpoint>)>);
 impl Runner for Forks {
     type World = StartedUp;
 
-    fn start_up(&self, scenario: &Arc<Scenario>, seed: u64) -> StartedUp {
+    fn start_up(&self, scenario: &Arc<Scenario>, seed: u64, watcher: &mut impl Observer) -> StartedUp {
         let mut checkpoints = Vec::new();
         let started = guard(|| {
             let mut run = Run::new(scenario.clone(), seed, &Schedule::default());
-            run.advance_to(run.start(), &mut |_: &Observed| {}, &mut |checkpoint| {
+            run.advance_to(run.start(), watcher, &mut |checkpoint| {
                 checkpoints.push(checkpoint);
                 ControlFlow::Continue(())
             });
@@ -111,10 +110,11 @@ impl Runner for Forks {
     }
 }
 
-/// Runs a case. A failure comes with its record.
+/// Runs case `number`. A failure comes with its record.
 pub fn run<R: Runner>(
     runner: &R,
     world: &R::World,
+    number: u64,
     case: &Case,
     watcher: &mut impl Observer,
 ) -> (CaseResult, Option<Box<Record>>) {
@@ -142,7 +142,7 @@ pub fn run<R: Runner>(
         replay: None,
     });
     let result = CaseResult {
-        seed: case.seeds.faults,
+        seed: number,
         fingerprint: outcome.fingerprint,
         inputs,
         virtual_ns: outcome.ended.as_ns(),

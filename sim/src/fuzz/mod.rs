@@ -9,6 +9,7 @@ pub mod annotate;
 pub mod campaign;
 pub mod case;
 pub mod findings;
+pub mod guided;
 pub mod junit;
 pub mod memory;
 pub mod spec;

@@ -4,7 +4,8 @@
 //! campaign.json      what is run; another campaign is refused
 //! results.jsonl      a line for each finished case, in the order in which they ended
 //! failures/17.flt    the replay file of seed 17
-//! corpus/            of guided search: schedules that reached something new
+//! corpus.json        of guided search: what it knows after its last complete generation
+//! corpus/17.yaml     the schedule of case 17, which reached something new, as a scenario file
 //! ```
 //!
 //! A line of `results.jsonl` is written when its replay file is complete, with a single write. A kill can tear the last
@@ -20,11 +21,14 @@ use replay::record::Record;
 use thiserror::Error;
 
 use super::case::CaseResult;
+use super::guided::corpus::Corpus;
 use super::spec::Spec;
 
 const CAMPAIGN: &str = "campaign.json";
 const RESULTS: &str = "results.jsonl";
 const FAILURES: &str = "failures";
+const CORPUS: &str = "corpus";
+const CORPUS_STATE: &str = "corpus.json";
 
 /// Why an output directory cannot be used.
 #[derive(Debug, Error)]
@@ -135,6 +139,38 @@ impl Store {
         let mut line = serde_json::to_vec(result).map_err(io::Error::from).map_err(io_error(&path))?;
         line.push(b'\n');
         self.results.write_all(&line).map_err(io_error(&path))
+    }
+
+    /// What guided search knew when it was last here.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn corpus(&self) -> Result<Corpus, StoreError> {
+        let path = self.folder.join(CORPUS_STATE);
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| StoreError::Damaged {
+                path,
+                line: error.line(),
+                why: format!("not the corpus of a campaign: {error}"),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Corpus::default()),
+            Err(source) => Err(StoreError::Io { path, source }),
+        }
+    }
+
+    /// Keeps what guided search knows; `admitted` are the cases whose schedules are new in it, as files.
+    ///
+    /// # Errors
+    /// The operating system refused.
+    pub fn keep_corpus(&self, corpus: &Corpus, admitted: &[(u64, String)]) -> Result<(), StoreError> {
+        let folder = self.folder.join(CORPUS);
+        fs::create_dir_all(&folder).map_err(io_error(&folder))?;
+        for (number, text) in admitted {
+            write_atomically(&folder.join(format!("{number}.yaml")), text.as_bytes())?;
+        }
+        let path = self.folder.join(CORPUS_STATE);
+        let text = serde_json::to_vec(corpus).map_err(io::Error::from).map_err(io_error(&path))?;
+        write_atomically(&path, &text)
     }
 
     /// The directory.

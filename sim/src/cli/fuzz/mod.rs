@@ -1,10 +1,11 @@
 //! `sim fuzz`: many schedules, and what they broke.
 
-pub mod args;
+pub(super) mod args;
 mod progress;
 mod repeat;
 mod report;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
@@ -25,6 +26,7 @@ use super::args::Changes;
 use super::{Exit, Failure, campaign as threads, input, plan};
 use crate::fuzz::campaign::{self, News};
 use crate::fuzz::case::{CaseResult, Forks};
+use crate::fuzz::guided::{self, corpus::Corpus};
 use crate::fuzz::spec::{Spec, Strategy};
 use crate::fuzz::store::{Store, StoreError, write_atomically};
 use crate::fuzz::summary::Summary;
@@ -45,13 +47,30 @@ pub(super) fn fuzz(args: &FuzzArgs) -> Result<Exit, Failure> {
         return show(&spec, &swarm);
     }
     let time = args.time.as_deref().map(time).transpose()?;
-    let mut session = Session::new(args, &spec, time)?;
+    let session = RefCell::new(Session::new(args, &spec, time)?);
     let stop = interruptible()?;
-    let done: Vec<u64> = session.results.keys().copied().collect();
+    let done: Vec<u64> = session.borrow().results.keys().copied().collect();
     let is_done = |seed: u64| done.binary_search(&seed).is_ok();
     let jobs = threads::threads(args.jobs);
-    campaign::run(&spec, &swarm, &Forks, jobs, &is_done, &stop, &mut |news| session.on_news(news, &stop))?;
-    session.finish(args, &spec)
+    match spec.strategy {
+        Strategy::Random => {
+            let on_news = &mut |news| session.borrow_mut().on_news(news, &stop);
+            campaign::run(&spec, &swarm, &Forks, jobs, &is_done, &stop, on_news)?;
+        }
+        Strategy::Guided => {
+            let mut corpus = session.borrow_mut().corpus()?;
+            guided::run(
+                (&spec, &swarm),
+                &Forks,
+                jobs,
+                &mut corpus,
+                (&is_done, &stop),
+                &mut |news| session.borrow_mut().on_news(news, &stop),
+                &mut |corpus, admitted| session.borrow().keep_corpus(corpus, admitted),
+            )?;
+        }
+    }
+    session.into_inner().finish(args, &spec)
 }
 
 /// What the flags mean.
@@ -69,6 +88,10 @@ fn spec(args: &FuzzArgs) -> Result<Spec, Failure> {
         };
     }
     plan::change(&mut scenario, &changes)?;
+    if args.strategy == StrategyArg::Guided && args.shard.1 > 1 {
+        let why = "guided search learns from all of its cases; give each machine other `--seeds` instead";
+        return Err(Failure::Input(format!("--shard {}/{}: {why}", args.shard.0, args.shard.1)));
+    }
     let profile = Profile::parse(&args.profile).map_err(|error| Failure::Input(format!("--profile: {error}")))?;
     let (from, to) = match (args.seeds, &args.time) {
         (Some((from, to)), _) => (from, Some(to)),
@@ -145,7 +168,7 @@ struct Session {
     store: Option<Store>,
     results: BTreeMap<u64, CaseResult>,
     /// Without an output directory: of each kind of failure the record of the smallest seed.
-    records: BTreeMap<(String, String), Box<Record>>,
+    records: BTreeMap<(String, String), (u64, Box<Record>)>,
     progress: Progress,
     began: Instant,
     time: Option<Duration>,
@@ -180,6 +203,14 @@ impl Session {
         })
     }
 
+    fn corpus(&self) -> Result<Corpus, Failure> {
+        Ok(self.store.as_ref().map(Store::corpus).transpose()?.unwrap_or_default())
+    }
+
+    fn keep_corpus(&self, corpus: &Corpus, admitted: &[(u64, String)]) -> Result<(), Failure> {
+        Ok(self.store.as_ref().map_or(Ok(()), |store| store.keep_corpus(corpus, admitted))?)
+    }
+
     fn on_news(&mut self, news: News, stop: &AtomicBool) -> Result<(), Failure> {
         if let News::Finished(mut result, record) = news {
             match &mut self.store {
@@ -206,17 +237,17 @@ impl Session {
     fn hold(&mut self, result: &CaseResult, record: Option<Box<Record>>) {
         let (Some(failure), Some(record)) = (&result.failure, record) else { return };
         let key = (failure.law.clone(), failure.signature.clone());
-        if self.records.get(&key).is_none_or(|held| result.seed < held.seeds.faults) {
-            self.records.insert(key, record);
+        if self.records.get(&key).is_none_or(|(seed, _)| result.seed < *seed) {
+            self.records.insert(key, (result.seed, record));
         }
     }
 
     /// Writes what was held, into the current directory.
     fn write_held(&mut self, spec: &Spec) -> Result<(), Failure> {
-        for record in std::mem::take(&mut self.records).into_values() {
-            let name = format!("{}-{}.flt", spec.name, record.seeds.faults);
+        for (seed, record) in std::mem::take(&mut self.records).into_values() {
+            let name = format!("{}-{seed}.flt", spec.name);
             replay::file::write(Path::new(&name), &record).map_err(StoreError::from)?;
-            let result = self.results.get_mut(&record.seeds.faults).and_then(|result| result.failure.as_mut());
+            let result = self.results.get_mut(&seed).and_then(|result| result.failure.as_mut());
             if let Some(failure) = result {
                 failure.replay = Some(name);
             }

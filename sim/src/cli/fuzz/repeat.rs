@@ -6,9 +6,13 @@ use super::super::args::Changes;
 use super::args::FuzzArgs;
 use crate::fuzz::spec::{Spec, Strategy};
 
-/// What has to be typed again, whatever the seed is.
+/// What has to be typed again.
 #[derive(Debug)]
-pub(super) struct Repeat(String);
+pub(super) struct Repeat {
+    words: String,
+    /// Of a guided search: a case follows from those before it, so that they have to be run as well.
+    from: Option<u64>,
+}
 
 impl Repeat {
     /// Of these flags.
@@ -30,12 +34,12 @@ impl Repeat {
             words.push_str(&format!(" --defect {defect}"));
         }
         words.push_str(&changed(&args.changes));
-        Self(words)
+        Self { words, from: (spec.strategy == Strategy::Guided).then_some(spec.from) }
     }
 
-    /// The command for a seed.
+    /// The command for a case.
     pub(super) fn command(&self, seed: u64) -> String {
-        format!("{} --seeds {seed}..{}", self.0, seed.saturating_add(1))
+        format!("{} --seeds {}..{}", self.words, self.from.unwrap_or(seed), seed.saturating_add(1))
     }
 }
 
