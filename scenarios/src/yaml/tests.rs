@@ -4,7 +4,7 @@ use models::random::{Purpose, Random};
 use models::time::Span;
 
 use crate::Scenario;
-use crate::fault::{Fault, HostSelector, ProcessSelector};
+use crate::fault::{Fault, HostSelector, ProcessSelector, Unsynced};
 use crate::library;
 
 const VALID: &str = "\
@@ -86,7 +86,7 @@ fn a_file_with_every_kind_of_entry_survives_printing() {
     assert_eq!(scenario.faults[1].fault, Fault::Kill { process: ProcessSelector::Broker(models::id::BrokerId(1)) });
     assert_eq!(
         scenario.faults[10].fault,
-        Fault::HostCrash { host: HostSelector::Of(ProcessSelector::ZooKeeperLeader), unsynced: Default::default() }
+        Fault::HostCrash { host: HostSelector::Of(ProcessSelector::ZooKeeperLeader), unsynced: Unsynced::Torn }
     );
     let texts: Vec<String> = scenario.faults.iter().map(|planned| planned.fault.text(&scenario)).collect();
     assert_eq!(texts[0], "cut london <-> frankfurt");

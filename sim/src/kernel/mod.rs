@@ -4,6 +4,7 @@
 //! A run is a pure function of the [`SimulationSpec`] and of what is done from outside at which times ([`control`]). A
 //! [`Simulation`] is a value: a snapshot is a clone. [`stream`] drives the connections.
 
+mod busy;
 mod control;
 mod effect;
 pub(crate) mod event;
@@ -22,7 +23,7 @@ use models::fingerprint::Fingerprint;
 use models::id::{HostId, ProcessId, TimerId};
 use models::observation::{Observation, Observed};
 use models::process::{Context, DiskState, Effect, Input, Payload, Process};
-use models::time::Instant;
+use models::time::{Instant, Span};
 
 use crate::net::Network;
 use crate::net::connection::{Body, Connection};
@@ -201,18 +202,19 @@ impl<P: Process> Simulation<P> {
             Event::Retransmit { conn, side } => self.on_retransmit(conn, side),
             Event::TornDown { conn, side } => self.close_end(conn, side),
             Event::Disk(request) => self.on_disk(request),
+            Event::Serve { process } => self.on_served(process),
             Event::Start { process, incarnation } => self.on_start(process, incarnation),
         }
     }
 
     fn on_timer(&mut self, process: ProcessId, id: TimerId, timer: P::Timer) {
         let slot = &mut self.slots[usize::from(process.0)];
-        if slot.run == RunState::Paused {
+        if slot.run == RunState::Paused || slot.input_takes > Span::ZERO {
             // Still set until it is read: what is read before may cancel it.
             if let Ok(index) = slot.timers.binary_search_by_key(&id, |(other, _)| *other) {
                 slot.timers[index].1 = None;
             }
-            slot.inbox.push_back(Input::Timer { id, timer });
+            self.deliver(process, Input::Timer { id, timer });
         } else {
             let set = slot.take_timer(id).is_some();
             assert!(set, "timers leave the queue when they are cancelled or their process ends");
@@ -244,6 +246,7 @@ impl<P: Process> Simulation<P> {
     fn deliver(&mut self, to: ProcessId, input: Input<P::Message, P::Timer>) {
         let slot = &mut self.slots[usize::from(to.0)];
         match slot.run {
+            RunState::Up if slot.input_takes > Span::ZERO => self.enqueue(to, input),
             RunState::Up => self.handle(to, input),
             RunState::Paused => slot.inbox.push_back(input),
             RunState::Down => {}
