@@ -3,6 +3,7 @@
 mod defects;
 mod determinism;
 mod fidelity;
+mod forks;
 mod golden;
 mod library;
 mod losses;

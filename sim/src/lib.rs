@@ -21,6 +21,7 @@ mod monitor;
 pub mod net;
 pub mod report;
 pub mod run;
+pub mod travel;
 
 pub use expectations::Met;
 

@@ -16,6 +16,8 @@ mod spec;
 mod stream;
 #[cfg(test)]
 mod tests;
+pub mod trace;
+mod view;
 
 use std::hash::Hash;
 
@@ -33,6 +35,8 @@ pub use self::event::{EventCounts, Observer};
 use self::queue::Queue;
 use self::slot::{Host, RunState, Slot};
 pub use self::spec::{HostSpec, LOOPBACK, ProcessSpec, RestartPolicy, SimulationSpec};
+use self::trace::{Noted, What};
+pub use self::view::Unacknowledged;
 
 /// A deployment in virtual time.
 #[derive(Clone, Debug)]
@@ -51,6 +55,8 @@ pub struct Simulation<P: Process> {
     counts: EventCounts,
     /// What was observed and not yet shown to the observer.
     observed: Vec<Observed>,
+    /// What happened, if somebody wants to know it one by one.
+    trace: Option<Vec<Noted<P::Message, P::Timer>>>,
     /// Kept for their memory only; empty between events.
     effects: Vec<Effect<P::Message, P::Timer>>,
     arrivals: Vec<Body<P::Message>>,
@@ -90,6 +96,7 @@ impl<P: Process> Simulation<P> {
             fingerprint: Fingerprint::default(),
             counts: EventCounts::default(),
             observed: Vec::new(),
+            trace: None,
             effects: Vec::new(),
             arrivals: Vec::new(),
         }
@@ -113,10 +120,10 @@ impl<P: Process> Simulation<P> {
         self.now = self.now.max(until);
     }
 
-    /// Runs the next event. Returns whether there was one.
-    pub fn step(&mut self, observer: &mut impl Observer) -> bool {
+    /// Runs the next event, if it is due at `limit`. Returns whether there was one.
+    pub fn step(&mut self, limit: Instant, observer: &mut impl Observer) -> bool {
         self.show(observer);
-        let Some((at, event)) = self.queue.pop_until(Instant::MAX) else { return false };
+        let Some((at, event)) = self.queue.pop_until(limit) else { return false };
         self.take(at, event);
         self.show(observer);
         true
@@ -256,6 +263,7 @@ impl<P: Process> Simulation<P> {
     /// Lets a process take an input, and carries out what it asks for.
     fn handle(&mut self, me: ProcessId, input: Input<P::Message, P::Timer>) {
         self.note(me, &input);
+        self.trace(me, || What::Input(input.clone()));
         let mut effects = std::mem::take(&mut self.effects);
         let slot = &mut self.slots[usize::from(me.0)];
         if let Input::Closed { conn, .. } = &input {
@@ -272,6 +280,7 @@ impl<P: Process> Simulation<P> {
             effects: &mut effects,
         };
         slot.process.on_input(input, &mut ctx);
+        self.trace_effects(me, &effects);
         for effect in effects.drain(..) {
             if let Effect::Exit { reason } = effect {
                 self.exit(me, reason);
@@ -335,6 +344,7 @@ impl<P: Process> Simulation<P> {
         let incarnation = self.slots.get(usize::from(process.0)).map_or(0, |slot| slot.incarnation);
         let observed = Observed { at: self.now, process, incarnation, what };
         observed.hash(&mut self.fingerprint);
+        self.trace(process, || What::Observed(observed.what.clone()));
         self.observed.push(observed);
     }
 
