@@ -247,7 +247,7 @@ fn requests_queue_and_dirty_pages_cost_time() {
 #[test]
 fn bounds_of_a_disk_apply_to_each_direction_and_to_requests() {
     let profile = DiskProfile { fsync_jitter: Span::ZERO, ..DiskProfile::default() };
-    let mut disk = Disk::new(profile, 1, HostId(0));
+    let mut disk = Disk::new(profile, 1, 0);
     disk.set_fault(DiskFault::Limited { read: 1_000_000, write: 0, iops: 0 });
     assert_eq!(disk.measure(Work::Read { bytes: 500_000 }), Span::from_ms(500));
     disk.state.dirty = 500_000;

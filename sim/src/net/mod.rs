@@ -212,7 +212,9 @@ impl Network {
                 Effect::Reset | Effect::RefuseNew => answer = answer.or(Some(Told::Reset)),
                 Effect::Flows { flows, packets } => {
                     if chosen(packet.flow, self.seed) < flows.threshold() {
-                        let random = pair.disturbed.get_or_insert_with(|| Box::new(stream(self.seed, from, to, 1)));
+                        let random = pair
+                            .disturbed
+                            .get_or_insert_with(|| Box::new(stream(self.seed, &self.streams, from, to, 1)));
                         if random.word() >> 32 < packets.threshold() {
                             answer = Some(Told::Nothing);
                         }
