@@ -41,13 +41,13 @@ impl GroupStable {
                 let newest = self.coordinators.entry(*partition).or_insert((*leader_epoch, views.process));
                 *newest = (*newest).max((*leader_epoch, views.process));
             }
-            Observation::GroupState { partition, group, state, generation, .. } => {
-                // A deposed coordinator that has not heard of it goes through the motions: it takes its members, who are
-                // with the new one, for silent, and removes them in a generation that nobody stores.
-                if self.coordinators.get(partition).is_none_or(|(_, newest)| *newest == views.process) {
-                    let seen = Seen { state: *state, generation: *generation, since: views.at };
-                    self.groups.insert(group.clone(), seen);
-                }
+            // A deposed coordinator that has not heard of it goes through the motions: it takes its members, who are with the
+            // new one, for silent, and removes them in a generation that nobody stores.
+            Observation::GroupState { partition, .. }
+                if self.coordinators.get(partition).is_some_and(|(_, newest)| *newest != views.process) => {}
+            Observation::GroupState { group, state, generation, .. } => {
+                let seen = Seen { state: *state, generation: *generation, since: views.at };
+                self.groups.insert(group.clone(), seen);
             }
             Observation::Assigned { generation, partitions, .. } => {
                 let share = Share { generation: *generation, partitions: Arc::clone(partitions), since: views.at };
