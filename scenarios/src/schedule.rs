@@ -90,6 +90,16 @@ impl Schedule {
         Self { faults: planned.into_iter().enumerate().map(number).collect() }
     }
 
+    /// The scenario with exactly these faults and nothing left to draw: as a file it says what happens.
+    #[must_use]
+    pub fn written_into(&self, scenario: &Scenario) -> Scenario {
+        let planned = |timed: &Timed| Planned {
+            name: timed.name.clone(),
+            ..Planned::new(timed.at, timed.duration, timed.fault.clone())
+        };
+        Scenario { faults: self.faults.iter().map(planned).collect(), chaos: None, ..scenario.clone() }
+    }
+
     /// The moment all faults are over, since the end of the warm-up.
     pub fn end(&self) -> Span {
         self.faults.iter().map(Timed::end).max().unwrap_or(Span::ZERO)

@@ -10,7 +10,7 @@ use models::time::Span;
 use self::entry::Entries;
 use super::fields::Item;
 use super::node::Value;
-use crate::chaos::{ChaosKind, ChaosProfile};
+use crate::chaos::{ChaosKind, ChaosProfile, Weights};
 use crate::deployment::Deployment;
 use crate::scenario::{Rollback, Scenario};
 use crate::schedule::Planned;
@@ -79,13 +79,13 @@ impl<'a> Targets<'a> {
     }
 
     fn check_weights(&self, item: &Item<'_>, profile: &ChaosProfile) {
-        if profile.weights.iter().all(|weight| *weight == 0) {
+        if profile.weights.is_empty() {
             item.error("all weights are 0; at least one kind must be possible");
         }
         if self.scenario.topology.sites.len() < 2 {
-            let kinds = ChaosKind::ALL.into_iter().zip(profile.weights);
+            let kinds = profile.weights.iter();
             let impossible: Vec<&str> =
-                kinds.filter(|(kind, weight)| kind.needs_wan() && *weight > 0).map(|(kind, _)| kind.word()).collect();
+                kinds.filter(|(kind, _)| kind.needs_wan()).map(|(kind, _)| kind.word()).collect();
             if !impossible.is_empty() {
                 item.error(format!("{} need two sites; set their weights to 0", impossible.join(", ")));
             }
@@ -102,10 +102,13 @@ impl<'a> Targets<'a> {
 }
 
 /// Kinds that are not named have weight 0.
-fn read_weights(item: &Item<'_>) -> [u32; ChaosKind::ALL.len()] {
+fn read_weights(item: &Item<'_>) -> Weights {
     let mut fields = item.fields();
-    let weights = ChaosKind::ALL
-        .map(|kind| fields.optional(kind.word()).and_then(|weight| weight.integer(0..=1_000_000)).unwrap_or(0));
+    let mut weight = |kind: &ChaosKind| {
+        let weight = fields.optional(kind.word()).and_then(|weight| weight.integer(0..=1_000_000));
+        (*kind, weight.unwrap_or(0))
+    };
+    let weights = ChaosKind::ALL.iter().map(&mut weight).collect();
     fields.finish();
     weights
 }

@@ -250,7 +250,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "wan-cut: 2",
         "wan-cutt: 2",
-        "56:44: schedule.chaos.weights.wan-cutt: unknown field `wan-cutt`; did you mean `wan-cut`?; valid: wan-cut, one-way-cut, isolate, loss, delay, flap, kill, pause, host-crash, slow-disk",
+        "56:44: schedule.chaos.weights.wan-cutt: unknown field `wan-cutt`; did you mean `wan-cut`?",
     ),
     (
         "faults: 2..3",

@@ -10,7 +10,7 @@ use models::options::OptionInfo;
 use models::time::Span;
 use models::zk::config::ZooKeeperConfig;
 
-use crate::chaos::{ChaosKind, ChaosProfile};
+use crate::chaos::ChaosProfile;
 use crate::cluster::{Cluster, version_defects};
 use crate::expect::{Bound, Expect, Gauge};
 use crate::fault::Names;
@@ -378,12 +378,8 @@ fn chaos(out: &mut Text, profile: &ChaosProfile) {
     out.field("loss", format!("{}..{}", profile.loss.0, profile.loss.1));
     out.field("delay", spans(profile.delay));
     out.field("disk_latency", spans(profile.disk_latency));
-    let weights: Vec<(&str, String)> = ChaosKind::ALL
-        .into_iter()
-        .zip(profile.weights)
-        .filter(|(_, weight)| *weight > 0)
-        .map(|(kind, weight)| (kind.word(), weight.to_string()))
-        .collect();
+    let weights: Vec<(&str, String)> =
+        profile.weights.iter().map(|(kind, weight)| (kind.word(), weight.to_string())).collect();
     out.field("weights", inline(&weights));
 }
 

@@ -6,6 +6,8 @@ use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenarios::Seeds;
 
+use super::fuzz::args::FuzzArgs;
+
 /// Faultline: a deterministic network-partition simulator for Kafka.
 ///
 /// A run is a pure function of scenario and seed. Without a subcommand, `sim --seed N` is `sim run stretch-cluster --seed N`.
@@ -36,6 +38,8 @@ pub enum Command {
     ///
     /// Exit status: 0 shrunk, 1 the run does not fail, 2 bad input, 3 internal error.
     Shrink(ShrinkArgs),
+    /// Run many schedules drawn from seeds, keep what they broke, group it, and name the smallest seed of each failure.
+    Fuzz(FuzzArgs),
     /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
     Survey(SurveyArgs),
     /// What becomes of the stretch cluster after a cut of the WAN: a table of outcomes by variant and length of the cut.
@@ -316,7 +320,7 @@ pub enum Format {
     Json,
 }
 
-fn seeds(text: &str) -> Result<(u64, u64), String> {
+pub(super) fn seeds(text: &str) -> Result<(u64, u64), String> {
     let expected = || "expected A..B with A < B, such as 0..200".to_owned();
     let (from, to) = text.split_once("..").ok_or_else(expected)?;
     let (from, to) = (from.parse().map_err(|_| expected())?, to.parse().map_err(|_| expected())?);

@@ -5,6 +5,7 @@ mod campaign;
 mod defects;
 mod doctor;
 mod fidelity;
+mod fuzz;
 mod input;
 mod laws;
 mod odds;
@@ -34,6 +35,8 @@ pub enum Exit {
     BadInput = 2,
     /// A fault of ours; a run that does not repeat itself is one.
     Internal = 3,
+    /// Ctrl-C, as shells count signals.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Odds(args)) => odds::odds(&args),
         Some(Command::Shrink(args)) => shrink::shrink(&args),
+        Some(Command::Fuzz(args)) => fuzz::fuzz(&args),
         Some(Command::Survey(args)) => survey::survey(&args),
         Some(Command::Outcomes(args)) => outcomes::outcomes(&args),
         Some(Command::Fidelity(args)) => fidelity::fidelity(&args),

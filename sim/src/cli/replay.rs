@@ -10,6 +10,7 @@ use serde_json::json;
 use super::args::{Format, ReplayArgs};
 use super::{Exit, Failure, doctor, travel};
 use crate::report::board::moment;
+use crate::fuzz::case::Guarded;
 use crate::report::text;
 use crate::run::{Run, Simulator};
 
@@ -33,7 +34,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     if !args.at.is_empty() {
         return travel::at(&record, &args.at, &mut out);
     }
-    let Ok(verdict) = player::replay(&record, &Simulator);
+    let Ok(verdict) = player::replay(&record, &Guarded(Simulator));
     match args.format {
         Format::Text => write!(out, "{}", words(&record, &verdict))?,
         Format::Json => writeln!(out, "{}", line(&verdict))?,
