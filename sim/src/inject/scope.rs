@@ -29,7 +29,7 @@ pub(super) fn of(fault: &Fault, scenario: &Scenario, deployment: &Deployment, ro
             scope.silent = matches!(mode, Mode::Silent | Mode::Reset);
         }
         Fault::LinkDown { .. } => {
-            for host in hit {
+            if let Some(host) = hit {
                 let others = scenario.topology.host_ids().filter(|other| *other != host);
                 scope.links.extend(others.flat_map(|other| [(host, other), (other, host)]));
             }
