@@ -3,6 +3,7 @@
 mod defects;
 mod determinism;
 mod doctor;
+mod faults;
 mod fidelity;
 mod forks;
 mod golden;
