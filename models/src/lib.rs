@@ -15,6 +15,7 @@ pub mod observation;
 pub mod options;
 pub mod process;
 pub mod random;
+pub(crate) mod sorted_map;
 pub(crate) mod sorted_set;
 #[cfg(test)]
 pub(crate) mod testing;

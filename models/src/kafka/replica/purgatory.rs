@@ -1,12 +1,11 @@
 //! Requests that wait: produce requests for replicas (`DelayedProduce`), and deadlines with one timer for all.
 
-use std::collections::BTreeMap;
-
 use super::ReplicaTimer;
 use super::coordinator::{CoordinatorEvent, appended};
 use crate::id::ConnId;
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, ProduceResult, Response};
+use crate::sorted_map::SortedMap;
 use crate::sorted_set::SortedSet;
 use crate::time::Instant;
 use crate::world::{Ctx, Message, Timer};
@@ -94,7 +93,7 @@ struct DelayedProduce {
 /// Produce requests that wait. Partitions keep the watch lists.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct ProducePurgatory {
-    delayed: BTreeMap<u64, DelayedProduce>,
+    delayed: SortedMap<u64, DelayedProduce>,
     deadlines: Deadlines,
     next: u64,
     /// Answers to the broker's own coordinator.
@@ -105,7 +104,7 @@ impl ProducePurgatory {
     /// Nothing waits.
     pub(super) fn new() -> Self {
         Self {
-            delayed: BTreeMap::new(),
+            delayed: SortedMap::default(),
             deadlines: Deadlines::new(ReplicaTimer::ProduceExpiry),
             next: 0,
             appended: Vec::new(),
@@ -135,12 +134,12 @@ impl ProducePurgatory {
 
     /// The slot, if it still waits.
     pub(super) fn slot(&self, id: u64, slot: u32) -> Option<&ProduceSlot> {
-        self.delayed.get(&id).map(|delayed| &delayed.slots[slot as usize]).filter(|slot| slot.waiting)
+        self.delayed.get(id).map(|delayed| &delayed.slots[slot as usize]).filter(|slot| slot.waiting)
     }
 
     /// A slot's waiting is over.
     pub(super) fn resolve(&mut self, ctx: &mut Ctx<'_>, id: u64, slot: u32, error: ErrorCode) {
-        let Some(delayed) = self.delayed.get_mut(&id) else { return };
+        let Some(delayed) = self.delayed.get_mut(id) else { return };
         let slot = &mut delayed.slots[slot as usize];
         if slot.waiting {
             slot.waiting = false;
@@ -151,7 +150,7 @@ impl ProducePurgatory {
 
     /// Something that the request waited for is done: a slot, or a flush.
     pub(super) fn done(&mut self, ctx: &mut Ctx<'_>, id: u64) {
-        let Some(delayed) = self.delayed.get_mut(&id) else { return };
+        let Some(delayed) = self.delayed.get_mut(id) else { return };
         delayed.pending -= 1;
         if delayed.pending == 0 {
             self.answer(ctx, id);
@@ -171,14 +170,14 @@ impl ProducePurgatory {
         self.delayed.retain(|id, delayed| {
             let keep = !matches!(delayed.asker, Asker::Client(origin) if origin.conn == conn);
             if !keep {
-                deadlines.remove(delayed.deadline, *id);
+                deadlines.remove(delayed.deadline, id);
             }
             keep
         });
     }
 
     fn answer(&mut self, ctx: &mut Ctx<'_>, id: u64) {
-        let Some(delayed) = self.delayed.remove(&id) else { return };
+        let Some(delayed) = self.delayed.remove(id) else { return };
         self.deadlines.remove(delayed.deadline, id);
         self.tell(ctx, delayed.asker, &delayed.slots);
     }

@@ -249,6 +249,7 @@ impl Consumer {
         for index in partitions.iter().filter_map(|id| self.network.metadata.index(*id)).collect::<Vec<_>>() {
             self.partitions[index as usize].phase = Phase::Committed;
         }
+        member.lacks_positions = true;
         ctx.observe(Observation::Assigned { group: member.group.clone(), member: id, generation, partitions });
     }
 
