@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use replay::record::{BrokenLaw, Checkpoint, Outcome, Record};
@@ -26,7 +26,7 @@ use crate::run::{Run, Simulator};
 /// # Errors
 /// The input is bad, or something cannot be written.
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let budget = budget(args)?;
     let given = Given::read(args)?;
     let out = given.out(args)?;
@@ -78,6 +78,21 @@ fn budget(args: &ShrinkArgs) -> Result<Option<Duration>, Failure> {
         Failure::Input(format!("--budget {text}: expected a number above zero with a unit, such as 60s or 5m"))
     })?;
     Ok(Some(Duration::from_nanos(span.as_ns())))
+}
+
+/// How long the user has been waiting. No run ever sees it.
+#[expect(clippy::disallowed_types, reason = "a budget of time is about the user's time, not the run's")]
+struct Stopwatch(std::time::Instant);
+
+#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "as above")]
+impl Stopwatch {
+    fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 /// What is to be shrunk.
