@@ -16,7 +16,7 @@ fn check(name: &str) {
     let lossy = (0..10).find_map(|seed| {
         let schedule = Schedule::draw(&scenario, seed);
         let mut checkpoints = Vec::new();
-        let finished = Run::new(&scenario, seed, &schedule).finish(&mut |_: &_| {}, &mut |checkpoint| {
+        let finished = Run::new(scenario.clone(), seed, &schedule).finish(&mut |_: &_| {}, &mut |checkpoint| {
             checkpoints.push(checkpoint);
             ControlFlow::Continue(())
         });
@@ -28,7 +28,14 @@ fn check(name: &str) {
     assert!(!finished.judgement.reports.iter().any(broken), "what a setting does not promise is counted, not failed");
     let violation = finished.outcome.violation.as_ref().expect("a scenario that permits no loss has failed");
     assert_eq!(violation.law, "expect.permitted_losses");
-    let record = Record { build: "test".to_owned(), scenario, seed, schedule, checkpoints, outcome: finished.outcome };
+    let record = Record {
+        build: "test".to_owned(),
+        scenario,
+        seeds: seed.into(),
+        schedule,
+        checkpoints,
+        outcome: finished.outcome,
+    };
     let Ok(verdict) = player::replay(&record, &Simulator);
     assert!(matches!(verdict, Verdict::Same { .. }), "{verdict:?}");
 }

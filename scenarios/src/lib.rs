@@ -20,6 +20,7 @@ mod nearest;
 pub mod netem;
 pub mod scenario;
 pub mod schedule;
+mod seeds;
 pub mod topology;
 pub mod units;
 pub mod wan_cut;
@@ -27,4 +28,5 @@ pub mod workload;
 mod yaml;
 
 pub use scenario::Scenario;
+pub use seeds::Seeds;
 pub use yaml::ScenarioError;

@@ -1,6 +1,6 @@
 //! The disk of a host: one queue of requests, a page cache that a power loss empties, and faults.
 
-use models::id::{DiskToken, HostId, ProcessId};
+use models::id::{DiskToken, ProcessId};
 use models::process::{DiskError, DiskState};
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
@@ -127,7 +127,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn new(profile: DiskProfile, seed: u64, host: HostId) -> Self {
+    pub(crate) fn new(profile: DiskProfile, seed: u64, stream: u64) -> Self {
         assert!(profile.bandwidth > 0, "a disk without bandwidth never ends a request");
         Self {
             state: DiskState { capacity: profile.capacity, ..DiskState::default() },
@@ -135,8 +135,13 @@ impl Disk {
             faults: Vec::new(),
             busy_until: Instant::ZERO,
             parked: Vec::new(),
-            random: Random::new(seed, Purpose::Disk, u64::from(host.0)),
+            random: Random::new(seed, Purpose::Disk, stream),
         }
+    }
+
+    /// Draws from the stream of another seed from now on.
+    pub(crate) fn rekey(&mut self, seed: u64, stream: u64) {
+        self.random = Random::new(seed, Purpose::Disk, stream);
     }
 
     /// How long `work` keeps the disk busy. An fsync takes the dirty pages with it.
@@ -226,7 +231,7 @@ impl Disk {
 #[test]
 fn requests_queue_and_dirty_pages_cost_time() {
     let profile = DiskProfile { fsync_jitter: Span::ZERO, bandwidth: 1_000_000, ..DiskProfile::default() };
-    let mut disk = Disk::new(profile, 1, HostId(0));
+    let mut disk = Disk::new(profile, 1, 0);
     disk.state.dirty = 2_000;
     let first = disk.measure(Work::Fsync);
     assert_eq!((first, disk.state.dirty), (Span::from_ms(3), 0), "1 ms and 2,000 bytes at 1 MB/s");
@@ -242,7 +247,7 @@ fn requests_queue_and_dirty_pages_cost_time() {
 #[test]
 fn bounds_of_a_disk_apply_to_each_direction_and_to_requests() {
     let profile = DiskProfile { fsync_jitter: Span::ZERO, ..DiskProfile::default() };
-    let mut disk = Disk::new(profile, 1, HostId(0));
+    let mut disk = Disk::new(profile, 1, 0);
     disk.set_fault(DiskFault::Limited { read: 1_000_000, write: 0, iops: 0 });
     assert_eq!(disk.measure(Work::Read { bytes: 500_000 }), Span::from_ms(500));
     disk.state.dirty = 500_000;
@@ -255,7 +260,7 @@ fn bounds_of_a_disk_apply_to_each_direction_and_to_requests() {
 
 #[test]
 fn faults_compose_and_are_cleared_one_by_one() {
-    let mut disk = Disk::new(DiskProfile::default(), 1, HostId(0));
+    let mut disk = Disk::new(DiskProfile::default(), 1, 0);
     let ask = |op| Request { process: ProcessId(0), incarnation: 1, token: DiskToken(1), takes: Span::from_ms(1), op };
     let full = Failing { error: DiskError::Full, read: false, sync: false, ..Failing::ALL };
     disk.set_fault(DiskFault::Fails(full));
@@ -272,7 +277,7 @@ fn faults_compose_and_are_cleared_one_by_one() {
 
 #[test]
 fn a_share_of_one_kind_of_request_fails() {
-    let mut disk = Disk::new(DiskProfile::default(), 1, HostId(0));
+    let mut disk = Disk::new(DiskProfile::default(), 1, 0);
     disk.set_fault(DiskFault::Fails(Failing { write: false, sync: false, share: Ppm(250_000), ..Failing::ALL }));
     assert_eq!(disk.state.failing, None, "writes work");
     let mut failed = |op| {

@@ -36,6 +36,8 @@ pub(crate) struct OpenConn {
 #[derive(Clone, Debug)]
 pub(crate) struct Slot<P: Process> {
     pub(crate) process: P,
+    /// Keys its streams of chance.
+    pub(crate) stream: u64,
     pub(crate) host: HostId,
     pub(crate) restart: RestartPolicy,
     /// Least and greatest time of a start.
@@ -65,8 +67,10 @@ pub(crate) struct Slot<P: Process> {
 
 impl<P: Process> Slot<P> {
     pub(crate) fn new(spec: ProcessSpec<P>, seed: u64, id: ProcessId) -> Self {
+        let stream = spec.stream.unwrap_or(id.0.into());
         Self {
             process: spec.process,
+            stream,
             host: spec.host,
             restart: spec.restart,
             start_up: spec.start_up,
@@ -74,7 +78,7 @@ impl<P: Process> Slot<P> {
             held_down: false,
             starts_at_boot: false,
             incarnation: 0,
-            random: Random::new(seed, Purpose::Process, u64::from(id.0)),
+            random: Random::new(seed, Purpose::Process, stream),
             numbers: Numbers::default(),
             listening: Vec::new(),
             timers: Vec::new(),
@@ -84,6 +88,11 @@ impl<P: Process> Slot<P> {
             input_takes: Span::ZERO,
             busy: None,
         }
+    }
+
+    /// Draws from the streams of another seed from now on.
+    pub(crate) fn rekey(&mut self, seed: u64) {
+        self.random = Random::new(seed, Purpose::Process, self.stream);
     }
 
     /// How long the next start takes.
@@ -122,6 +131,8 @@ impl<P: Process> Slot<P> {
 /// A host.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
+    /// Keys its streams of chance.
+    pub(crate) stream: u64,
     pub(crate) up: bool,
     pub(crate) disk: Disk,
     pub(crate) clock: Clock,
@@ -132,8 +143,9 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(spec: &HostSpec, tcp: TcpConfig, seed: u64, id: HostId) -> Self {
-        let (disk, clock) = (Disk::new(spec.disk, seed, id), Clock::new(spec.clock));
+        let stream = spec.stream.unwrap_or(id.0.into());
+        let (disk, clock) = (Disk::new(spec.disk, seed, stream), Clock::new(spec.clock));
         let (resolver, thread_delay) = (Resolver::default(), spec.thread_delay);
-        Self { up: true, disk, clock, resolver, thread_delay, tcp: spec.tcp.unwrap_or(tcp) }
+        Self { stream, up: true, disk, clock, resolver, thread_delay, tcp: spec.tcp.unwrap_or(tcp) }
     }
 }
