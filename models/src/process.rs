@@ -351,7 +351,11 @@ impl<M, T> Context<'_, M, T> {
     }
 
     /// Takes what is left of the disk, as a write does that ends with ENOSPC in the middle. Returns how much that was.
+    /// A disk that says so without being full takes nothing.
     pub fn fill(&mut self) -> u64 {
+        if self.disk.failing.is_some() {
+            return 0;
+        }
         let left = self.disk.capacity.saturating_sub(self.disk.used);
         self.disk.used += left;
         self.disk.dirty += left;

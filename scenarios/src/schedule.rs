@@ -57,6 +57,12 @@ impl Timed {
     pub fn end(&self) -> Span {
         self.at + self.duration
     }
+
+    /// What it does, after the name that the scenario gives it: `wan: cut london <-> frankfurt`.
+    pub fn text(&self, scenario: &Scenario) -> String {
+        let text = self.fault.text(scenario);
+        self.name.as_ref().map_or(text.clone(), |name| format!("{name}: {text}"))
+    }
 }
 
 impl Schedule {

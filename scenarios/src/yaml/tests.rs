@@ -155,7 +155,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "delay: 15ms",
         "dely: 15ms",
-        "10:38: topology.links[0].dely: unknown field `dely`; did you mean `delay`?; valid: between, delay, jitter, correlation, distribution, loss, duplicate, corrupt, reorder, gap, rate, limit",
+        "10:38: topology.links[0].dely: unknown field `dely`; did you mean `delay`?; valid: between, delay, jitter, correlation, distribution, keep_order, loss, duplicate, corrupt, reorder, gap, slot, limit, queue, rate, overhead, cell",
     ),
     (
         "delay: 15ms",
@@ -225,7 +225,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "fault: cut",
         "fault: cutt",
-        "38:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, stop, pause, auth-failed, delete-controller, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections, reconfigure",
+        "38:34: schedule.faults[0].fault: unknown fault `cutt`; did you mean `cut`?; valid: cut, partition, impair, delay, loss, duplicate, corrupt, reorder, rate, slot, mtu-hole, flow-loss, flap, refuse, route-lost, link-down, dns, kill, stop, restart, pause, gc, cpu, auth-failed, delete-controller, host-crash, slow-disk, limit-disk, stall-disk, fail-disk, fill-disk, damage-indexes, clock-jump, clock-drift, clock-strobe, reset-connections, reconfigure",
     ),
     (
         "process: broker1}",

@@ -42,7 +42,7 @@ pub(crate) fn netem(words: &words::Netem) -> Netem {
                 Loss::GilbertElliott { p: ppm(p), r: ppm(r), bad: ppm(one_minus_h), good: ppm(one_minus_k) }
             }
         },
-        duplicate: duplicate(words),
+        duplicate: chance(words.duplicates()),
         corrupt: chance(words.corrupt),
         reorder: chance(words.reorder),
         gap: words.gap,
@@ -53,15 +53,6 @@ pub(crate) fn netem(words: &words::Netem) -> Netem {
         slot: words.slot.map(|slot| Slot { min: slot.min, max: slot.max, packets: slot.packets, bytes: slot.bytes }),
         limit: words.limit.unwrap_or(0),
     }
-}
-
-/// tc sends no correlation for duplicates unless something else is correlated too: alone it has no effect on a host, nor here.
-fn duplicate(words: &words::Netem) -> Chance {
-    let random = if let words::Loss::Random(loss) = words.loss { loss.correlation } else { Share::NONE };
-    let others = [words.correlation, random, words.corrupt.correlation, words.reorder.correlation];
-    let sent = others.iter().any(|correlation| *correlation != Share::NONE);
-    let correlation = if sent { ppm(words.duplicate.correlation) } else { Ppm::NEVER };
-    Chance { probability: ppm(words.duplicate.share), correlation }
 }
 
 /// What a cut does to packets.

@@ -54,7 +54,7 @@ pub fn header(scenario: &Scenario, seeds: Seeds, schedule: &Schedule) -> String 
             timed.id,
             show(Instant::ZERO + timed.at, Instant::ZERO),
             timed.duration,
-            timed.fault.text(scenario)
+            timed.text(scenario)
         );
     }
     out

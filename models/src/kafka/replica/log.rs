@@ -361,7 +361,7 @@ fn extend(mut digest: Fingerprint, batch: &RecordBatch) -> Fingerprint {
 mod tests {
     use super::*;
     use crate::id::ValueId;
-    use crate::random::Purpose;
+    use crate::random::{Purpose, Random};
 
     const LIMITS: SegmentLimits = SegmentLimits { bytes: 1_000, age_ms: 1_000_000 };
 

@@ -66,7 +66,15 @@ impl Targets<'_> {
         entries.ends.extend(planned.name.clone().map(|name| (name, end)));
         match hits {
             Hits::One => entries.planned.push(planned),
-            Hits::Each(faults) => entries.planned.extend(planned.one_by_one(faults, every)),
+            Hits::Each(faults) => {
+                let each = planned.one_by_one(faults, every);
+                for name in each.iter().filter_map(|one| one.name.as_ref()) {
+                    if entries.planned.iter().any(|other| other.name.as_ref() == Some(name)) {
+                        item.error(format!("the id `{name}` is taken already"));
+                    }
+                }
+                entries.planned.extend(each);
+            }
             Hits::Chosen(choice, _) => entries.planned.push(Planned { choice: Some(choice), ..planned }),
         }
     }

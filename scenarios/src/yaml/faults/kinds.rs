@@ -3,11 +3,11 @@
 use models::time::Span;
 
 use super::super::fields::{Fields, Item};
-use super::super::node::Value;
 use super::super::topology::{jittered, ppm, read_loss_model, read_netem, read_slot, signed_span, sized_rate};
 use super::Targets;
 use crate::choice::Choice;
 use crate::fault::{DiskOps, DnsAnswer, Errno, Fault, HostSelector, LostRoute, Mode, ProcessSelector, Route, Unsynced};
+use crate::nearest::hint;
 use crate::netem::{Correlated, Loss, Netem};
 use crate::units::{self, Share, show_span};
 
@@ -119,11 +119,15 @@ pub(super) enum Victim {
 
 impl Kind {
     pub(super) fn read(item: &Item<'_>) -> Option<Self> {
-        let alias = |text: &String| ALIASES.iter().find(|(word, _)| word == text).map(|(_, kind)| *kind);
-        match &item.node.value {
-            Value::Scalar(text) => alias(text).or_else(|| item.choice(KINDS)),
-            _ => item.choice(KINDS),
+        let text = item.text("a kind of fault")?;
+        let found = KINDS.iter().chain(ALIASES).find(|(word, _)| *word == text);
+        if found.is_none() {
+            // However many there are: who looks for one wants to see them all.
+            let words: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
+            let hint = hint(text, KINDS.iter().chain(ALIASES).map(|(word, _)| *word));
+            item.error(format!("unknown fault `{text}`{hint}; valid: {}", words.join(", ")));
         }
+        found.map(|(_, kind)| *kind)
     }
 
     pub(super) fn victim(self) -> Victim {
