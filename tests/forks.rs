@@ -91,7 +91,7 @@ fn a_run_can_be_stopped_anywhere() {
         found.push(checkpoint);
         ControlFlow::Continue(())
     };
-    for step in 0..40_000 {
+    for step in 0..20_000 {
         assert!(run.step_until(Instant::MAX, &mut nobody, &mut find));
         if step % 5_000 == 0 {
             run = run.clone();

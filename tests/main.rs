@@ -2,6 +2,7 @@
 
 mod defects;
 mod determinism;
+mod doctor;
 mod faults;
 mod fidelity;
 mod forks;
@@ -11,6 +12,7 @@ mod losses;
 mod monitors;
 mod old_protocols;
 mod profile;
+mod tape;
 mod tidy;
 
 use std::ops::ControlFlow;

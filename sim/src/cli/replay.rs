@@ -10,6 +10,7 @@ use serde_json::json;
 use super::args::{Format, ReplayArgs};
 use super::{Exit, Failure, doctor, travel};
 use crate::fuzz::case::Guarded;
+use crate::report::board::moment;
 use crate::report::text;
 use crate::run::{Run, Simulator};
 
@@ -55,7 +56,12 @@ fn words(record: &Record, verdict: &Verdict) -> String {
             ));
             match &outcome.violation {
                 Some(broken) => {
-                    out.push_str(&format!("BROKEN {} at {}: {}\n", broken.law, broken.at, broken.what));
+                    let start = Instant::ZERO + record.scenario.phases.warm_up;
+                    let at = moment(broken.at, start);
+                    out.push_str(&format!("BROKEN {} at {at}: {}\n", broken.law, broken.what));
+                    out.push_str(&format!(
+                        "the state then: --at {at}; every event: --step; how likely it was: sim odds\n"
+                    ));
                 }
                 None => out.push_str("every law and expectation held\n"),
             }

@@ -228,7 +228,7 @@ fn fate(finished: &Finished, law: &str) -> Fate {
 
 #[test]
 fn wilsons_interval_is_the_textbooks() {
-    let close = |(low, high): (f64, f64), (l, h)| (low - l as f64).abs() < 5e-4 && (high - h as f64).abs() < 5e-4;
+    let close = |(low, high): (f64, f64), (l, h): (f64, f64)| (low - l).abs() < 5e-4 && (high - h).abs() < 5e-4;
     assert!(close(wilson(0, 10), (0.0, 0.2775)), "{:?}", wilson(0, 10));
     assert!(close(wilson(5, 10), (0.2366, 0.7634)), "{:?}", wilson(5, 10));
     assert!(close(wilson(50, 50), (0.9287, 1.0)), "{:?}", wilson(50, 50));
