@@ -12,6 +12,7 @@ mod losses;
 mod monitors;
 mod old_protocols;
 mod profile;
+mod shrink;
 mod tape;
 mod tidy;
 

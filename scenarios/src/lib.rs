@@ -18,6 +18,7 @@ pub mod library;
 pub mod monitoring;
 pub mod nearest;
 pub mod netem;
+pub mod reduce;
 pub mod scenario;
 pub mod schedule;
 mod seeds;

@@ -50,6 +50,11 @@ impl Planned {
     pub fn new(at: Span, duration: Span, fault: Fault) -> Self {
         Self { name: None, at, duration, fault, choice: None }
     }
+
+    /// The moment it is over, since the end of the warm-up.
+    pub fn end(&self) -> Span {
+        self.at + self.duration
+    }
 }
 
 impl Timed {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenarios::Seeds;
 
@@ -32,6 +33,11 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Where did it become likely? Run many futures from moments of a failing run and plot how many break the same law.
     Odds(OddsArgs),
+    /// Make a failing run small: fewest faults, hosts and clients, shortest times, while the same law breaks. Writes a replay file
+    /// and a scenario file.
+    ///
+    /// Exit status: 0 shrunk, 1 the run does not fail, 2 bad input, 3 internal error.
+    Shrink(ShrinkArgs),
     /// Run many schedules drawn from seeds, keep what they broke, group it, and name the smallest seed of each failure.
     Fuzz(FuzzArgs),
     /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
@@ -216,6 +222,52 @@ pub struct Changes {
     /// Records per second in all.
     #[arg(long)]
     pub rate: Option<u32>,
+}
+
+impl Changes {
+    /// Whether anything is changed.
+    pub fn is_any(&self) -> bool {
+        let Self { duration, topics, partitions, rate } = self;
+        duration.is_some() || topics.is_some() || partitions.is_some() || rate.is_some()
+    }
+}
+
+/// `sim shrink`.
+#[derive(Debug, Args)]
+pub struct ShrinkArgs {
+    /// A replay file of a failing run.
+    #[arg(required_unless_present = "scenario", conflicts_with = "scenario")]
+    pub file: Option<PathBuf>,
+    /// Instead of a file: a built-in scenario or a scenario file, with `--seed`.
+    #[arg(long, value_name = "NAME|FILE", requires = "seed")]
+    pub scenario: Option<String>,
+    /// The seed of the scenario.
+    #[arg(long, requires = "scenario")]
+    pub seed: Option<u64>,
+    /// The seed of the start-up, if it is another one.
+    #[arg(long, requires = "scenario")]
+    pub start_up_seed: Option<u64>,
+    /// What is wrong has to stay the same too, numbers aside, not only the law.
+    #[arg(long)]
+    pub same_signature: bool,
+    /// Where to write the replay file; the scenario file goes beside it as `*.yaml`. Default: `*.min.flt` beside the file given.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How long it may take. If that cuts it off, the result depends on the machine, and the output says so.
+    #[arg(long, value_name = "SPAN", default_value = "60s", default_value_if("runs", ArgPredicate::IsPresent, None))]
+    pub budget: Option<String>,
+    /// How many runs it may take; the result is then the same everywhere. Unless `--budget` is given too, time is no bound.
+    #[arg(long, value_name = "N")]
+    pub runs: Option<u64>,
+    /// Runs at a time; 0 is one per core. The result does not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Changes to the scenario.
+    #[command(flatten)]
+    pub changes: Changes,
 }
 
 /// `sim survey`.

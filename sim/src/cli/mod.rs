@@ -14,6 +14,7 @@ mod plan;
 mod replay;
 mod run;
 mod scenarios;
+mod shrink;
 mod survey;
 mod travel;
 
@@ -74,6 +75,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Odds(args)) => odds::odds(&args),
+        Some(Command::Shrink(args)) => shrink::shrink(&args),
         Some(Command::Fuzz(args)) => fuzz::fuzz(&args),
         Some(Command::Survey(args)) => survey::survey(&args),
         Some(Command::Outcomes(args)) => outcomes::outcomes(&args),

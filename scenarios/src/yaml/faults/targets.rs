@@ -8,7 +8,7 @@ use super::super::fields::{Fields, Item, unknown};
 use super::super::node::Value;
 use super::Targets;
 use crate::choice::{AnyOf, Choice, Shape, server_hosts};
-use crate::deployment::ProcessKind;
+use crate::deployment::Process;
 use crate::fault::{HostSelector, Place, Ports, ProcessSelector, Route};
 
 /// The ports on which processes listen, and their names.
@@ -281,11 +281,7 @@ impl Targets<'_> {
                 Some(partition) => self.partition(partition.trim()).map(ProcessSelector::LeaderOf),
                 None => {
                     let id = self.deployment.named(text)?;
-                    Some(match self.deployment.process(id)?.kind {
-                        ProcessKind::Broker { broker } => ProcessSelector::Broker(broker),
-                        ProcessKind::ZooKeeper { sid } => ProcessSelector::ZooKeeper(sid),
-                        _ => ProcessSelector::Process(id),
-                    })
+                    self.deployment.process(id).map(Process::selector)
                 }
             },
         }
