@@ -4,6 +4,7 @@ pub(super) mod args;
 mod progress;
 mod repeat;
 mod report;
+mod stopwatch;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use models::defect::{Defect, System};
 use replay::record::Record;
@@ -22,11 +23,12 @@ use self::args::{Annotate, FuzzArgs, StrategyArg};
 use self::progress::Progress;
 use self::repeat::Repeat;
 use self::report::Speed;
+use self::stopwatch::Stopwatch;
 use super::args::Changes;
 use super::{Exit, Failure, campaign as threads, input, plan};
 use crate::fuzz::campaign::{self, News};
 use crate::fuzz::case::{CaseResult, Forks};
-use crate::fuzz::guided::{self, corpus::Corpus};
+use crate::fuzz::guided::{self, Admitted, corpus::Corpus};
 use crate::fuzz::spec::{Spec, Strategy};
 use crate::fuzz::store::{Store, StoreError, write_atomically};
 use crate::fuzz::summary::Summary;
@@ -170,7 +172,7 @@ struct Session {
     /// Without an output directory: of each kind of failure the record of the smallest seed.
     records: BTreeMap<(String, String), (u64, Box<Record>)>,
     progress: Progress,
-    began: Instant,
+    stopwatch: Stopwatch,
     time: Option<Duration>,
     timed_out: bool,
     ran: (u64, u64),
@@ -188,14 +190,14 @@ impl Session {
         };
         let total = spec.to.map(|to| (spec.from..to).filter(|seed| spec.includes(*seed)).count() as u64);
         let failures = results.values().filter(|result| result.failure.is_some()).count() as u64;
-        let began = now();
-        let progress = Progress::new(total, results.len() as u64, failures, began);
+        let stopwatch = Stopwatch::start();
+        let progress = Progress::new(total, results.len() as u64, failures);
         Ok(Self {
             store,
             results,
             records: BTreeMap::new(),
             progress,
-            began,
+            stopwatch,
             time,
             timed_out: false,
             ran: (0, 0),
@@ -207,7 +209,7 @@ impl Session {
         Ok(self.store.as_ref().map(Store::corpus).transpose()?.unwrap_or_default())
     }
 
-    fn keep_corpus(&self, corpus: &Corpus, admitted: &[(u64, String)]) -> Result<(), Failure> {
+    fn keep_corpus(&self, corpus: &Corpus, admitted: &[Admitted]) -> Result<(), Failure> {
         Ok(self.store.as_ref().map_or(Ok(()), |store| store.keep_corpus(corpus, admitted))?)
     }
 
@@ -221,11 +223,11 @@ impl Session {
             self.progress.finished(result.failure.is_some());
             self.results.insert(result.seed, result);
         }
-        let now = now();
-        if let Some(line) = self.progress.tick(now) {
+        let elapsed = self.stopwatch.elapsed();
+        if let Some(line) = self.progress.tick(elapsed) {
             writeln!(io::stderr(), "{line}")?;
         }
-        if self.time.is_some_and(|time| now - self.began >= time) {
+        if self.time.is_some_and(|time| elapsed >= time) {
             self.timed_out = true;
             stop.store(true, Ordering::Relaxed);
         }
@@ -261,7 +263,7 @@ impl Session {
         self.write_held(spec)?;
         let summary = Summary::of(&self.results);
         let repeat = Repeat::new(args, spec);
-        let speed = Speed { cases: self.ran.0, inputs: self.ran.1, elapsed: now() - self.began };
+        let speed = Speed { cases: self.ran.0, inputs: self.ran.1, elapsed: self.stopwatch.elapsed() };
         let folder = self.store.as_ref().map(Store::folder);
         let mut out = io::stdout().lock();
         write!(out, "{}", report::text(spec, &summary, &speed, &repeat, folder))?;
@@ -294,11 +296,6 @@ fn wants_annotations(annotate: Option<Annotate>) -> bool {
         Some(annotate) => annotate == Annotate::Github,
         None => std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
     }
-}
-
-/// The machine's clock: for rates and `--for`, never for a run.
-fn now() -> Instant {
-    Instant::now()
 }
 
 impl From<StoreError> for Failure {

@@ -1,0 +1,24 @@
+//! The machine's clock: for rates and `--for`, never for a run.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "how long a campaign takes is no part of a run"
+)]
+
+use std::time::{Duration, Instant};
+
+/// Real time since a campaign began, or went on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// From now on.
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Until now.
+    pub(super) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
