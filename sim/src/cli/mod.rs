@@ -6,6 +6,7 @@ mod defects;
 mod doctor;
 mod fidelity;
 mod fuzz;
+mod hunt;
 mod input;
 mod laws;
 mod odds;

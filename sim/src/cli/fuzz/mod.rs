@@ -4,7 +4,7 @@ pub(super) mod args;
 mod progress;
 mod repeat;
 mod report;
-mod stopwatch;
+pub(super) mod stopwatch;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -77,19 +77,7 @@ pub(super) fn fuzz(args: &FuzzArgs) -> Result<Exit, Failure> {
 
 /// What the flags mean.
 fn spec(args: &FuzzArgs) -> Result<Spec, Failure> {
-    let name = args.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
-    let mut scenario = input::scenario(name)?;
-    switch_on(&mut scenario, &args.defect)?;
-    let mut changes = args.changes.clone();
-    if args.scenario.is_none() {
-        changes = Changes {
-            duration: changes.duration.or_else(|| Some("120s".to_owned())),
-            topics: changes.topics.or(Some(1)),
-            partitions: changes.partitions.or(Some(10)),
-            rate: changes.rate.or(Some(100)),
-        };
-    }
-    plan::change(&mut scenario, &changes)?;
+    let scenario = base(args.scenario.as_deref(), &args.defect, &args.changes)?;
     if args.strategy == StrategyArg::Guided && args.shard.1 > 1 {
         let why = "guided search learns from all of its cases; give each machine other `--seeds` instead";
         return Err(Failure::Input(format!("--shard {}/{}: {why}", args.shard.0, args.shard.1)));
@@ -106,24 +94,49 @@ fn spec(args: &FuzzArgs) -> Result<Spec, Failure> {
         scenario: scenario.to_yaml(),
         profile,
         configuration: if args.keep_configuration { Configuration::Kept } else { Configuration::Drawn },
-        strategy: match args.strategy {
-            StrategyArg::Random => Strategy::Random,
-            StrategyArg::Guided => Strategy::Guided,
-        },
+        strategy: args.strategy.into(),
         from,
         to,
         shard: args.shard,
     })
 }
 
+/// The scenario that worlds are drawn from. Without a name it is the small one that campaigns run by default.
+///
+/// # Errors
+/// There is no such scenario or defect, or a change does not fit.
+pub(super) fn base(name: Option<&str>, defects: &[String], changes: &Changes) -> Result<Scenario, Failure> {
+    let mut scenario = input::scenario(name.unwrap_or(DEFAULT_SCENARIO))?;
+    switch_on(&mut scenario, defects)?;
+    let mut changes = changes.clone();
+    if name.is_none() {
+        changes = Changes {
+            duration: changes.duration.or_else(|| Some("120s".to_owned())),
+            topics: changes.topics.or(Some(1)),
+            partitions: changes.partitions.or(Some(10)),
+            rate: changes.rate.or(Some(100)),
+        };
+    }
+    plan::change(&mut scenario, &changes)?;
+    Ok(scenario)
+}
+
+/// The defect of a word.
+///
+/// # Errors
+/// There is none.
+pub(super) fn defect(word: &str) -> Result<Defect, Failure> {
+    Defect::ALL.iter().copied().find(|defect| defect.word() == word).ok_or_else(|| {
+        let known = Defect::ALL.iter().map(|defect| defect.word());
+        let hint = scenarios::nearest::hint(word, known);
+        Failure::Input(format!("there is no defect `{word}`{hint}; `sim defects list` names them all"))
+    })
+}
+
 /// Switches defects on, as if the scenario file had named them.
 fn switch_on(scenario: &mut Scenario, words: &[String]) -> Result<(), Failure> {
     for word in words {
-        let defect = Defect::ALL.iter().copied().find(|defect| defect.word() == word).ok_or_else(|| {
-            let known = Defect::ALL.iter().map(|defect| defect.word());
-            let hint = scenarios::nearest::hint(word, known);
-            Failure::Input(format!("--defect {word}: there is no such defect{hint}; `sim defects list` names them all"))
-        })?;
+        let defect = defect(word)?;
         let cluster = &mut scenario.cluster;
         match defect.facts().system {
             System::Kafka if !cluster.has_kafka() => {

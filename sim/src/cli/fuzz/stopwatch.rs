@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 /// Real time since a campaign began, or went on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stopwatch(Instant);
+pub(in crate::cli) struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// From now on.
-    pub(super) fn start() -> Self {
+    pub(in crate::cli) fn start() -> Self {
         Self(Instant::now())
     }
 
     /// Until now.
-    pub(super) fn elapsed(self) -> Duration {
+    pub(in crate::cli) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 }
