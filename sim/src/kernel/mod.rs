@@ -9,7 +9,7 @@ mod control;
 mod effect;
 pub(crate) mod event;
 mod handshake;
-pub(crate) mod queue;
+pub mod queue;
 mod receive;
 pub(crate) mod slot;
 mod spec;
@@ -33,6 +33,7 @@ use crate::net::connection::{Body, Connection};
 use self::event::Event;
 pub use self::event::{EventCounts, Observer};
 use self::queue::Queue;
+pub use self::queue::QueueKind;
 use self::slot::{Host, RunState, Slot};
 pub use self::spec::{HostSpec, LOOPBACK, ProcessSpec, RestartPolicy, SimulationSpec};
 use self::trace::{Noted, What};
@@ -76,7 +77,7 @@ impl<P: Process> Simulation<P> {
         assert_distinct("hosts", hosts.iter().map(|host| host.stream));
         let streams = hosts.iter().map(|host| host.stream).collect();
         let network = Network::new(spec.seed, &spec.sites, &sites, streams, spec.loopback);
-        let mut queue = Queue::new();
+        let mut queue = Queue::default();
         let mut slots = Vec::with_capacity(spec.processes.len());
         for (process, id) in spec.processes.into_iter().zip(0..) {
             queue.push(process.start_at, Event::Start { process: ProcessId(id), incarnation: 0 });
@@ -108,6 +109,11 @@ impl<P: Process> Simulation<P> {
         self.slots.iter_mut().for_each(|slot| slot.rekey(seed));
         self.hosts.iter_mut().for_each(|host| host.disk.rekey(seed, host.stream));
         self.network.rekey(seed);
+    }
+
+    /// Keeps its events in another kind of queue from now on. That changes how fast it runs and nothing else.
+    pub fn use_queue(&mut self, kind: QueueKind) {
+        self.queue.reorder(kind);
     }
 
     /// Runs all events up to `until`, that moment included, and shows `observer` what could be seen.

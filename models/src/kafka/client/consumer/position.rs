@@ -97,7 +97,7 @@ impl PartitionState {
 
     /// Takes records and the end of the log from a fetch's answer: reports a poll for each run of consecutive offsets.
     pub(super) fn take(&mut self, ctx: &mut Ctx<'_>, replica: BrokerId, fetched: &FetchedPartition) {
-        debug_assert_eq!(fetched.error, ErrorCode::None);
+        assert_eq!(fetched.error, ErrorCode::None);
         let Some(mut position) = self.offset else { return };
         let partition = fetched.partition;
         let (mut base_offset, mut run) = (position, Vec::<ValueId>::new());
