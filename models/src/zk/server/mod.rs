@@ -104,8 +104,6 @@ pub enum ZkServerTimer {
     Notified,
     /// A read has timed out or failed, and the thread knows.
     ReadFailed(u32),
-    /// A shutdown has come to the clients' connections.
-    ClientsClosed(u32),
     /// A role's threads have ended.
     ShutDown(u32),
     /// A new leader's threads run.
@@ -482,10 +480,6 @@ impl Server {
                 }
             }
             ZkServerTimer::ReadFailed(generation) if mine(generation) => self.look(ctx),
-            ZkServerTimer::ClientsClosed(generation) if mine(generation) => {
-                self.close_all_clients(ctx);
-                self.after_steps(ctx, 1, ZkServerTimer::ShutDown(generation));
-            }
             ZkServerTimer::ShutDown(generation) if mine(generation) => self.shut_down(ctx),
             ZkServerTimer::Lead(generation) if mine(generation) => self.begin_to_lead(ctx),
             ZkServerTimer::EpochAccepted(generation) if mine(generation) => match self.role {
@@ -503,7 +497,6 @@ impl Server {
             | ZkServerTimer::ConnectLimit(_)
             | ZkServerTimer::MainThread(_)
             | ZkServerTimer::ReadFailed(_)
-            | ZkServerTimer::ClientsClosed(_)
             | ZkServerTimer::ShutDown(_)
             | ZkServerTimer::Lead(_)
             | ZkServerTimer::EpochAccepted(_)
