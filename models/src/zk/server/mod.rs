@@ -389,7 +389,8 @@ impl Server {
             Role::Following(_) => !self.has_followed,
             Role::Joining | Role::Looking(_) => false,
         };
-        let longest = if first_time { self.spec.thread_delay * FIRST_TIME } else { self.spec.thread_delay };
+        let longest = self.spec.thread_delay;
+        let steps = if first_time { steps * FIRST_TIME } else { steps };
         if longest == Span::ZERO {
             return self.timer(ctx, timer);
         }
@@ -539,8 +540,8 @@ impl Process for Server {
 
 /// `SyncRequestProcessor` and the epoch files end the process when the disk fails them.
 const DISK_FAILED: &str = "severe unrecoverable error: the disk is full or failing";
-/// How much longer a step takes that a process takes for the first time: classes are loaded and code is interpreted. Fitted
-/// to the first and to later activations of measured leaders (medians 190 and 48 ms).
+/// How many times as many waits a step takes that a process takes for the first time: classes are loaded and code is
+/// interpreted. Fitted to the first and to later activations of measured leaders (medians 190 and 48 ms).
 const FIRST_TIME: u64 = 3;
 /// A decimal number.
 const EPOCH_FILE_BYTES: u64 = 8;
