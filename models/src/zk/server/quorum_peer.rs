@@ -39,7 +39,7 @@ impl Server {
             Role::Joining | Role::Looking(_) => {}
         }
         self.close_all_clients(ctx);
-        self.after_steps(ctx, 2, ZkServerTimer::ShutDown(self.generation));
+        self.after_steps(ctx, 1, ZkServerTimer::ShutDown(self.generation));
     }
 
     /// The role's threads have ended.
