@@ -30,7 +30,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, seed: u64) -> Finished {
     let until = |checkpoint: Checkpoint| {
         if checkpoint.at < Instant::ZERO + LENGTH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    Run::new(scenario, seed, schedule).finish(&mut |_: &Observed| {}, &mut { until })
+    Run::new(scenario.clone(), seed, schedule).finish(&mut |_: &Observed| {}, &mut { until })
 }
 
 fn stretch_cluster(criterion: &mut Criterion) {

@@ -164,6 +164,7 @@ pub fn simulation(seed: u64) -> Simulation<Member> {
         processes: (0..=CLIENT)
             .zip(members)
             .map(|(id, process)| ProcessSpec {
+                stream: None,
                 process,
                 host: HostId(id),
                 restart: RestartPolicy::default(),

@@ -307,6 +307,7 @@ pub fn simulation(seed: u64, transport: Transport, plan: Plan) -> Simulation<Par
         hosts: (0..=CLIENT).map(|id| HostSpec { site: u16::from(is_far(id)), ..HostSpec::default() }).collect(),
         processes: (0..=CLIENT)
             .map(|id| ProcessSpec {
+                stream: None,
                 process: Participant::new(id, transport, plan),
                 host: HostId(id),
                 restart: RestartPolicy::default(),

@@ -38,12 +38,18 @@ fn a_record_verifies_and_a_changed_one_names_the_first_difference() {
     scenario.phases.faults = scenario.phases.faults.min(Span::from_secs(120));
     let schedule = Schedule::draw(&scenario, 5);
     let mut checkpoints = Vec::new();
-    let finished = Run::new(&scenario, 5, &schedule).finish(&mut |_: &_| {}, &mut |checkpoint| {
+    let finished = Run::new(scenario.clone(), 5, &schedule).finish(&mut |_: &_| {}, &mut |checkpoint| {
         checkpoints.push(checkpoint);
         ControlFlow::Continue(())
     });
-    let mut record =
-        Record { build: "test".to_owned(), scenario, seed: 5, schedule, checkpoints, outcome: finished.outcome };
+    let mut record = Record {
+        build: "test".to_owned(),
+        scenario,
+        seeds: 5.into(),
+        schedule,
+        checkpoints,
+        outcome: finished.outcome,
+    };
     let count = record.checkpoints.len();
     let Ok(verdict) = player::replay(&record, &Simulator);
     assert_eq!(verdict, Verdict::Same { checkpoints: count, outcome: record.outcome.clone() });

@@ -16,7 +16,7 @@ fn check(name: &str) {
     let lossy = (0..10).find_map(|seed| {
         let schedule = Schedule::draw(&scenario, seed);
         let mut checkpoints = Vec::new();
-        let finished = Run::new(&scenario, seed, &schedule).finish(&mut |_: &_| {}, &mut |checkpoint| {
+        let finished = Run::new(scenario.clone(), seed, &schedule).finish(&mut |_: &_| {}, &mut |checkpoint| {
             checkpoints.push(checkpoint);
             ControlFlow::Continue(())
         });

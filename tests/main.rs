@@ -32,7 +32,7 @@ fn run(scenario: &Scenario, seed: u64) -> Finished {
 /// Runs a scenario and shows every observation to `watcher`.
 fn watch(scenario: &Scenario, seed: u64, mut watcher: impl FnMut(&Observed)) -> Finished {
     let schedule = Schedule::draw(scenario, seed);
-    Run::new(scenario, seed, &schedule).finish(&mut watcher, &mut |_| ControlFlow::Continue(()))
+    Run::new(scenario.clone(), seed, &schedule).finish(&mut watcher, &mut |_| ControlFlow::Continue(()))
 }
 
 /// What is wrong with a run, for a failing test.

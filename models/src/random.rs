@@ -3,9 +3,12 @@
 //! `rand_chacha` promises the same words for the same key on every platform and version; samplers of `rand` do not, and
 //! `ln`/`exp` differ between platforms. So words come from the library and everything made of them is ours.
 
+use std::hash::Hasher;
+
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use crate::fingerprint::Fingerprint;
 use crate::time::Span;
 
 /// What a stream is for. Streams of different purposes never influence each other, so that removing a fault or adding a
@@ -13,11 +16,11 @@ use crate::time::Span;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
-    /// Draws made by a process; the entity is its id.
+    /// Draws made by a process; the entity is its name.
     Process = 1,
-    /// Fates of packets on one direction between two hosts; the entity is `from << 16 | to`.
+    /// Fates of packets on one direction between two hosts; the entity is the pair of their names.
     Link = 2,
-    /// Latencies and losses of a host's disk; the entity is the host.
+    /// Latencies and losses of a host's disk; the entity is the host's name.
     Disk = 3,
     /// The schedule drawn from the seed; the entity numbers the fault.
     Schedule = 4,
@@ -25,10 +28,24 @@ pub enum Purpose {
     Clock = 5,
     /// What the clients of the workload do; the entity is the client.
     Workload = 6,
-    /// Start-up times of processes; the entity is the process.
+    /// Start-up times of processes; the entity is the process's name.
     Startup = 7,
-    /// When monitors scrape; the entity is `monitor host << 16 | process`.
+    /// When monitors scrape; the entity is the pair of the monitor's host and the process, by name.
     Monitor = 8,
+}
+
+/// The number of an entity that has a name. Names stay when others come and go, positions do not.
+pub fn named(name: &str) -> u64 {
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.write(name.as_bytes());
+    fingerprint.value()
+}
+
+/// The number of an ordered group of entities.
+pub fn together(entities: &[u64]) -> u64 {
+    let mut fingerprint = Fingerprint::default();
+    entities.iter().for_each(|entity| fingerprint.fold(*entity));
+    fingerprint.value()
 }
 
 /// A stream of chance.

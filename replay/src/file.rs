@@ -20,7 +20,7 @@ use crate::record::Record;
 
 const MAGIC: &[u8; 8] = b"FAULTLIN";
 /// Raised whenever [`Record`] or anything within it changes its shape.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// No record is larger; a damaged length must not make the reader allocate without bound.
 const LIMIT: usize = 256 << 20;
 const HEADER: usize = 20;
@@ -153,7 +153,7 @@ mod tests {
             (MAGIC.to_vec(), "x.flt: damaged replay file: 8 bytes, too short for a header"),
             (
                 framed(9, 9, &body, 0),
-                "x.flt: replay format 9, but this build reads format 1; replay it with the build that wrote it",
+                "x.flt: replay format 9, but this build reads format 2; replay it with the build that wrote it",
             ),
             (
                 framed(VERSION, 10, &body, 0),

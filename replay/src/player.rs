@@ -41,7 +41,7 @@ pub struct Divergence {
 pub fn replay<S: Subject>(record: &Record, subject: &S) -> Result<Verdict, S::Error> {
     let mut compared = 0;
     let mut diverged = None;
-    let outcome = subject.run(&record.scenario, record.seed, &record.schedule, &mut |found| {
+    let outcome = subject.run(&record.scenario, record.seeds, &record.schedule, &mut |found| {
         let recorded = record.checkpoints.get(compared).copied();
         if recorded == Some(found) {
             compared += 1;

@@ -1,8 +1,8 @@
 //! The record of a run.
 
 use models::time::Instant;
-use scenarios::Scenario;
 use scenarios::schedule::Schedule;
+use scenarios::{Scenario, Seeds};
 use serde::{Deserialize, Serialize};
 
 /// Everything that repeats a run, and what it must come to.
@@ -12,8 +12,8 @@ pub struct Record {
     pub build: String,
     /// What was there.
     pub scenario: Scenario,
-    /// The seed of every stream of chance.
-    pub seed: u64,
+    /// The seeds of every stream of chance.
+    pub seeds: Seeds,
     /// What happened to it: the schedule of the scenario file, or the one drawn from the seed.
     pub schedule: Schedule,
     /// The run's fingerprint, each virtual second, in the order of time.

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use scenarios::Scenario;
 use scenarios::schedule::Schedule;
+use scenarios::{Scenario, Seeds};
 
 use crate::record::{Checkpoint, Outcome};
 
@@ -12,7 +12,7 @@ pub trait Subject {
     /// Why a run could not be made at all.
     type Error;
 
-    /// Runs `scenario` with `seed` and exactly `schedule`, reporting each checkpoint as it passes. A `Break` stops the run;
+    /// Runs `scenario` with `seeds` and exactly `schedule`, reporting each checkpoint as it passes. A `Break` stops the run;
     /// the outcome then tells of the run so far.
     ///
     /// # Errors
@@ -20,7 +20,7 @@ pub trait Subject {
     fn run(
         &self,
         scenario: &Scenario,
-        seed: u64,
+        seeds: Seeds,
         schedule: &Schedule,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
     ) -> Result<Outcome, Self::Error>;

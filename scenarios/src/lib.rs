@@ -19,6 +19,7 @@ mod nearest;
 pub mod netem;
 pub mod scenario;
 pub mod schedule;
+mod seeds;
 pub mod topology;
 pub mod units;
 pub mod wan_cut;
@@ -26,4 +27,5 @@ pub mod workload;
 mod yaml;
 
 pub use scenario::Scenario;
+pub use seeds::Seeds;
 pub use yaml::ScenarioError;

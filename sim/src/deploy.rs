@@ -9,7 +9,7 @@ use models::kafka::broker::{Broker, BrokerSpec};
 use models::kafka::client::{AdminClient, AdminSpec, Consumer, ConsumerSpec, Producer, ProducerSpec, Subscribed};
 use models::kafka::{Addresses, Racks};
 use models::node::Node;
-use models::random::{Purpose, Random};
+use models::random::{Purpose, Random, named};
 use models::time::{Instant, Span};
 use models::world::ZK_CLIENT_PORT;
 use models::zk::server::{Server, ServerSpec};
@@ -43,6 +43,7 @@ pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64
         Restart::Never => RestartPolicy::Never,
     };
     let processes = deployment.processes.iter().map(|process| ProcessSpec {
+        stream: Some(named(&process.name)),
         process: node(scenario, deployment, &brokers, process),
         host: process.host,
         restart,
@@ -61,7 +62,7 @@ pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64
 
 /// When a process starts first: servers, then brokers, then clients, each a little apart.
 fn start_at(scenario: &Scenario, process: &Process, seed: u64) -> Instant {
-    let mut random = Random::new(seed, Purpose::Startup, u64::from(process.id.0));
+    let mut random = Random::new(seed, Purpose::Startup, named(&process.name));
     let base = match &process.kind {
         ProcessKind::ZooKeeper { sid } => {
             let server = scenario.cluster.zookeeper.servers.iter().find(|server| server.sid == *sid);
@@ -216,6 +217,7 @@ fn tcp(tcp: &scenarios::scenario::Tcp) -> TcpConfig {
 
 fn host(host: &scenarios::topology::Host) -> HostSpec {
     HostSpec {
+        stream: Some(named(&host.name)),
         site: host.site.0,
         disk: DiskProfile {
             capacity: host.disk.capacity,

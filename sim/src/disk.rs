@@ -1,6 +1,6 @@
 //! The disk of a host: one queue of requests, a page cache that a power loss empties, and faults.
 
-use models::id::{DiskToken, HostId, ProcessId};
+use models::id::{DiskToken, ProcessId};
 use models::process::{DiskError, DiskState};
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
@@ -80,7 +80,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn new(profile: DiskProfile, seed: u64, host: HostId) -> Self {
+    pub(crate) fn new(profile: DiskProfile, seed: u64, stream: u64) -> Self {
         assert!(profile.bandwidth > 0, "a disk without bandwidth never ends a request");
         Self {
             state: DiskState { capacity: profile.capacity, ..DiskState::default() },
@@ -88,8 +88,13 @@ impl Disk {
             faults: Vec::new(),
             busy_until: Instant::ZERO,
             parked: Vec::new(),
-            random: Random::new(seed, Purpose::Disk, u64::from(host.0)),
+            random: Random::new(seed, Purpose::Disk, stream),
         }
+    }
+
+    /// Draws from the stream of another seed from now on.
+    pub(crate) fn rekey(&mut self, seed: u64, stream: u64) {
+        self.random = Random::new(seed, Purpose::Disk, stream);
     }
 
     /// How long `work` keeps the disk busy. An fsync takes the dirty pages with it.
@@ -153,7 +158,7 @@ impl Disk {
 #[test]
 fn requests_queue_and_dirty_pages_cost_time() {
     let profile = DiskProfile { fsync_jitter: Span::ZERO, bandwidth: 1_000_000, ..DiskProfile::default() };
-    let mut disk = Disk::new(profile, 1, HostId(0));
+    let mut disk = Disk::new(profile, 1, 0);
     disk.state.dirty = 2_000;
     let first = disk.measure(Work::Fsync);
     assert_eq!((first, disk.state.dirty), (Span::from_ms(3), 0), "1 ms and 2,000 bytes at 1 MB/s");
@@ -167,7 +172,7 @@ fn requests_queue_and_dirty_pages_cost_time() {
 
 #[test]
 fn faults_compose_and_are_cleared_one_by_one() {
-    let mut disk = Disk::new(DiskProfile::default(), 1, HostId(0));
+    let mut disk = Disk::new(DiskProfile::default(), 1, 0);
     let request = Request { process: ProcessId(0), incarnation: 1, token: DiskToken(1), takes: Span::from_ms(1) };
     disk.set_fault(DiskFault::Full);
     disk.set_fault(DiskFault::Error);

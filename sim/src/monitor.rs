@@ -10,7 +10,7 @@ use std::sync::Arc;
 use models::id::{HostId, ProcessId};
 use models::node::Node;
 use models::observation::Observation;
-use models::random::{Purpose, Random};
+use models::random::{Purpose, Random, named, together};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
 use scenarios::deployment::Deployment;
@@ -74,7 +74,7 @@ impl Monitors {
         };
         for (monitor, Monitor { host, .. }) in all.monitors.iter().enumerate() {
             for (_, broker) in deployment.brokers() {
-                let entity = u64::from(host.0) << 16 | u64::from(broker.0);
+                let entity = together(&[named(scenario.topology.host_name(*host)), named(deployment.name(broker))]);
                 let offset = Random::new(seed, Purpose::Monitor, entity).below(interval.as_ns().max(1));
                 all.steps.insert((Instant::ZERO + Span::from_ns(offset), all.targets.len()));
                 all.targets.push(Target { monitor, broker, scrape: None, value: None });

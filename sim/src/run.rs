@@ -5,6 +5,7 @@
 //! acknowledged can be compared with what can be read. Clients of ZooKeeper stop writing then too.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use models::id::TopicPartition;
 use models::node::Node;
@@ -13,7 +14,8 @@ use models::time::{Instant, Span};
 use replay::record::{BrokenLaw, Checkpoint, Outcome};
 use replay::subject::Subject;
 use scenarios::deployment::{Deployment, ProcessKind};
-use scenarios::{Scenario, schedule::Schedule};
+use scenarios::schedule::Schedule;
+use scenarios::{Scenario, Seeds};
 
 use crate::deploy;
 use crate::inject::{Injector, Roles};
@@ -26,18 +28,45 @@ const BEAT: Span = Span::from_secs(1);
 /// How long the last read may take in a healthy cluster: a batch's retry back-off and a fetch's long poll, many times over.
 const LAST_READ: Span = Span::from_secs(20);
 
-/// A run in progress. Cloning it forks it.
+/// A run in progress: a value. A clone goes on as the original does; [`Run::fork`] and [`Run::branch`] go on differently.
 #[derive(Clone, Debug)]
-pub struct Run<'a> {
-    scenario: &'a Scenario,
-    deployment: Deployment,
+pub struct Run {
+    scenario: Arc<Scenario>,
+    deployment: Arc<Deployment>,
     sim: Simulation<Node>,
     injector: Injector,
     monitors: Monitors,
     roles: Roles,
     jury: Jury,
+    start_up_seed: u64,
+    /// The streams begin anew from this seed when the start-up is over.
+    rekey: Option<u64>,
+    phase: Phase,
+    /// When the phase is over, or whether it is will be looked at.
+    look: Instant,
     faults_end: Instant,
     beyond_violations: bool,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The warm-up: the schedule does nothing yet.
+    StartUp,
+    /// The schedule acts, and nothing heals but by itself.
+    Faults,
+    /// All faults are off.
+    Quiet,
+    /// Producers have stopped, consumers catch up.
+    LastRead {
+        /// When the run ends in any case.
+        deadline: Instant,
+    },
+    /// The run is over.
+    Over {
+        /// A law was broken, or whoever looked on had seen enough; so nothing can be said of what would have come.
+        early: bool,
+    },
 }
 
 /// What came of a run.
@@ -70,25 +99,60 @@ impl<W: Observer> Observer for Watching<'_, W> {
     }
 }
 
-impl<'a> Run<'a> {
+impl Run {
     /// A run before its first event.
-    pub fn new(scenario: &'a Scenario, seed: u64, schedule: &Schedule) -> Self {
-        let deployment = scenario.deployment();
+    pub fn new(scenario: impl Into<Arc<Scenario>>, seeds: impl Into<Seeds>, schedule: &Schedule) -> Self {
+        let (scenario, seeds) = (scenario.into(), seeds.into());
+        let deployment = Arc::new(scenario.deployment());
         let start = Instant::ZERO + scenario.phases.warm_up;
         let injector = Injector::new(schedule, start);
-        let monitors = Monitors::new(scenario, &deployment, seed);
+        let monitors = Monitors::new(&scenario, &deployment, seeds.start_up);
         let faults_end = injector.end().max(start + scenario.phases.faults);
         Self {
+            sim: Simulation::new(deploy::simulation(&scenario, &deployment, seeds.start_up)),
+            jury: Jury::new(&scenario, &deployment, start),
             scenario,
-            sim: Simulation::new(deploy::simulation(scenario, &deployment, seed)),
-            jury: Jury::new(scenario, &deployment, start),
             deployment,
             injector,
             monitors,
             roles: Roles::default(),
+            start_up_seed: seeds.start_up,
+            rekey: seeds.rekeyed(),
+            phase: Phase::StartUp,
+            look: start,
             faults_end,
             beyond_violations: false,
         }
+    }
+
+    /// A run without a schedule at the end of its start-up, to be forked.
+    pub fn start_up(scenario: impl Into<Arc<Scenario>>, seed: u64) -> Self {
+        let mut run = Self::new(scenario, seed, &Schedule::default());
+        run.advance_to(run.start(), &mut |_: &Observed| {}, &mut |_| ControlFlow::Continue(()));
+        run
+    }
+
+    /// The run with another schedule and from the end of its start-up on other streams: event by event the run that has
+    /// `faults_seed` as [`Seeds::faults`] and the same [`Seeds::start_up`] from its beginning.
+    ///
+    /// # Panics
+    /// If the start-up is over.
+    #[must_use]
+    pub fn fork(&self, faults_seed: u64, schedule: &Schedule) -> Self {
+        let seeds = Seeds { start_up: self.start_up_seed, faults: faults_seed };
+        assert_eq!(self.phase, Phase::StartUp, "a schedule can be exchanged only before it begins");
+        let injector = Injector::new(schedule, self.start());
+        let faults_end = injector.end().max(self.start() + self.scenario.phases.faults);
+        Self { injector, faults_end, rekey: seeds.rekeyed(), ..self.clone() }
+    }
+
+    /// The run as it goes on by other chance: the same state and the same schedule, but every stream begins anew from `seed`.
+    #[must_use]
+    pub fn branch(&self, seed: u64) -> Self {
+        let mut branch = self.clone();
+        branch.rekey = None;
+        branch.sim.rekey(seed);
+        branch
     }
 
     /// Goes on after a broken safety law, where the consequences are the question.
@@ -98,9 +162,54 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// What is run.
+    pub fn scenario(&self) -> &Arc<Scenario> {
+        &self.scenario
+    }
+
     /// The names and ids of its processes.
-    pub fn deployment(&self) -> &Deployment {
+    pub fn deployment(&self) -> &Arc<Deployment> {
         &self.deployment
+    }
+
+    /// The moment up to which everything has happened.
+    pub fn now(&self) -> Instant {
+        self.sim.now()
+    }
+
+    /// The end of the warm-up.
+    pub fn start(&self) -> Instant {
+        Instant::ZERO + self.scenario.phases.warm_up
+    }
+
+    /// When the faults are over and the quiet phase begins.
+    pub fn faults_end(&self) -> Instant {
+        self.faults_end
+    }
+
+    /// Where it is.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Whether a law is broken already.
+    pub fn is_broken(&self) -> bool {
+        self.jury.is_broken()
+    }
+
+    /// The deployment as it stands.
+    pub fn simulation(&self) -> &Simulation<Node> {
+        &self.sim
+    }
+
+    /// The fingerprint so far.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { at: self.sim.now(), events: self.sim.events().queued, fingerprint: self.sim.fingerprint() }
     }
 
     /// Runs to the end, or until `on_checkpoint` breaks off. Unless asked to go on, the first broken safety law ends the run:
@@ -110,52 +219,127 @@ impl<'a> Run<'a> {
         watcher: &mut impl Observer,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
     ) -> Finished {
-        let start = Instant::ZERO + self.scenario.phases.warm_up;
-        let faults_end = self.faults_end;
-        let ended_early = self.advance(start, watcher, on_checkpoint).is_break()
-            || self.begin_faults(watcher, on_checkpoint).is_break()
-            || self.quiet(watcher, on_checkpoint).is_break()
-            || self.last_read(watcher, on_checkpoint).is_break();
-        let now = self.sim.now();
-        let judgement = self.jury.finish(now, ended_early);
+        self.advance_to(Instant::MAX, watcher, on_checkpoint);
+        let early = self.phase == Phase::Over { early: true };
+        let Checkpoint { at: ended, events, fingerprint } = self.checkpoint();
+        let judgement = self.jury.finish(ended, early);
+        let violation = judgement.first_broken(ended).map(|(law, at, what)| BrokenLaw { law, at, what });
         Finished {
-            outcome: Outcome {
-                ended: now,
-                events: self.sim.events().queued,
-                fingerprint: self.sim.fingerprint(),
-                violation: judgement.first_broken(now).map(|(law, at, what)| BrokenLaw { law, at, what }),
-            },
+            outcome: Outcome { ended, events, fingerprint, violation },
             judgement,
-            start,
-            quiet_since: faults_end.min(now),
+            start: Instant::ZERO + self.scenario.phases.warm_up,
+            quiet_since: self.faults_end.min(ended),
             delivered: self.sim.events().delivered(),
         }
     }
 
-    fn begin_faults(
+    /// Runs all that happens up to `until`, that moment included, or less if the run ends before. Where a phase ends at that
+    /// moment, the next one has not begun.
+    pub fn advance_to(
         &mut self,
+        until: Instant,
         watcher: &mut impl Observer,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        self.jury.faults_begin(self.sim.now());
-        self.advance(self.faults_end, watcher, on_checkpoint)
-    }
-
-    fn quiet(
-        &mut self,
-        watcher: &mut impl Observer,
-        on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        let now = self.sim.now();
-        self.roll_back();
-        self.jury.quiet_begins(now);
-        loop {
-            let next = self.sim.now() + BEAT;
-            self.advance(next, watcher, on_checkpoint)?;
-            if self.jury.is_settled(next) {
-                return ControlFlow::Continue(());
+    ) {
+        while self.now() < until && self.enter_phase(watcher) {
+            let due = self.due();
+            self.run_until(due.min(until), watcher);
+            if due <= until {
+                self.act(watcher, on_checkpoint);
             }
         }
+    }
+
+    /// Runs the next event, or what the run itself has to do before it: a step of the schedule, a scrape, a checkpoint, the
+    /// beginning of a phase. Returns false if the run is over.
+    pub fn step(
+        &mut self,
+        watcher: &mut impl Observer,
+        on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
+    ) -> bool {
+        if !self.enter_phase(watcher) {
+            return false;
+        }
+        let due = self.due();
+        if self.sim.next_event_at().is_some_and(|at| at <= due) {
+            let Self { sim, roles, jury, .. } = self;
+            sim.step(&mut Watching { jury, roles, watcher });
+        } else {
+            self.run_until(due, watcher);
+            self.act(watcher, on_checkpoint);
+        }
+        true
+    }
+
+    fn run_until(&mut self, until: Instant, watcher: &mut impl Observer) {
+        let Self { sim, roles, jury, .. } = self;
+        sim.run_until(until, &mut Watching { jury, roles, watcher });
+    }
+
+    /// When the run itself has something to do next.
+    fn due(&self) -> Instant {
+        let beat = Instant::from_ns((self.now().as_ns() / BEAT.as_ns() + 1) * BEAT.as_ns());
+        let fault = if self.phase == Phase::StartUp { None } else { self.injector.next() };
+        [Some(self.look), Some(beat), fault, self.monitors.next()].into_iter().flatten().min().unwrap_or(beat)
+    }
+
+    /// Does what is due now.
+    fn act(&mut self, watcher: &mut impl Observer, on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>) {
+        self.inject();
+        self.monitors.act(&mut self.sim);
+        if self.now().as_ns().is_multiple_of(BEAT.as_ns()) {
+            let enough = on_checkpoint(self.checkpoint()).is_break();
+            if enough || self.jury.is_broken() && !self.beyond_violations {
+                self.phase = Phase::Over { early: true };
+            }
+        }
+        self.show(watcher);
+    }
+
+    fn show(&mut self, watcher: &mut impl Observer) {
+        let Self { sim, roles, jury, .. } = self;
+        sim.show(&mut Watching { jury, roles, watcher });
+    }
+
+    fn inject(&mut self) {
+        let Self { sim, injector, roles, scenario, deployment, phase, .. } = self;
+        if *phase != Phase::StartUp && injector.next().is_some_and(|due| due <= sim.now()) {
+            injector.act(sim, scenario, deployment, roles);
+        }
+    }
+
+    /// Goes on to the phase that begins now. Returns false if the run is over.
+    fn enter_phase(&mut self, watcher: &mut impl Observer) -> bool {
+        while !self.is_over() && self.now() >= self.look {
+            match self.phase {
+                Phase::StartUp => self.begin_faults(),
+                Phase::Faults => self.begin_quiet(),
+                Phase::Quiet if self.jury.is_settled(self.now()) => self.begin_last_read(),
+                Phase::LastRead { deadline } if self.now() >= deadline || self.has_read_all() => {
+                    self.phase = Phase::Over { early: false };
+                }
+                Phase::Quiet | Phase::LastRead { .. } => self.look = self.now() + BEAT,
+                Phase::Over { .. } => {}
+            }
+            self.show(watcher);
+        }
+        !self.is_over()
+    }
+
+    fn begin_faults(&mut self) {
+        self.jury.faults_begin(self.now());
+        if let Some(seed) = self.rekey.take() {
+            self.sim.rekey(seed);
+        }
+        (self.phase, self.look) = (Phase::Faults, self.faults_end);
+        self.inject();
+    }
+
+    fn begin_quiet(&mut self) {
+        let now = self.now();
+        self.roll_back();
+        self.jury.quiet_begins(now);
+        (self.phase, self.look) = (Phase::Quiet, now + BEAT);
     }
 
     /// What the scenario's operator does when the faults are over.
@@ -168,26 +352,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn last_read(
-        &mut self,
-        watcher: &mut impl Observer,
-        on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        self.jury.producers_stop(self.sim.now());
-        let ids: Vec<_> = self.deployment.processes.iter().map(|p| p.id).collect();
-        for id in &ids {
-            match self.sim.process_mut(*id) {
+    fn begin_last_read(&mut self) {
+        let now = self.now();
+        self.jury.producers_stop(now);
+        for process in &self.deployment.processes {
+            match self.sim.process_mut(process.id) {
                 Node::Producer(producer) => producer.stop_sending(),
                 Node::Session(session) => session.stop_writing(),
                 _ => {}
             }
         }
-        let deadline = self.sim.now() + LAST_READ;
-        while self.sim.now() < deadline && !(self.writers_drained() && self.consumers_caught_up()) {
-            let next = self.sim.now() + BEAT;
-            self.advance(next, watcher, on_checkpoint)?;
-        }
-        ControlFlow::Continue(())
+        // Looked at once more at this moment: there may be nothing to wait for.
+        self.phase = Phase::LastRead { deadline: now + LAST_READ };
+    }
+
+    fn has_read_all(&self) -> bool {
+        self.writers_drained() && self.consumers_caught_up()
     }
 
     fn writers_drained(&self) -> bool {
@@ -210,37 +390,6 @@ impl<'a> Run<'a> {
             _ => true,
         })
     }
-
-    /// Runs until `end`, doing what the schedule asks on the way. Breaks off at a broken safety law.
-    fn advance(
-        &mut self,
-        end: Instant,
-        watcher: &mut impl Observer,
-        on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        while self.sim.now() < end {
-            let beat = Instant::from_ns((self.sim.now().as_ns() / BEAT.as_ns() + 1) * BEAT.as_ns());
-            let next = [Some(end), Some(beat), self.injector.next(), self.monitors.next()];
-            let next = next.into_iter().flatten().min().unwrap_or(end);
-            let Self { sim, injector, monitors, roles, jury, scenario, deployment, .. } = self;
-            let mut watching = Watching { jury, roles, watcher };
-            sim.run_until(next, &mut watching);
-            if injector.next().is_some_and(|due| due <= next) {
-                let roles = watching.roles.clone();
-                injector.act(sim, scenario, deployment, &roles);
-            }
-            monitors.act(sim);
-            if next == beat {
-                let checkpoint =
-                    Checkpoint { at: next, events: self.sim.events().queued, fingerprint: self.sim.fingerprint() };
-                on_checkpoint(checkpoint)?;
-                if self.jury.is_broken() && !self.beyond_violations {
-                    return ControlFlow::Break(());
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 /// The simulator, as replay and shrinking see it.
@@ -253,11 +402,11 @@ impl Subject for Simulator {
     fn run(
         &self,
         scenario: &Scenario,
-        seed: u64,
+        seeds: Seeds,
         schedule: &Schedule,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
     ) -> Result<Outcome, Self::Error> {
         let mut nobody = |_: &Observed| {};
-        Ok(Run::new(scenario, seed, schedule).finish(&mut nobody, on_checkpoint).outcome)
+        Ok(Run::new(scenario.clone(), seeds, schedule).finish(&mut nobody, on_checkpoint).outcome)
     }
 }

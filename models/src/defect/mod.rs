@@ -22,6 +22,27 @@ pub enum System {
     ZooKeeper,
 }
 
+/// How many random schedules its catalogue expects to pass before one shows a defect; the easiest of its ways counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// Up to about 100.
+    Easy,
+    /// 100 to 1,000.
+    Medium,
+    /// 1,000 to 100,000.
+    Hard,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Easy => "E",
+            Self::Medium => "M",
+            Self::Hard => "H",
+        })
+    }
+}
+
 /// What is publicly known of a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -29,6 +50,8 @@ pub struct Facts {
     pub id: &'static str,
     /// The word for it in scenario files.
     pub word: &'static str,
+    /// How hard the catalogue expects it to be to find; `None` where it does not say.
+    pub mark: Option<Mark>,
     /// The ticket that tells of it.
     pub ticket: &'static str,
     /// Whose it is.

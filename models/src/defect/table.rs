@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, System};
+use super::{Facts, Mark, System};
 
 macro_rules! defects {
+    (@mark) => { None };
+    (@mark $mark:ident) => { Some(Mark::$mark) };
     (@protocol) => { None };
     (@protocol $protocol:literal) => { Some($protocol) };
     ($($(#[doc = $doc:literal])+ $name:ident = $id:literal, $word:literal, $system:ident {
-        ticket: $ticket:literal, laws: $laws:expr, fixed_in: $fixed:literal
+        $(mark: $mark:ident,)? ticket: $ticket:literal, laws: $laws:expr, fixed_in: $fixed:literal
         $(, protocol: $protocol:literal)? $(, implies: [$($implied:ident),*])? $(,)?
     })*) => {
         /// A known defect. The model holds both rules; the switch stands next to the rule that it breaks.
@@ -26,6 +28,7 @@ macro_rules! defects {
                     $(Self::$name => &Facts {
                         id: $id,
                         word: $word,
+                        mark: defects!(@mark $($mark)?),
                         ticket: $ticket,
                         system: System::$system,
                         laws: &$laws,
@@ -42,115 +45,115 @@ macro_rules! defects {
 defects! {
     /// KAFKA-1211, KIP-101: a replica that becomes follower, or starts, truncates to its own high watermark.
     HwTruncation = "R01", "hw-truncation", Kafka {
-        ticket: "KAFKA-1211, KIP-101", laws: ["R-TRUNC-BELOW-HW", "R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE"], fixed_in: "0.11.0.0",
+        mark: Easy, ticket: "KAFKA-1211, KIP-101", laws: ["R-TRUNC-BELOW-HW", "R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE"], fixed_in: "0.11.0.0",
         protocol: "2.6",
     }
     /// KAFKA-6361, KIP-279: a leader asked for the end of an epoch that it does not know answers with the start of the next
     /// larger one, and the
     /// follower asks once.
     EpochQueryTooCoarse = "R03", "epoch-query-too-coarse", Kafka {
-        ticket: "KAFKA-6361, KIP-279", laws: ["R-LOG-MATCH", "R-CANDIDATE-COMPLETE"], fixed_in: "2.0.0",
+        mark: Medium, ticket: "KAFKA-6361, KIP-279", laws: ["R-LOG-MATCH", "R-CANDIDATE-COMPLETE"], fixed_in: "2.0.0",
         protocol: "2.6",
     }
     /// KAFKA-7415: a new leader's epoch enters its epoch cache with its first append, not with its election.
     EpochNotStoredOnElection = "R04", "epoch-not-stored-on-election", Kafka {
-        ticket: "KAFKA-7415", laws: ["R-TRUNC-BELOW-HW", "R-LOG-MATCH", "R-EPOCH-CACHE-MONOTONIC"], fixed_in: "2.0.1, 2.1.0",
+        mark: Hard, ticket: "KAFKA-7415", laws: ["R-TRUNC-BELOW-HW", "R-LOG-MATCH", "R-EPOCH-CACHE-MONOTONIC"], fixed_in: "2.0.1, 2.1.0",
         protocol: "2.6",
     }
     /// KAFKA-7128: a follower joins the ISR at the leader's high watermark, though it has not reached the start of the
     /// leader's epoch.
     IsrJoinAtLaggingHw = "R05", "isr-join-at-lagging-hw", Kafka {
-        ticket: "KAFKA-7128", laws: ["R-CANDIDATE-COMPLETE", "R-ISR-JOIN-RULE"], fixed_in: "2.0.1, 2.1.0",
+        mark: Medium, ticket: "KAFKA-7128", laws: ["R-CANDIDATE-COMPLETE", "R-ISR-JOIN-RULE"], fixed_in: "2.0.1, 2.1.0",
     }
     /// KAFKA-7164: a follower that hears of a newer epoch of the leader it already follows goes on fetching and does not
     /// truncate.
     SkipTruncationSameLeader = "R06", "skip-truncation-same-leader", Kafka {
-        ticket: "KAFKA-7164", laws: ["R-LOG-MATCH"], fixed_in: "2.0.1, 2.1.0",
+        mark: Medium, ticket: "KAFKA-7164", laws: ["R-LOG-MATCH"], fixed_in: "2.0.1, 2.1.0",
         protocol: "2.6",
         implies: [FetchWithoutEpoch],
     }
     /// KAFKA-7395, KIP-320: replica fetches and epoch queries carry no leader epoch, and nobody is fenced by it.
     FetchWithoutEpoch = "R07", "fetch-without-epoch", Kafka {
-        ticket: "KAFKA-6880, KAFKA-7395, KIP-320", laws: ["R-LOG-MATCH", "R-STRONG-ISR"], fixed_in: "2.1.0",
+        mark: Medium, ticket: "KAFKA-6880, KAFKA-7395, KIP-320", laws: ["R-LOG-MATCH", "R-STRONG-ISR"], fixed_in: "2.1.0",
         protocol: "2.6",
     }
     /// KAFKA-13141: a leader that answers a fetch with a diverging epoch stores the fetch offset as the follower's position
     /// all the same.
     DivergingFetchCountsAsProgress = "R09", "diverging-fetch-counts-as-progress", Kafka {
-        ticket: "KAFKA-13141", laws: ["R-CANDIDATE-COMPLETE", "J-LOST-WRITE", "R-ISR-JOIN-RULE"], fixed_in: "2.7.2, 2.8.1, 3.0.0",
+        mark: Easy, ticket: "KAFKA-13141", laws: ["R-CANDIDATE-COMPLETE", "J-LOST-WRITE", "R-ISR-JOIN-RULE"], fixed_in: "2.7.2, 2.8.1, 3.0.0",
     }
     /// KAFKA-13207: a divergence told to a fetcher truncates the log although the replica has become leader since.
     TruncateAfterRoleChange = "R10", "truncate-after-role-change", Kafka {
-        ticket: "KAFKA-13207", laws: ["R-LEADER-APPEND-ONLY", "R-LEADER-COMPLETE"], fixed_in: "2.8.1, 3.0.0",
+        mark: Medium, ticket: "KAFKA-13207", laws: ["R-LEADER-APPEND-ONLY", "R-LEADER-COMPLETE"], fixed_in: "2.8.1, 3.0.0",
     }
     /// KAFKA-14704: a follower takes the high watermark of a diverging answer before it truncates.
     HwBeforeTruncation = "R11", "hw-before-truncation", Kafka {
-        ticket: "KAFKA-14704", laws: ["R-LOG-MATCH", "R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
+        mark: Medium, ticket: "KAFKA-14704", laws: ["R-LOG-MATCH", "R-TRUNC-BELOW-HW", "R-CONSISTENT-READ"], fixed_in: "3.4.1, 3.5.0",
     }
     /// KAFKA-2334, KIP-207: a new leader answers ListOffsets with its own high watermark before that has reached the start
     /// of its epoch.
     ListOffsetsNotMonotonic = "R12", "list-offsets-not-monotonic", Kafka {
-        ticket: "KAFKA-2334, KIP-207", laws: ["J-OFFSET-REGRESS"], fixed_in: "2.2.0",
+        mark: Easy, ticket: "KAFKA-2334, KIP-207", laws: ["J-OFFSET-REGRESS"], fixed_in: "2.2.0",
     }
     /// KAFKA-2143: a follower whose fetch was out of range, and whom the leader's end has overtaken meanwhile, drops its
     /// whole log.
     ResetToStartOnOutOfRange = "R14", "reset-to-start-on-out-of-range", Kafka {
-        ticket: "KAFKA-2143", laws: ["R-NO-FULL-TRUNCATION"], fixed_in: "0.9.0.1, 0.10.0.0",
+        mark: Medium, ticket: "KAFKA-2143", laws: ["R-NO-FULL-TRUNCATION"], fixed_in: "0.9.0.1, 0.10.0.0",
         protocol: "2.6",
         implies: [HwTruncation],
     }
     /// KAFKA-9491: a follower that restarts its log at the leader's log start keeps its old high watermark.
     StaleHwAfterFullTruncation = "R16", "stale-hw-after-full-truncation", Kafka {
-        ticket: "KAFKA-9491", laws: ["R-HW-IN-LOG", "L-PRODUCE"], fixed_in: "2.4.1, 2.5.0",
+        mark: Hard, ticket: "KAFKA-9491", laws: ["R-HW-IN-LOG", "L-PRODUCE"], fixed_in: "2.4.1, 2.5.0",
     }
     /// KAFKA-1028, the 2013 result: a controller elects outside the ISR when nobody else is alive, whatever
     /// `unclean.leader.election.enable` says.
     UncleanElectionDefault = "R17a", "unclean-election-default", Kafka {
-        ticket: "KAFKA-1028; default changed by KIP-106", laws: ["R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
+        mark: Easy, ticket: "KAFKA-1028; default changed by KIP-106", laws: ["R-CANDIDATE-COMPLETE", "R-LEADER-COMPLETE", "J-LOST-WRITE", "C-NO-ELECT-OUTSIDE"], fixed_in: "0.8.2.0 (setting), 0.11.0.0 (default)",
     }
     /// KAFKA-1555, the 2013 result: `acks=all` is answered by an ISR of one, whatever `min.insync.replicas` says.
     NoMinIsr = "R17b", "no-min-isr", Kafka {
-        ticket: "KAFKA-1555", laws: ["R-ACK-RULE", "J-LOST-WRITE"], fixed_in: "0.8.2.0",
+        mark: Easy, ticket: "KAFKA-1555", laws: ["R-ACK-RULE", "J-LOST-WRITE"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-2729: a leader whose ISR write meets another version of the partition state keeps the version that it has, for
     /// ever. It comes by the old one through a lost answer (C02), or through what a zombie controller has written (C03).
     CachedZkVersion = "C01", "cached-zk-version", Kafka {
-        ticket: "KAFKA-2729, KAFKA-3042", laws: ["L-ISR-FULL", "L-PRODUCE", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
+        mark: Easy, ticket: "KAFKA-2729, KAFKA-3042", laws: ["L-ISR-FULL", "L-PRODUCE", "L-METADATA-CONVERGES"], fixed_in: "1.1.0",
         protocol: "2.6",
         implies: [IsrWriteReplyLost],
     }
     /// KAFKA-1382: a leader whose ISR write was applied, but not answered, takes its repetition for a conflict.
     IsrWriteReplyLost = "C02", "isr-write-reply-lost", Kafka {
-        ticket: "KAFKA-1382", laws: ["L-ISR-FULL"], fixed_in: "0.8.2.0",
+        mark: Easy, ticket: "KAFKA-1382", laws: ["L-ISR-FULL"], fixed_in: "0.8.2.0",
         protocol: "2.6",
     }
     /// KAFKA-3083: a controller goes on with the batch at hand after its session has ended.
     SoftFailureLateIsrWrite = "C03", "soft-failure-late-isr-write", Kafka {
-        ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "1.1.0",
+        mark: Medium, ticket: "KAFKA-3083", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "1.1.0",
         implies: [UnfencedControllerWrites],
     }
     /// KAFKA-6082: a controller's writes do not check the version of `/controller_epoch`.
     UnfencedControllerWrites = "C04", "unfenced-controller-writes", Kafka {
-        ticket: "KAFKA-6082", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "2.1.0",
+        mark: Medium, ticket: "KAFKA-6082", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "2.1.0",
     }
     /// KAFKA-1096: a broker that was controller takes over every epoch that its watch of `/controller_epoch` shows.
     ZombieAdoptsNewEpoch = "C05", "zombie-adopts-new-epoch", Kafka {
-        ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH"], fixed_in: "0.8.2.0",
+        mark: Medium, ticket: "KAFKA-1096", laws: ["C-ONE-PER-EPOCH"], fixed_in: "0.8.2.0",
     }
     /// KAFKA-4447: events that a controller had queued before it resigned are handled as if it were still controller.
     ResignedControllerStillListens = "C07", "resigned-controller-still-listens", Kafka {
-        ticket: "KAFKA-4447", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "0.10.2.0",
+        mark: Medium, ticket: "KAFKA-4447", laws: ["C-ZOMBIE-NO-EFFECT"], fixed_in: "0.10.2.0",
         implies: [UnfencedControllerWrites],
     }
     /// KAFKA-4229: every new session makes its broker resign, also when that session has already won the election.
     ResignThenSeeOwnNode = "C08", "resign-then-see-own-node", Kafka {
-        ticket: "KAFKA-4229", laws: ["L-ONE-CONTROLLER"], fixed_in: "0.10.2.0",
+        mark: Medium, ticket: "KAFKA-4229", laws: ["L-ONE-CONTROLLER"], fixed_in: "0.10.2.0",
         implies: [InertController],
     }
     /// KAFKA-13461: a reinitialisation asked for while the session is alive makes the controller resign, and keeps the
     /// session.
     ResignOnAuthEvent = "C09", "resign-on-auth-event", Kafka {
-        ticket: "KAFKA-13461", laws: ["L-ONE-CONTROLLER"], fixed_in: "3.0.1, 3.1.0",
+        mark: Easy, ticket: "KAFKA-13461", laws: ["L-ONE-CONTROLLER"], fixed_in: "3.0.1, 3.1.0",
         implies: [InertController],
     }
     /// KAFKA-13461, KAFKA-13407: a broker that finds its own id in `/controller` takes itself for the controller without
@@ -162,7 +165,7 @@ defects! {
     /// KAFKA-6879: the handler that has to create the new session waits for the controller's queue, whose head waits for
     /// the session.
     SessionCallbackBlocksSession = "C10", "session-callback-blocks-session", Kafka {
-        ticket: "KAFKA-6879, KAFKA-6517, KAFKA-4360", laws: ["L-ALL-REGISTERED", "L-ONE-CONTROLLER"], fixed_in: "1.1.1, 2.0.0",
+        mark: Easy, ticket: "KAFKA-6879, KAFKA-6517, KAFKA-4360", laws: ["L-ALL-REGISTERED", "L-ONE-CONTROLLER"], fixed_in: "1.1.1, 2.0.0",
     }
     /// KAFKA-8532: at session expiry the controller's event thread waits for ever. The repaired rule, ours: waits of the
     /// event thread end with the
@@ -172,17 +175,17 @@ defects! {
     }
     /// KAFKA-1387: a registration that finds a node with its broker's own data waits for that node to vanish.
     WaitForOwnEphemeral = "C12", "wait-for-own-ephemeral", Kafka {
-        ticket: "KAFKA-1387, KAFKA-992", laws: ["L-ALL-REGISTERED"], fixed_in: "0.9.0.0",
+        mark: Medium, ticket: "KAFKA-1387, KAFKA-992", laws: ["L-ALL-REGISTERED"], fixed_in: "0.9.0.0",
     }
     /// KAFKA-6584, KAFKA-7165: a registration that finds the node of the broker's own previous session gives up.
     RegistrationGivesUp = "C13", "registration-gives-up", Kafka {
-        ticket: "KAFKA-6584, KAFKA-7165", laws: ["L-ALL-REGISTERED"], fixed_in: "2.2.0",
+        mark: Easy, ticket: "KAFKA-6584, KAFKA-7165", laws: ["L-ALL-REGISTERED"], fixed_in: "2.2.0",
     }
     /// KAFKA-14845: a registration whose ConnectResponse was lost finds its own node under an unknown session and gives up.
     /// All releases in
     /// ZooKeeper mode.
     LostRegistration = "C14", "lost-registration", Kafka {
-        ticket: "KAFKA-14845", laws: ["L-ALL-REGISTERED"], fixed_in: "never",
+        mark: Medium, ticket: "KAFKA-14845", laws: ["L-ALL-REGISTERED"], fixed_in: "never",
     }
     /// No ticket: NODEEXISTS, then the node disappears before it is read: NullPointerException instead of another attempt.
     /// 2.2.0 to 3.8.0.
@@ -191,7 +194,7 @@ defects! {
     }
     /// KAFKA-7235, KIP-380: control requests carry no broker epoch, so that one for an earlier life is obeyed.
     NoBrokerGeneration = "C15", "no-broker-generation", Kafka {
-        ticket: "KAFKA-7235, KIP-380", laws: ["C-STALE-REQUEST-REJECTED", "L-ISR-FULL"], fixed_in: "2.2.0",
+        mark: Medium, ticket: "KAFKA-7235, KIP-380", laws: ["C-STALE-REQUEST-REJECTED", "L-ISR-FULL"], fixed_in: "2.2.0",
     }
     /// KAFKA-12315: `ControllerMovedException` leaves the replica state machine's request batch non-empty for ever.
     PoisonedRequestBatch = "C26", "poisoned-request-batch", Kafka {
@@ -226,25 +229,25 @@ defects! {
     /// ZOOKEEPER-4643, -4646, -4785: the learner writes `currentEpoch` and acknowledges NEWLEADER before the synchronised
     /// transactions are on disk. 3.8.0 to 3.8.4.
     NewLeaderAckBeforeSync = "Z01", "new-leader-ack-before-sync", ZooKeeper {
-        ticket: "ZOOKEEPER-4643, ZOOKEEPER-4646, ZOOKEEPER-4785", laws: ["Z-ACK-DURABLE", "Z-EPOCH-AFTER-HISTORY", "Z-LEADER-COMPLETENESS"], fixed_in: "3.8.5, 3.9.2",
+        mark: Medium, ticket: "ZOOKEEPER-4643, ZOOKEEPER-4646, ZOOKEEPER-4785", laws: ["Z-ACK-DURABLE", "Z-EPOCH-AFTER-HISTORY", "Z-LEADER-COMPLETENESS"], fixed_in: "3.8.5, 3.9.2",
     }
     /// ZOOKEEPER-2355: a learner takes its last zxid from the header of a DIFF, before the proposals have come.
     LastZxidFromDiffHeader = "Z03", "last-zxid-from-diff-header", ZooKeeper {
-        ticket: "ZOOKEEPER-2355", laws: ["Z-HONEST-ZXID", "Z-REPLICAS-EQUAL", "Z-PREFIX", "Z-LOCAL-PRIMARY-ORDER", "Z-EPHEMERAL-GONE"], fixed_in: "3.4.11, 3.5.4, 3.6.0",
+        mark: Easy, ticket: "ZOOKEEPER-2355", laws: ["Z-HONEST-ZXID", "Z-REPLICAS-EQUAL", "Z-PREFIX", "Z-LOCAL-PRIMARY-ORDER", "Z-EPHEMERAL-GONE"], fixed_in: "3.4.11, 3.5.4, 3.6.0",
     }
     /// ZOOKEEPER-2845: a server that leaves a role keeps its tree as it is, so that the zxid which it reports hides what is
     /// on its disk.
     RetainedDatabase = "Z04", "retained-database", ZooKeeper {
-        ticket: "ZOOKEEPER-2845", laws: ["Z-HONEST-ZXID", "Z-PREFIX"], fixed_in: "3.4.12, 3.5.4, 3.6.0",
+        mark: Medium, ticket: "ZOOKEEPER-2845", laws: ["Z-HONEST-ZXID", "Z-PREFIX"], fixed_in: "3.4.12, 3.5.4, 3.6.0",
     }
     /// ZOOKEEPER-1653: a server that crashed between the snapshot of a new epoch and `currentEpoch` refuses every start.
     EpochFileMismatchRefusesStart = "Z07", "epoch-file-mismatch-refuses-start", ZooKeeper {
-        ticket: "ZOOKEEPER-1653, ZOOKEEPER-2354", laws: ["L-ZK-QUORUM"], fixed_in: "3.4.6 (3.4 line only)",
+        mark: Hard, ticket: "ZOOKEEPER-1653, ZOOKEEPER-2354", laws: ["L-ZK-QUORUM"], fixed_in: "3.4.6 (3.4 line only)",
     }
     /// ZOOKEEPER-4712: a learner's shutdown leaves its sync thread running, which logs queued proposals after the tree was
     /// fast-forwarded. All 3.8.x.
     SyncThreadSurvivesShutdown = "Z12", "sync-thread-survives-shutdown", ZooKeeper {
-        ticket: "ZOOKEEPER-4712", laws: ["Z-PREFIX", "Z-REPLICAS-EQUAL", "Z-HONEST-ZXID"], fixed_in: "3.9.3",
+        mark: Medium, ticket: "ZOOKEEPER-4712", laws: ["Z-PREFIX", "Z-REPLICAS-EQUAL", "Z-HONEST-ZXID"], fixed_in: "3.9.3",
     }
     /// ZOOKEEPER-4685: outstanding PROPOSALs precede NEWLEADER, and the learner's sync thread may acknowledge one before
     /// the main thread acknowledges NEWLEADER; the leader takes the first ACK for that of NEWLEADER. 3.8.0 to 3.8.4.
@@ -265,16 +268,16 @@ defects! {
     /// KAFKA-3197: one request in flight is counted for each connection, not for each partition, so that a retry lands
     /// behind its successor.
     ReorderWithOneInFlight = "T01", "reorder-with-one-in-flight", Kafka {
-        ticket: "KAFKA-3197", laws: ["J-NONMONOTONIC-SEND"], fixed_in: "0.10.0.0",
+        mark: Easy, ticket: "KAFKA-3197", laws: ["J-NONMONOTONIC-SEND"], fixed_in: "0.10.0.0",
     }
     /// KAFKA-10614: a coordinator loads and unloads an offsets partition in the background without regard to the leader
     /// epoch.
     UnorderedCoordinatorLoad = "G01", "unordered-coordinator-load", Kafka {
-        ticket: "KAFKA-10614", laws: ["G-COMMIT-DURABLE"], fixed_in: "2.8.1, 3.0.0",
+        mark: Medium, ticket: "KAFKA-10614", laws: ["G-COMMIT-DURABLE"], fixed_in: "2.8.1, 3.0.0",
     }
     /// KAFKA-7747, KIP-320: a consumer does not ask after a leader change whether its position is still in the leader's
     /// history.
     ConsumerBlindToTruncation = "G04", "consumer-blind-to-truncation", Kafka {
-        ticket: "KAFKA-7747, KIP-320", laws: ["J-LOST-WRITE", "G-NO-SILENT-SKIP"], fixed_in: "2.3.0",
+        mark: Easy, ticket: "KAFKA-7747, KIP-320", laws: ["J-LOST-WRITE", "G-NO-SILENT-SKIP"], fixed_in: "2.3.0",
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use scenarios::Seeds;
 
 /// Faultline: a deterministic network-partition simulator for Kafka.
 ///
@@ -131,6 +132,9 @@ pub struct RunFlags {
     /// The seed: it decides the schedule and every draw of the run.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Another seed for the start-up: runs that share it begin alike, whatever `--seed` is.
+    #[arg(long, value_name = "SEED")]
+    pub start_up_seed: Option<u64>,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -143,6 +147,13 @@ pub struct RunFlags {
     /// Changes to the scenario.
     #[command(flatten)]
     pub changes: Changes,
+}
+
+impl RunFlags {
+    /// Both seeds.
+    pub fn seeds(&self) -> Seeds {
+        Seeds { start_up: self.start_up_seed.unwrap_or(self.seed), faults: self.seed }
+    }
 }
 
 /// Changes to a scenario from the command line.

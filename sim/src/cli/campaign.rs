@@ -42,7 +42,7 @@ pub(super) fn map<T: Send>(numbers: Range<u64>, jobs: usize, task: impl Fn(u64) 
 /// Runs a scenario with the schedule that the seed draws, and shows every observation to `watcher`.
 pub(super) fn watch(scenario: &Scenario, seed: u64, watcher: &mut impl FnMut(&Observed)) -> Finished {
     let schedule = Schedule::draw(scenario, seed);
-    Run::new(scenario, seed, &schedule).finish(watcher, &mut |_| ControlFlow::Continue(()))
+    Run::new(scenario.clone(), seed, &schedule).finish(watcher, &mut |_| ControlFlow::Continue(()))
 }
 
 /// The laws that a run broke, with what happened.

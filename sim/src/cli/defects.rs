@@ -33,13 +33,18 @@ fn scenarios_about(defect: Defect) -> Result<Vec<&'static str>, Failure> {
 }
 
 fn list(out: &mut impl Write) -> Result<Exit, Failure> {
-    writeln!(out, "{:<5} {:<36} {:<44} {:<24} {:<30} scenario", "id", "switch", "ticket", "law", "fixed in")?;
+    writeln!(
+        out,
+        "{:<5} {:<4} {:<36} {:<44} {:<24} {:<30} scenario",
+        "id", "mark", "switch", "ticket", "law", "fixed in"
+    )?;
     for defect in Defect::ALL {
         let facts = defect.facts();
         let law = facts.laws.first().copied().unwrap_or_default();
         let scenarios = scenarios_about(*defect)?.join(", ");
-        let ticket = facts.ticket;
-        writeln!(out, "{:<5} {:<36} {ticket:<44} {law:<24} {:<30} {scenarios}", facts.id, facts.word, facts.fixed_in)?;
+        let (id, word, ticket, fixed_in) = (facts.id, facts.word, facts.ticket, facts.fixed_in);
+        let mark = facts.mark.map_or_else(|| "-".to_owned(), |mark| mark.to_string());
+        writeln!(out, "{id:<5} {mark:<4} {word:<36} {ticket:<44} {law:<24} {fixed_in:<30} {scenarios}")?;
     }
     Ok(Exit::Clean)
 }

@@ -198,10 +198,10 @@ pub(super) fn outcomes(args: &OutcomesArgs) -> Result<Exit, Failure> {
 }
 
 fn run_cell(variant: Variant, cut: Span, args: &OutcomesArgs) -> Cell {
-    let scenario = variant.scenario(cut);
+    let scenario = Arc::new(variant.scenario(cut));
     let runs = campaign::map(0..args.seeds, campaign::threads(args.jobs), |seed| {
         let schedule = Schedule::draw(&scenario, seed);
-        let run = Run::new(&scenario, seed, &schedule).beyond_violations();
+        let run = Run::new(scenario.clone(), seed, &schedule).beyond_violations();
         let start = Instant::ZERO + scenario.phases.warm_up;
         let mut shown = Shown::default();
         let finished =

@@ -1,8 +1,10 @@
 //! From what was typed to a run in which everything is decided.
 
+use std::sync::Arc;
+
 use models::time::Span;
-use scenarios::Scenario;
 use scenarios::schedule::Schedule;
+use scenarios::{Scenario, Seeds};
 
 use super::Failure;
 use super::args::Changes;
@@ -11,18 +13,18 @@ use super::args::Changes;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     /// What is there.
-    pub scenario: Scenario,
-    /// The seed.
-    pub seed: u64,
+    pub scenario: Arc<Scenario>,
+    /// The seeds.
+    pub seeds: Seeds,
     /// What happens.
     pub schedule: Schedule,
 }
 
 impl Plan {
-    /// The plan of a scenario and a seed.
-    pub(crate) fn new(scenario: Scenario, seed: u64) -> Self {
-        let schedule = Schedule::draw(&scenario, seed);
-        Self { scenario, seed, schedule }
+    /// The plan of a scenario and its seeds.
+    pub(crate) fn new(scenario: Scenario, seeds: Seeds) -> Self {
+        let schedule = Schedule::draw(&scenario, seeds.faults);
+        Self { scenario: Arc::new(scenario), seeds, schedule }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn replay(file: &Path, format: Format) -> Result<Exit, Failure> {
 }
 
 fn words(record: &Record, verdict: &Verdict) -> String {
-    let mut out = text::header(&record.scenario, record.seed, &record.schedule);
+    let mut out = text::header(&record.scenario, record.seeds, &record.schedule);
     out.push_str(&format!("recorded   by {}\n\n", record.build));
     match verdict {
         Verdict::Same { checkpoints, outcome } => {

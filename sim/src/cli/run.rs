@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use models::observation::Observed;
 use replay::record::{Checkpoint, Record};
+use scenarios::Scenario;
 
 use super::args::{Format, RunArgs, RunFlags};
 use super::plan::{self, Plan};
@@ -43,7 +44,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         }
     };
     plan::change(&mut scenario, &args.flags.changes)?;
-    let plan = Plan::new(scenario, args.flags.seed);
+    let plan = Plan::new(scenario, args.flags.seeds());
     match args.flags.format {
         Format::Text => run_for_people(&plan, &name, &args.flags, &mut out),
         Format::Json => run_for_programs(&plan, &args.flags, out),
@@ -72,10 +73,10 @@ impl Observer for Reporter {
 
 fn run_for_people(plan: &Plan, name: &str, flags: &RunFlags, out: &mut impl Write) -> Result<Exit, Failure> {
     if !flags.quiet {
-        write!(out, "{}", text::header(&plan.scenario, plan.seed, &plan.schedule))?;
+        write!(out, "{}", text::header(&plan.scenario, plan.seeds, &plan.schedule))?;
         out.flush()?;
     }
-    let run = Run::new(&plan.scenario, plan.seed, &plan.schedule);
+    let run = Run::new(plan.scenario.clone(), plan.seeds, &plan.schedule);
     let start = models::time::Instant::ZERO + plan.scenario.phases.warm_up;
     let names = Names::new(run.deployment().processes.iter().map(|p| p.name.clone()));
     let mut reporter = Reporter { timeline: Timeline::new(names), figures: Figures::new(start) };
@@ -91,7 +92,7 @@ fn run_for_people(plan: &Plan, name: &str, flags: &RunFlags, out: &mut impl Writ
         write!(out, "{}", text::figures(&summary, &finished.judgement))?;
         let changed = changed_words(flags);
         let name = format!("{name}{changed}");
-        write!(out, "{}", text::verdict(&finished, &name, plan.seed, replay.as_deref()))?;
+        write!(out, "{}", text::verdict(&finished, &name, plan.seeds, replay.as_deref()))?;
         if let (Some(file), true) = (&replay, clean) {
             writeln!(out, "recorded in {file}")?;
         }
@@ -128,10 +129,10 @@ fn run_for_programs(plan: &Plan, flags: &RunFlags, out: impl Write) -> Result<Ex
             self.figures.observe(seen);
         }
     }
-    let run = Run::new(&plan.scenario, plan.seed, &plan.schedule);
+    let run = Run::new(plan.scenario.clone(), plan.seeds, &plan.schedule);
     let start = models::time::Instant::ZERO + plan.scenario.phases.warm_up;
     let mut lines = JsonLines::new(out);
-    lines.run(&plan.scenario, run.deployment(), plan.seed, &plan.schedule);
+    lines.run(&plan.scenario, run.deployment(), plan.seeds, &plan.schedule);
     let mut both = Both { lines: &mut lines, figures: Figures::new(start) };
     let (finished, checkpoints) = finish(run, &mut both);
     let summary = both.figures.summary(finished.outcome.ended);
@@ -142,7 +143,7 @@ fn run_for_programs(plan: &Plan, flags: &RunFlags, out: impl Write) -> Result<Ex
     Ok(exit)
 }
 
-fn finish(run: Run<'_>, watcher: &mut impl Observer) -> (Finished, Vec<Checkpoint>) {
+fn finish(run: Run, watcher: &mut impl Observer) -> (Finished, Vec<Checkpoint>) {
     let mut checkpoints = Vec::new();
     let finished = run.finish(watcher, &mut |checkpoint| {
         checkpoints.push(checkpoint);
@@ -161,12 +162,12 @@ fn record(
     let path = match wanted {
         Some(path) => path.to_owned(),
         None if finished.judgement.is_clean() => return Ok(None),
-        None => PathBuf::from(format!("{}-{}.flt", plan.scenario.name, plan.seed)),
+        None => PathBuf::from(format!("{}-{}.flt", plan.scenario.name, plan.seeds.faults)),
     };
     let record = Record {
         build: crate::build_identity(),
-        scenario: plan.scenario.clone(),
-        seed: plan.seed,
+        scenario: Scenario::clone(&plan.scenario),
+        seeds: plan.seeds,
         schedule: plan.schedule.clone(),
         checkpoints,
         outcome: finished.outcome.clone(),

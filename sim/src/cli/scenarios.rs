@@ -24,7 +24,7 @@ pub(super) fn scenarios(command: &ScenariosCommand) -> Result<Exit, Failure> {
         ScenariosCommand::Check { file } => {
             let scenario = input::scenario_file(file)?;
             let schedule = scenarios::schedule::Schedule::draw(&scenario, 0);
-            write!(out, "{}", text::header(&scenario, 0, &schedule))?;
+            write!(out, "{}", text::header(&scenario, 0.into(), &schedule))?;
             writeln!(out, "{}: a valid scenario", file.display())?;
         }
     }

@@ -59,20 +59,23 @@ impl<P: Process> Simulation<P> {
     /// A deployment at time zero, before any process has started.
     ///
     /// # Panics
-    /// If a host refers to a site or a process to a host that does not exist.
+    /// If a host refers to a site or a process to a host that does not exist, or if two of them share streams of chance.
     pub fn new(spec: SimulationSpec<P>) -> Self {
         let sites: Vec<u16> = spec.hosts.iter().map(|host| host.site).collect();
         assert!(sites.iter().all(|site| usize::from(*site) < spec.sites.node_count()), "every host stands at a site");
         assert!(spec.processes.iter().all(|p| usize::from(p.host.0) < sites.len()), "every process has its host");
-        let network = Network::new(spec.seed, &spec.sites, &sites, spec.loopback);
         let hosts = spec.hosts.iter().zip(0..).map(|(host, id)| Host::new(host, spec.tcp, spec.seed, HostId(id)));
-        let hosts = hosts.collect();
+        let hosts: Vec<_> = hosts.collect();
+        assert_distinct("hosts", hosts.iter().map(|host| host.stream));
+        let streams = hosts.iter().map(|host| host.stream).collect();
+        let network = Network::new(spec.seed, &spec.sites, &sites, streams, spec.loopback);
         let mut queue = Queue::new();
         let mut slots = Vec::with_capacity(spec.processes.len());
         for (process, id) in spec.processes.into_iter().zip(0..) {
             queue.push(process.start_at, Event::Start { process: ProcessId(id), incarnation: 0 });
             slots.push(Slot::new(process, spec.seed, ProcessId(id)));
         }
+        assert_distinct("processes", slots.iter().map(|slot| slot.stream));
         Self {
             now: Instant::ZERO,
             queue,
@@ -89,6 +92,14 @@ impl<P: Process> Simulation<P> {
             effects: Vec::new(),
             arrivals: Vec::new(),
         }
+    }
+
+    /// Draws from the streams of another seed from now on. What has been drawn already stands: packets under way, timers,
+    /// clocks.
+    pub fn rekey(&mut self, seed: u64) {
+        self.slots.iter_mut().for_each(|slot| slot.rekey(seed));
+        self.hosts.iter_mut().for_each(|host| host.disk.rekey(seed, host.stream));
+        self.network.rekey(seed);
     }
 
     /// Runs all events up to `until`, that moment included, and shows `observer` what could be seen.
@@ -324,10 +335,17 @@ impl<P: Process> Simulation<P> {
         self.observed.push(observed);
     }
 
-    fn show(&mut self, observer: &mut impl Observer) {
+    /// Shows `observer` what was observed since it was last asked.
+    pub(crate) fn show(&mut self, observer: &mut impl Observer) {
         for observed in &self.observed {
             observer.observe(observed);
         }
         self.observed.clear();
     }
+}
+
+fn assert_distinct(who: &str, streams: impl Iterator<Item = u64>) {
+    let mut streams: Vec<_> = streams.collect();
+    streams.sort_unstable();
+    assert!(streams.windows(2).all(|pair| pair[0] != pair[1]), "two {who} share their streams of chance");
 }

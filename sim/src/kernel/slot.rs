@@ -35,6 +35,8 @@ pub(crate) struct OpenConn {
 #[derive(Clone, Debug)]
 pub(crate) struct Slot<P: Process> {
     pub(crate) process: P,
+    /// Keys its streams of chance.
+    pub(crate) stream: u64,
     pub(crate) host: HostId,
     pub(crate) restart: RestartPolicy,
     /// Least and greatest time of a start.
@@ -60,8 +62,10 @@ pub(crate) struct Slot<P: Process> {
 
 impl<P: Process> Slot<P> {
     pub(crate) fn new(spec: ProcessSpec<P>, seed: u64, id: ProcessId) -> Self {
+        let stream = spec.stream.unwrap_or(id.0.into());
         Self {
             process: spec.process,
+            stream,
             host: spec.host,
             restart: spec.restart,
             start_up: spec.start_up,
@@ -69,7 +73,7 @@ impl<P: Process> Slot<P> {
             held_down: false,
             starts_at_boot: false,
             incarnation: 0,
-            random: Random::new(seed, Purpose::Process, u64::from(id.0)),
+            random: Random::new(seed, Purpose::Process, stream),
             numbers: Numbers::default(),
             listening: Vec::new(),
             timers: Vec::new(),
@@ -77,6 +81,11 @@ impl<P: Process> Slot<P> {
             inbox: VecDeque::new(),
             unread_datagrams: 0,
         }
+    }
+
+    /// Draws from the streams of another seed from now on.
+    pub(crate) fn rekey(&mut self, seed: u64) {
+        self.random = Random::new(seed, Purpose::Process, self.stream);
     }
 
     /// How long the next start takes.
@@ -115,6 +124,8 @@ impl<P: Process> Slot<P> {
 /// A host.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
+    /// Keys its streams of chance.
+    pub(crate) stream: u64,
     pub(crate) up: bool,
     pub(crate) disk: Disk,
     pub(crate) clock: Clock,
@@ -124,7 +135,8 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(spec: &HostSpec, tcp: TcpConfig, seed: u64, id: HostId) -> Self {
-        let (disk, clock) = (Disk::new(spec.disk, seed, id), Clock::new(spec.clock));
-        Self { up: true, disk, clock, thread_delay: spec.thread_delay, tcp: spec.tcp.unwrap_or(tcp) }
+        let stream = spec.stream.unwrap_or(id.0.into());
+        let (disk, clock) = (Disk::new(spec.disk, seed, stream), Clock::new(spec.clock));
+        Self { stream, up: true, disk, clock, thread_delay: spec.thread_delay, tcp: spec.tcp.unwrap_or(tcp) }
     }
 }

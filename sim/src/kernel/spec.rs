@@ -28,6 +28,9 @@ pub struct SimulationSpec<P> {
 /// A host.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostSpec {
+    /// Which streams of chance it and its links draw from, as [`models::random::named`] makes it of a name; `None` is its
+    /// position. No two hosts may share one.
+    pub stream: Option<u64>,
     /// The site where it stands.
     pub site: u16,
     /// Its disk.
@@ -43,6 +46,8 @@ pub struct HostSpec {
 /// A process.
 #[derive(Clone, Debug)]
 pub struct ProcessSpec<P> {
+    /// Which streams of chance it draws from, as for hosts. No two processes may share one.
+    pub stream: Option<u64>,
     /// Before its first start.
     pub process: P,
     /// Where it runs.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use models::id::HostId;
-use models::random::{Purpose, Random};
+use models::random::{Purpose, Random, together};
 use models::time::{Instant, Span};
 
 use self::netem::NetemState;
@@ -60,6 +60,8 @@ struct ActiveRule {
 pub(crate) struct Network {
     seed: u64,
     hosts: usize,
+    /// What keys the streams of each host's links.
+    streams: Arc<[u64]>,
     loopback: Span,
     routes: Arc<[Option<Route>]>,
     lines: Vec<Line>,
@@ -69,7 +71,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64, graph: &SiteGraph, sites: &[u16], loopback: Span) -> Self {
+    pub(crate) fn new(seed: u64, graph: &SiteGraph, sites: &[u16], streams: Arc<[u64]>, loopback: Span) -> Self {
         let (routes, lines) = routes(graph);
         let width = graph.node_count();
         let mut pairs = Vec::with_capacity(sites.len() * sites.len());
@@ -88,7 +90,15 @@ impl Network {
             }
         }
         let (routes, hosts) = (routes.into(), sites.len());
-        Self { seed, hosts, loopback, routes, lines, pairs, rules: BTreeMap::new(), next_rule: 0 }
+        Self { seed, hosts, streams, loopback, routes, lines, pairs, rules: BTreeMap::new(), next_rule: 0 }
+    }
+
+    /// Draws from the streams of another seed from now on.
+    pub(crate) fn rekey(&mut self, seed: u64) {
+        self.seed = seed;
+        for pair in &mut self.pairs {
+            (pair.base, pair.disturbed) = (None, None);
+        }
     }
 
     pub(crate) fn add_rule(&mut self, rule: Rule) -> RuleId {
@@ -134,7 +144,7 @@ impl Network {
             let route = self.routes[route as usize].as_ref().expect("a pair refers to a route that exists");
             let mut delay = route.delay;
             if route.jitter > Span::ZERO || route.survival < CERTAIN {
-                let random = pair.base.get_or_insert_with(|| Box::new(stream(self.seed, from, to, 0)));
+                let random = pair.base.get_or_insert_with(|| Box::new(stream(self.seed, &self.streams, from, to, 0)));
                 // One word decides both, so that loss and jitter can be switched without shifting each other's draws.
                 let word = random.word();
                 if word & u64::from(u32::MAX) >= route.survival {
@@ -164,7 +174,7 @@ impl Network {
     /// Passes a packet through the rules of its pair, one after the other; the route takes `under_way` besides.
     fn disturb(&mut self, pair: usize, from: HostId, to: HostId, now: Instant, under_way: Span, bytes: u32) -> Fate {
         let pair = &mut self.pairs[pair];
-        let random = pair.disturbed.get_or_insert_with(|| Box::new(stream(self.seed, from, to, 1)));
+        let random = pair.disturbed.get_or_insert_with(|| Box::new(stream(self.seed, &self.streams, from, to, 1)));
         let mut copies = [Some(now), None];
         for id in &pair.netems {
             let active = self.rules.get_mut(id).expect("a pair refers to rules in force");
@@ -184,6 +194,7 @@ impl Network {
     }
 }
 
-fn stream(seed: u64, from: HostId, to: HostId, layer: u64) -> Random {
-    Random::new(seed, Purpose::Link, layer << 32 | u64::from(from.0) << 16 | u64::from(to.0))
+fn stream(seed: u64, streams: &[u64], from: HostId, to: HostId, layer: u64) -> Random {
+    let [from, to] = [from, to].map(|host| streams[usize::from(host.0)]);
+    Random::new(seed, Purpose::Link, together(&[layer, from, to]))
 }

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use models::laws::{LawReport, Outcome, ServiceLevels};
 use models::observation::{self, Observed};
 use models::time::{Instant, Span};
-use scenarios::Scenario;
 use scenarios::deployment::Deployment;
 use scenarios::schedule::Schedule;
+use scenarios::{Scenario, Seeds};
 use serde::Serialize;
 use serde_json::json;
 
@@ -38,7 +38,7 @@ impl<W: Write> JsonLines<W> {
     }
 
     /// The `run` line.
-    pub fn run(&mut self, scenario: &Scenario, deployment: &Deployment, seed: u64, schedule: &Schedule) {
+    pub fn run(&mut self, scenario: &Scenario, deployment: &Deployment, seeds: Seeds, schedule: &Schedule) {
         let start = Instant::ZERO + scenario.phases.warm_up;
         let processes: Vec<_> = deployment
             .processes
@@ -59,7 +59,8 @@ impl<W: Write> JsonLines<W> {
             "observations": observation::VERSION,
             "build": crate::build_identity(),
             "scenario": scenario.name,
-            "seed": seed,
+            "seed": seeds.faults,
+            "start_up_seed": seeds.start_up,
             "warm_up_ns": scenario.phases.warm_up,
             "faults_end_ns": start + schedule.end().max(scenario.phases.faults),
             "processes": processes,

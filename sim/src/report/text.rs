@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use models::laws::{LawReport, Outcome, ServiceLevels};
 use models::time::{Instant, Span};
-use scenarios::Scenario;
 use scenarios::schedule::Schedule;
+use scenarios::{Scenario, Seeds};
 
 use super::figures::Summary;
 use super::timeline::Line;
@@ -16,10 +16,10 @@ use crate::run::Finished;
 const MOST_LINES: usize = 400;
 
 /// What the seed decided, before the first step.
-pub fn header(scenario: &Scenario, seed: u64, schedule: &Schedule) -> String {
+pub fn header(scenario: &Scenario, seeds: Seeds, schedule: &Schedule) -> String {
     let mut out = String::new();
     let cluster = &scenario.cluster;
-    let _ = writeln!(out, "scenario   {} (seed {seed})", scenario.name);
+    let _ = writeln!(out, "scenario   {} (seed {seeds})", scenario.name);
     for line in scenario.description.lines() {
         let _ = writeln!(out, "           {line}");
     }
@@ -266,7 +266,7 @@ pub fn expectations(judgement: &Judgement) -> String {
 }
 
 /// The last lines: fingerprint, verdict, and on a failure what to paste.
-pub fn verdict(finished: &Finished, scenario: &str, seed: u64, replay: Option<&str>) -> String {
+pub fn verdict(finished: &Finished, scenario: &str, seeds: Seeds, replay: Option<&str>) -> String {
     let mut out = String::new();
     let outcome = &finished.outcome;
     let _ = writeln!(
@@ -289,7 +289,7 @@ pub fn verdict(finished: &Finished, scenario: &str, seed: u64, replay: Option<&s
     if finished.judgement.is_clean() {
         out.push_str("verdict: every law held\n");
     } else {
-        let _ = writeln!(out, "\nto repeat it: cargo run -p sim -- run {scenario} --seed {seed}");
+        let _ = writeln!(out, "\nto repeat it: cargo run -p sim -- run {scenario} {}", seeds.flags());
         if let Some(file) = replay {
             let _ = writeln!(out, "or exactly:   cargo run -p sim -- replay {file}");
         }

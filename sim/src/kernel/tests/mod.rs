@@ -138,6 +138,7 @@ impl World {
             hosts: (0..processes).map(|site| HostSpec { site, thread_delay, ..HostSpec::default() }).collect(),
             processes: (0..processes)
                 .map(|n| ProcessSpec {
+                    stream: None,
                     process: Node::default(),
                     host: HostId(n),
                     restart,
