@@ -38,7 +38,7 @@ pub fn scenario(run: &LabRun, seed: u64) -> Result<Scenario, String> {
     let Some(measured) = run.led_since() else { return rig::scenario(run, arbitrary(tick, seed)) };
     let start = Instant::ZERO + early.phases.warm_up;
     let mut led_since = Instant::ZERO;
-    Run::new(early.clone(), seed, &Schedule::default()).finish(
+    Run::new(early, seed, &Schedule::default()).finish(
         &mut |seen: &Observed| {
             if matches!(seen.what, Observation::ZkRole { role: ZkRole::Leading, .. }) {
                 led_since = seen.at;
@@ -66,7 +66,7 @@ pub fn story(run: &LabRun, seed: u64) -> Result<Story, String> {
     let schedule = Schedule::draw(&scenario, seed);
     let deployment = scenario.deployment();
     let recorder = RefCell::new(Recorder::new(&scenario, &deployment, run));
-    let finished = Run::new(scenario.clone(), seed, &schedule).finish(
+    let finished = Run::new(scenario, seed, &schedule).finish(
         &mut |seen: &Observed| recorder.borrow_mut().observe(seen),
         &mut |checkpoint| {
             if recorder.borrow_mut().is_over(checkpoint.at) {
