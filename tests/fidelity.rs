@@ -49,7 +49,7 @@ fn a_rig_is_built_from_what_a_run_recorded_and_is_an_ordinary_scenario() {
     assert_eq!(kernel(4), Some((3, Span::from_ms(1_000))), "servers have the settings");
     assert_eq!(kernel(5), None, "clients do not");
     assert_eq!(rig.faults[0].duration, Span::from_us(30_000_500));
-    assert!(matches!(&rig.faults[0].fault, Fault::Cut(route) if !route.both_ways));
+    assert!(matches!(&rig.faults[0].fault, Fault::Cut { route, .. } if !route.both_ways));
     assert_eq!(rig.topology.links[0].netem.delay, Span::from_us(40_100), "half the round trip, and the bridges");
     let servers: Vec<usize> = rig.workload.sessions.iter().map(|group| group.config.servers.len()).collect();
     assert_eq!(servers, [5, 3, 5, 2]);

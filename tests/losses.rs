@@ -28,7 +28,14 @@ fn check(name: &str) {
     assert!(!finished.judgement.reports.iter().any(broken), "what a setting does not promise is counted, not failed");
     let violation = finished.outcome.violation.as_ref().expect("a scenario that permits no loss has failed");
     assert_eq!(violation.law, "expect.permitted_losses");
-    let record = Record { build: "test".to_owned(), scenario, seed, schedule, checkpoints, outcome: finished.outcome };
+    let record = Record {
+        build: "test".to_owned(),
+        scenario,
+        seeds: seed.into(),
+        schedule,
+        checkpoints,
+        outcome: finished.outcome,
+    };
     let Ok(verdict) = player::replay(&record, &Simulator);
     assert!(matches!(verdict, Verdict::Same { .. }), "{verdict:?}");
 }

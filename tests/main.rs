@@ -2,13 +2,18 @@
 
 mod defects;
 mod determinism;
+mod doctor;
+mod faults;
 mod fidelity;
+mod forks;
 mod golden;
 mod library;
 mod losses;
 mod monitors;
 mod old_protocols;
 mod profile;
+mod tape;
+mod shrink;
 mod tidy;
 
 use std::ops::ControlFlow;

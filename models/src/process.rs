@@ -123,6 +123,8 @@ pub enum CloseReason {
     Refused,
     /// The kernel gave up: `tcp_retries2` retransmissions or `tcp_syn_retries` SYNs went unanswered.
     TimedOut,
+    /// There is no way there: EHOSTUNREACH, ENETUNREACH and their kin, or a name that the resolver does not know.
+    Unreachable,
 }
 
 /// Why a process exits that was told to, by [`Input::Terminate`].
@@ -143,8 +145,10 @@ pub enum DiskError {
 pub enum Loss {
     /// `kill -9` or exit: memory is gone, the page cache stays.
     Memory,
-    /// Power loss or kernel panic: the page cache goes too.
+    /// Power loss or kernel panic: the page cache goes too, except for what the kernel happened to have written back.
     PageCache,
+    /// The same where nothing was written back: no byte is left that no completed fsync covered.
+    Unsynced,
 }
 
 /// The disk of the host as processes on it see it. Kept by the driver, shared by the processes of a host.
@@ -352,7 +356,11 @@ impl<M, T> Context<'_, M, T> {
     }
 
     /// Takes what is left of the disk, as a write does that ends with ENOSPC in the middle. Returns how much that was.
+    /// A disk that says so without being full takes nothing.
     pub fn fill(&mut self) -> u64 {
+        if self.disk.failing.is_some() {
+            return 0;
+        }
         let left = self.disk.capacity.saturating_sub(self.disk.used);
         self.disk.used += left;
         self.disk.dirty += left;

@@ -32,6 +32,10 @@ pub enum Purpose {
     Startup = 7,
     /// When monitors scrape; the entity is the pair of the monitor's host and the process, by name.
     Monitor = 8,
+    /// What a world of swarm testing is like; the entity numbers its aspects.
+    World = 9,
+    /// How guided search changes schedules; the entity numbers the case.
+    Search = 10,
 }
 
 /// The number of an entity that has a name. Names stay when others come and go, positions do not.

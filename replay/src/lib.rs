@@ -12,4 +12,5 @@
 pub mod file;
 pub mod player;
 pub mod record;
+pub mod shrink;
 pub mod subject;

@@ -56,3 +56,28 @@ pub struct BrokenLaw {
     /// What was wrong.
     pub what: String,
 }
+
+impl BrokenLaw {
+    /// What was wrong, without numbers: `broker3` and `broker1` break a law in the same way.
+    pub fn signature(&self) -> String {
+        let mut out = String::new();
+        let mut characters = self.what.chars().peekable();
+        while let Some(character) = characters.next() {
+            if !character.is_ascii_digit() {
+                out.push(character);
+                continue;
+            }
+            out.push('#');
+            // Decimals and hexadecimals are one number, and so are the parts of `topic-0-3` and `1.5`.
+            while characters.next_if(|next| next.is_ascii_hexdigit() || *next == '.').is_some() {}
+        }
+        // A list is as good as its first element.
+        for separator in [", ", "-", ","] {
+            let pair = format!("#{separator}#");
+            while out.contains(&pair) {
+                out = out.replace(&pair, "#");
+            }
+        }
+        out
+    }
+}

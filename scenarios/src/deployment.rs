@@ -8,6 +8,7 @@ use models::kafka::config::{ConsumerConfig, ProducerConfig};
 use models::world::{KAFKA_PORT, ZK_CLIENT_PORT};
 
 use crate::cluster::Broker;
+use crate::fault::ProcessSelector;
 use crate::scenario::Scenario;
 use crate::workload::SessionConfig;
 
@@ -72,6 +73,17 @@ pub enum ProcessKind {
         /// Its settings.
         config: SessionConfig,
     },
+}
+
+impl Process {
+    /// The selector that names it, as scenario files do.
+    pub fn selector(&self) -> ProcessSelector {
+        match self.kind {
+            ProcessKind::Broker { broker } => ProcessSelector::Broker(broker),
+            ProcessKind::ZooKeeper { sid } => ProcessSelector::ZooKeeper(sid),
+            _ => ProcessSelector::Process(self.id),
+        }
+    }
 }
 
 impl Deployment {

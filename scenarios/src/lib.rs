@@ -8,6 +8,7 @@
 //! Absent by design: anything that runs, and floating point.
 
 pub mod chaos;
+pub mod choice;
 pub mod cluster;
 pub mod deployment;
 pub mod expect;
@@ -15,11 +16,13 @@ pub mod fault;
 pub mod import;
 pub mod library;
 pub mod monitoring;
-mod nearest;
+pub mod nearest;
 pub mod netem;
+pub mod reduce;
 pub mod scenario;
 pub mod schedule;
 mod seeds;
+pub mod swarm;
 pub mod topology;
 pub mod units;
 pub mod wan_cut;

@@ -128,7 +128,7 @@ impl Topology {
     }
 
     /// All sites.
-    pub fn site_ids(&self) -> impl Iterator<Item = SiteId> {
+    pub fn site_ids(&self) -> impl Iterator<Item = SiteId> + use<> {
         (0..self.sites.len() as u16).map(SiteId)
     }
 

@@ -63,6 +63,8 @@ pub(crate) const SPAN: &str = "a length of time with its unit, such as 15ms, 2.5
 pub(crate) const SIZE: &str = "a size with its unit, such as 512B or 4kB (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB)";
 /// What a rate looks like.
 pub(crate) const RATE: &str = "a rate with its unit, such as 100mbit (bit, kbit, mbit, gbit, tbit: bits a second)";
+/// What a rate of bytes looks like.
+pub(crate) const RATE_OF_BYTES: &str = "a rate of bytes with its unit, such as 10MB/s (B/s, kB/s, MB/s, GB/s)";
 /// What a share looks like.
 pub(crate) const SHARE: &str = "a share from 0% to 100%, with the sign %";
 
@@ -84,6 +86,11 @@ pub(crate) fn parse_signed_span(text: &str) -> Option<i64> {
 /// Reads a size in bytes.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     with_unit(text, SIZE_UNITS)
+}
+
+/// Reads a rate in bytes a second, such as `10MB/s`.
+pub(crate) fn parse_rate_of_bytes(text: &str) -> Option<u64> {
+    parse_size(text.strip_suffix("/s")?.trim_end())
 }
 
 /// Reads a rate in bits a second.
@@ -116,6 +123,11 @@ pub(crate) fn show_size(bytes: u64) -> String {
 /// Writes a rate.
 pub(crate) fn show_rate(bits: u64) -> String {
     show_with_unit(bits, RATE_UNITS)
+}
+
+/// Writes a rate of bytes, such as `10MB/s`.
+pub(crate) fn show_rate_of_bytes(bytes: u64) -> String {
+    format!("{}/s", show_size(bytes))
 }
 
 fn show_with_unit(value: u64, units: &[(&str, u64)]) -> String {

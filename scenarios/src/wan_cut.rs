@@ -129,7 +129,7 @@ impl Variant {
         scenario.name = format!("wan-cut-{}-{}s", self.word(), cut.as_ms() / 1000);
         scenario.description = self.text().to_owned();
         let half = CUT_AT + cut.scaled(1, 2);
-        let planned = |fault| Planned { at: CUT_AT, duration: cut, fault };
+        let planned = |fault| Planned::new(CUT_AT, cut, fault);
         let mut faults: Vec<Planned> = self.cut(&scenario).into_iter().map(planned).collect();
         match self {
             Self::ShortSessions => {
@@ -141,7 +141,7 @@ impl Variant {
             Self::ControllerPause | Self::HungEventThread => {
                 let fault = Fault::Pause { process: ProcessSelector::Controller };
                 let at = (CUT_AT + cut).saturating_sub(Span::from_secs(2));
-                faults.push(Planned { at, duration: PAUSE, fault });
+                faults.push(Planned::new(at, PAUSE, fault));
             }
             Self::BrokersRestarted => {
                 faults.extend((1..=4).map(|id| kill(half, ProcessSelector::Broker(BrokerId(id)))));
@@ -156,7 +156,7 @@ impl Variant {
             }
             Self::OwnQuorums => {
                 let rest = CUT_AT + cut - half;
-                let own = |servers| Planned { at: half, duration: rest, fault: Fault::Reconfigure { servers } };
+                let own = |servers| Planned::new(half, rest, Fault::Reconfigure { servers });
                 faults.extend([own(vec![Sid(1), Sid(2)]), own(vec![Sid(3), Sid(4)])]);
             }
             Self::Plain | Self::OneWay | Self::Flapping | Self::BrokerOnly | Self::ZooKeeperOnly => {}
@@ -175,17 +175,19 @@ impl Variant {
         let sites = Route::between(Place::Site(SiteId(0)), Place::Site(SiteId(1)));
         let hosts =
             |names: &[&str]| names.iter().map(|name| Place::Host(HostSelector::Host(host(scenario, name)))).collect();
-        let cut = |from: &[&str], to: &[&str]| Fault::Cut(Route { from: hosts(from), to: hosts(to), both_ways: true });
+        let cut = |from: &[&str], to: &[&str]| {
+            Fault::cut(Route { from: hosts(from), to: hosts(to), both_ways: true, ..Route::default() })
+        };
         let (brokers_lon, brokers_fra) = (["kafka1.lon", "kafka2.lon"], ["kafka3.fra", "kafka4.fra"]);
         let (servers_lon, servers_fra) = (["zk1.lon", "zk2.lon"], ["zk3.fra", "zk4.fra"]);
         match self {
-            Self::OneWay => vec![Fault::Cut(Route::one_way(Place::Site(SiteId(0)), Place::Site(SiteId(1))))],
+            Self::OneWay => vec![Fault::cut(Route::one_way(Place::Site(SiteId(0)), Place::Site(SiteId(1))))],
             Self::Flapping => vec![Fault::Flap { route: sites, down: FLAP.0, up: FLAP.1 }],
             Self::BrokerOnly => vec![cut(&brokers_lon, &brokers_fra)],
             Self::ZooKeeperOnly => {
                 vec![cut(&servers_lon, &[servers_fra, brokers_fra].concat()), cut(&brokers_lon, &servers_fra)]
             }
-            _ => vec![Fault::Cut(sites)],
+            _ => vec![Fault::cut(sites)],
         }
     }
 }
@@ -215,7 +217,7 @@ fn host(scenario: &Scenario, name: &str) -> HostId {
 }
 
 fn kill(at: Span, process: ProcessSelector) -> Planned {
-    Planned { at, duration: KILLED_FOR, fault: Fault::Kill { process } }
+    Planned::new(at, KILLED_FOR, Fault::Kill { process })
 }
 
 #[test]

@@ -5,6 +5,8 @@ use models::process::{DiskError, DiskState};
 use models::random::{Purpose, Random};
 use models::time::{Instant, Span};
 
+use crate::net::netem::Ppm;
+
 /// How fast and how large a disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DiskProfile {
@@ -36,19 +38,57 @@ impl Default for DiskProfile {
 /// What is wrong with a disk. Several may be wrong at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DiskFault {
-    /// Every request takes `percent` per cent of its time, and `extra` on top.
+    /// Requests take longer.
     Slow {
-        /// 100 changes nothing.
-        percent: u32,
-        /// On top.
-        extra: Span,
+        /// A read by so much.
+        read: Span,
+        /// An fsync by so much.
+        sync: Span,
+    },
+    /// Requests take at least as long as these bounds say; 0 is no bound.
+    Limited {
+        /// Bytes a second that are read.
+        read: u64,
+        /// Bytes a second that an fsync writes.
+        write: u64,
+        /// Requests a second.
+        iops: u32,
     },
     /// No request ends until the fault is cleared.
     Stall,
-    /// Every request and every write fails with EIO.
-    Error,
-    /// Writes fail with ENOSPC.
-    Full,
+    /// Operations fail.
+    Fails(Failing),
+}
+
+/// How operations of a disk fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Failing {
+    /// With which error.
+    pub error: DiskError,
+    /// Whether reads do.
+    pub read: bool,
+    /// Whether writes into the page cache do, all of them.
+    pub write: bool,
+    /// Whether fsyncs do.
+    pub sync: bool,
+    /// How many of the reads and fsyncs.
+    pub share: Ppm,
+}
+
+impl Failing {
+    /// Everything fails with EIO.
+    pub const ALL: Self = Self { error: DiskError::Io, read: true, write: true, sync: true, share: Ppm::ALWAYS };
+
+    fn hits(&self, op: Op) -> bool {
+        if op == Op::Read { self.read } else { self.sync }
+    }
+}
+
+/// A kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Read,
+    Sync,
 }
 
 /// What a process asked for.
@@ -58,6 +98,12 @@ pub(crate) enum Work {
     Read { bytes: u64 },
 }
 
+impl Work {
+    pub(crate) fn op(self) -> Op {
+        if let Self::Read { .. } = self { Op::Read } else { Op::Sync }
+    }
+}
+
 /// A request on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
@@ -65,6 +111,7 @@ pub(crate) struct Request {
     pub(crate) incarnation: u32,
     pub(crate) token: DiskToken,
     pub(crate) takes: Span,
+    pub(crate) op: Op,
 }
 
 /// The disk of a host.
@@ -104,15 +151,29 @@ impl Disk {
             Work::Read { bytes } => (self.profile.read, Span::ZERO, bytes),
         };
         let jitter = if jitter == Span::ZERO { jitter } else { self.random.span(Span::ZERO, jitter) };
-        base + jitter + Span::from_secs(1).scaled(bytes, self.profile.bandwidth)
+        let takes = base + jitter + Span::from_secs(1).scaled(bytes, self.profile.bandwidth);
+        takes.max(self.least(work.op(), bytes))
+    }
+
+    /// The least time that the bounds in force leave a request.
+    fn least(&self, op: Op, bytes: u64) -> Span {
+        let second = Span::from_secs(1);
+        let least = |fault: &DiskFault| {
+            let DiskFault::Limited { read, write, iops } = *fault else { return Span::ZERO };
+            let rate = if op == Op::Read { read } else { write };
+            let transfer = if rate > 0 { second.scaled(bytes, rate) } else { Span::ZERO };
+            let turn = if iops > 0 { second.scaled(1, u64::from(iops)) } else { Span::ZERO };
+            transfer.max(turn)
+        };
+        self.faults.iter().map(least).max().unwrap_or(Span::ZERO)
     }
 
     /// Puts work at the end of the queue and says when it will end.
-    pub(crate) fn enqueue(&mut self, now: Instant, takes: Span) -> Instant {
+    pub(crate) fn enqueue(&mut self, now: Instant, takes: Span, op: Op) -> Instant {
         let mut takes = takes;
         for fault in &self.faults {
-            if let DiskFault::Slow { percent, extra } = fault {
-                takes = takes.scaled(u64::from(*percent), 100) + *extra;
+            if let DiskFault::Slow { read, sync } = fault {
+                takes += if op == Op::Read { *read } else { *sync };
             }
         }
         self.busy_until = self.busy_until.max(now) + takes;
@@ -125,7 +186,15 @@ impl Disk {
             self.parked.push(request);
             return None;
         }
-        Some(if self.faults.contains(&DiskFault::Error) { Err(DiskError::Io) } else { Ok(()) })
+        for index in 0..self.faults.len() {
+            if let DiskFault::Fails(failing) = self.faults[index]
+                && failing.hits(request.op)
+                && (failing.share == Ppm::ALWAYS || self.random.chance(u64::from(failing.share.0), 1_000_000))
+            {
+                return Some(Err(failing.error));
+            }
+        }
+        Some(Ok(()))
     }
 
     pub(crate) fn set_fault(&mut self, fault: DiskFault) {
@@ -150,8 +219,12 @@ impl Disk {
     }
 
     fn failing(&self) -> Option<DiskError> {
-        let has = |fault| self.faults.contains(&fault);
-        if has(DiskFault::Error) { Some(DiskError::Io) } else { has(DiskFault::Full).then_some(DiskError::Full) }
+        let failing = self.faults.iter().filter_map(|fault| match fault {
+            DiskFault::Fails(failing) if failing.write => Some(failing.error),
+            _ => None,
+        });
+        // Who meets both learns of the worse one.
+        failing.max_by_key(|error| *error == DiskError::Io)
     }
 }
 
@@ -162,26 +235,56 @@ fn requests_queue_and_dirty_pages_cost_time() {
     disk.state.dirty = 2_000;
     let first = disk.measure(Work::Fsync);
     assert_eq!((first, disk.state.dirty), (Span::from_ms(3), 0), "1 ms and 2,000 bytes at 1 MB/s");
-    assert_eq!(disk.enqueue(Instant::ZERO, first).as_ms(), 3);
+    assert_eq!(disk.enqueue(Instant::ZERO, first, Op::Sync).as_ms(), 3);
     let second = disk.measure(Work::Fsync);
-    assert_eq!(disk.enqueue(Instant::ZERO, second).as_ms(), 4, "it waits for the first");
-    disk.set_fault(DiskFault::Slow { percent: 300, extra: Span::from_ms(5) });
+    assert_eq!(disk.enqueue(Instant::ZERO, second, Op::Sync).as_ms(), 4, "it waits for the first");
+    disk.set_fault(DiskFault::Slow { read: Span::from_ms(100), sync: Span::from_ms(5) });
     let third = disk.measure(Work::Fsync);
-    assert_eq!(disk.enqueue(Instant::ZERO, third).as_ms(), 12, "3 x 1 ms and 5 ms more");
+    assert_eq!(disk.enqueue(Instant::ZERO, third, Op::Sync).as_ms(), 10, "1 ms and 5 ms more");
+    assert_eq!(disk.enqueue(Instant::ZERO, Span::from_ms(1), Op::Read).as_ms(), 111, "a read has its own delay");
+}
+
+#[test]
+fn bounds_of_a_disk_apply_to_each_direction_and_to_requests() {
+    let profile = DiskProfile { fsync_jitter: Span::ZERO, ..DiskProfile::default() };
+    let mut disk = Disk::new(profile, 1, 0);
+    disk.set_fault(DiskFault::Limited { read: 1_000_000, write: 0, iops: 0 });
+    assert_eq!(disk.measure(Work::Read { bytes: 500_000 }), Span::from_ms(500));
+    disk.state.dirty = 500_000;
+    assert_eq!(disk.measure(Work::Fsync), Span::from_ms(2), "1 ms, and 500 kB at the disk's own 500 MB/s");
+    disk.set_fault(DiskFault::Limited { read: 0, write: 100_000, iops: 10 });
+    disk.state.dirty = 50_000;
+    assert_eq!(disk.measure(Work::Fsync), Span::from_ms(500));
+    assert_eq!(disk.measure(Work::Read { bytes: 0 }), Span::from_ms(100), "ten requests a second");
 }
 
 #[test]
 fn faults_compose_and_are_cleared_one_by_one() {
     let mut disk = Disk::new(DiskProfile::default(), 1, 0);
-    let request = Request { process: ProcessId(0), incarnation: 1, token: DiskToken(1), takes: Span::from_ms(1) };
-    disk.set_fault(DiskFault::Full);
-    disk.set_fault(DiskFault::Error);
+    let ask = |op| Request { process: ProcessId(0), incarnation: 1, token: DiskToken(1), takes: Span::from_ms(1), op };
+    let full = Failing { error: DiskError::Full, read: false, sync: false, ..Failing::ALL };
+    disk.set_fault(DiskFault::Fails(full));
+    disk.set_fault(DiskFault::Fails(Failing::ALL));
     assert_eq!(disk.state.failing, Some(DiskError::Io));
-    assert_eq!(disk.complete(request), Some(Err(DiskError::Io)));
-    assert!(disk.clear_fault(DiskFault::Error).is_empty());
+    assert_eq!(disk.complete(ask(Op::Sync)), Some(Err(DiskError::Io)));
+    assert!(disk.clear_fault(DiskFault::Fails(Failing::ALL)).is_empty());
     assert_eq!(disk.state.failing, Some(DiskError::Full));
-    assert_eq!(disk.complete(request), Some(Ok(())), "fsync writes over what is allocated");
+    assert_eq!(disk.complete(ask(Op::Sync)), Some(Ok(())), "fsync writes over what is allocated");
     disk.set_fault(DiskFault::Stall);
-    assert_eq!(disk.complete(request), None);
+    assert_eq!(disk.complete(ask(Op::Sync)), None);
     assert_eq!(disk.clear_fault(DiskFault::Stall).len(), 1);
+}
+
+#[test]
+fn a_share_of_one_kind_of_request_fails() {
+    let mut disk = Disk::new(DiskProfile::default(), 1, 0);
+    disk.set_fault(DiskFault::Fails(Failing { write: false, sync: false, share: Ppm(250_000), ..Failing::ALL }));
+    assert_eq!(disk.state.failing, None, "writes work");
+    let mut failed = |op| {
+        let request = Request { process: ProcessId(0), incarnation: 1, token: DiskToken(1), takes: Span::ZERO, op };
+        (0..10_000).filter(|_| disk.complete(request) == Some(Err(DiskError::Io))).count()
+    };
+    assert_eq!(failed(Op::Sync), 0);
+    let reads = failed(Op::Read);
+    assert!((2_350..2_650).contains(&reads), "{reads}");
 }

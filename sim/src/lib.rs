@@ -11,6 +11,8 @@ mod deploy;
 pub mod disk;
 mod expectations;
 pub mod fidelity;
+pub mod fuzz;
+pub mod guard;
 mod inject;
 pub mod judge;
 pub mod kernel;
@@ -19,6 +21,7 @@ mod monitor;
 pub mod net;
 pub mod report;
 pub mod run;
+pub mod travel;
 
 pub use expectations::Met;
 

@@ -44,6 +44,10 @@ pub struct Run {
     phase: Phase,
     /// When the phase is over, or whether it is will be looked at.
     look: Instant,
+    /// When the next checkpoint is due.
+    beat: Instant,
+    /// Everything that was due by now has happened; not so between two events of the same instant.
+    is_complete: bool,
     faults_end: Instant,
     beyond_violations: bool,
 }
@@ -120,6 +124,8 @@ impl Run {
             rekey: seeds.rekeyed(),
             phase: Phase::StartUp,
             look: start,
+            beat: Instant::ZERO + BEAT,
+            is_complete: true,
             faults_end,
             beyond_violations: false,
         }
@@ -207,6 +213,11 @@ impl Run {
         &self.sim
     }
 
+    /// The deployment as it stands, to be traced.
+    pub fn simulation_mut(&mut self) -> &mut Simulation<Node> {
+        &mut self.sim
+    }
+
     /// The fingerprint so far.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint { at: self.sim.now(), events: self.sim.events().queued, fingerprint: self.sim.fingerprint() }
@@ -241,7 +252,7 @@ impl Run {
         watcher: &mut impl Observer,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
     ) {
-        while self.now() < until && self.enter_phase(watcher) {
+        while !self.is_complete || self.now() < until && self.enter_phase(watcher) {
             let due = self.due();
             self.run_until(due.min(until), watcher);
             if due <= until {
@@ -251,43 +262,48 @@ impl Run {
     }
 
     /// Runs the next event, or what the run itself has to do before it: a step of the schedule, a scrape, a checkpoint, the
-    /// beginning of a phase. Returns false if the run is over.
-    pub fn step(
+    /// beginning of a phase. Returns false if nothing more is due at `limit`, and then stands there, or if the run is over.
+    pub fn step_until(
         &mut self,
+        limit: Instant,
         watcher: &mut impl Observer,
         on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>,
     ) -> bool {
-        if !self.enter_phase(watcher) {
+        let waits = self.now() >= self.look && self.now() >= limit;
+        if self.is_complete && (waits || !self.enter_phase(watcher)) {
             return false;
         }
         let due = self.due();
-        if self.sim.next_event_at().is_some_and(|at| at <= due) {
-            let Self { sim, roles, jury, .. } = self;
-            sim.step(&mut Watching { jury, roles, watcher });
-        } else {
-            self.run_until(due, watcher);
+        let Self { sim, roles, jury, .. } = self;
+        if sim.step(due.min(limit), &mut Watching { jury, roles, watcher }) {
+            self.is_complete = false;
+            return true;
+        }
+        self.run_until(due.min(limit), watcher);
+        if due <= limit {
             self.act(watcher, on_checkpoint);
         }
-        true
+        due <= limit
     }
 
     fn run_until(&mut self, until: Instant, watcher: &mut impl Observer) {
         let Self { sim, roles, jury, .. } = self;
         sim.run_until(until, &mut Watching { jury, roles, watcher });
+        self.is_complete = true;
     }
 
     /// When the run itself has something to do next.
     fn due(&self) -> Instant {
-        let beat = Instant::from_ns((self.now().as_ns() / BEAT.as_ns() + 1) * BEAT.as_ns());
         let fault = if self.phase == Phase::StartUp { None } else { self.injector.next() };
-        [Some(self.look), Some(beat), fault, self.monitors.next()].into_iter().flatten().min().unwrap_or(beat)
+        [Some(self.look), fault, self.monitors.next()].into_iter().flatten().fold(self.beat, Instant::min)
     }
 
     /// Does what is due now.
     fn act(&mut self, watcher: &mut impl Observer, on_checkpoint: &mut dyn FnMut(Checkpoint) -> ControlFlow<()>) {
         self.inject();
         self.monitors.act(&mut self.sim);
-        if self.now().as_ns().is_multiple_of(BEAT.as_ns()) {
+        if self.now() >= self.beat {
+            self.beat = self.now() + BEAT;
             let enough = on_checkpoint(self.checkpoint()).is_break();
             if enough || self.jury.is_broken() && !self.beyond_violations {
                 self.phase = Phase::Over { early: true };

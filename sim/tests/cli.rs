@@ -119,3 +119,54 @@ fn a_scenario_of_the_library_can_be_printed_checked_and_run() {
     let from_library = text(&sim(folder.path(), &["run", "one-way-wan-cut", "--seed", "3", "--quiet"]));
     assert_eq!(from_file, from_library);
 }
+
+#[test]
+fn a_failing_run_is_shrunk_to_a_record_and_a_scenario_that_fail_alike() {
+    let folder = folder();
+    let run = sim(folder.path(), &["run", "hw-truncation", "--seed", "0", "--quiet"]);
+    assert_eq!(run.status.code(), Some(1), "{}{}", text(&run), errors(&run));
+    let shrunk = sim(folder.path(), &["shrink", "hw-truncation-0.flt", "--jobs", "2"]);
+    let story = text(&shrunk);
+    assert_eq!(shrunk.status.code(), Some(0), "{story}{}", errors(&shrunk));
+    for part in ["before", "after", "1-minimal: ", "robust: ", "sim replay hw-truncation-0.min.flt"] {
+        assert!(story.contains(part), "`{part}` is missing in:\n{story}");
+    }
+    assert!(errors(&shrunk).starts_with("shrinking  hw-truncation (seed 0): "), "{}", errors(&shrunk));
+    let law = story.lines().find_map(|line| line.strip_prefix("BROKEN     ")).expect("the law is named");
+    let law = law.split(' ').next().expect("the law has a name").to_owned();
+    let replay = sim(folder.path(), &["replay", "hw-truncation-0.min.flt"]);
+    assert_eq!(replay.status.code(), Some(1), "{}", errors(&replay));
+    let replayed = text(&replay);
+    assert!(replayed.contains("the same run") && replayed.contains(&format!("BROKEN {law}")), "{replayed}");
+    let again = sim(folder.path(), &["run", "hw-truncation-0.min.yaml", "--seed", "0"]);
+    assert_eq!(again.status.code(), Some(1), "{}", errors(&again));
+    assert!(text(&again).contains(&law), "{}", text(&again));
+    let fingerprint = |text: &str| text.split("fingerprint ").nth(1).map(|rest| rest[..16].to_owned());
+    assert_eq!(fingerprint(&text(&again)), fingerprint(&replayed), "file and record are one run");
+    let few = ["shrink", "--scenario", "hw-truncation", "--seed", "0", "--runs", "5", "--format", "json"];
+    let cut = sim(folder.path(), &few);
+    let line: serde_json::Value = serde_json::from_str(&text(&cut)).expect("a line of JSON");
+    assert_eq!((&line["cut"], &line["runs"], &line["law"]), (&true.into(), &5.into(), &law.into()), "{line}");
+}
+
+#[test]
+fn what_cannot_be_shrunk_is_told_apart() {
+    let folder = folder();
+    let clean = sim(folder.path(), &["--seed", "7", "--duration", "20s", "--record", "clean.flt"]);
+    assert_eq!(clean.status.code(), Some(0), "{}", errors(&clean));
+    let table: &[(&[&str], i32, &str)] = &[
+        (&["shrink", "clean.flt"], 1, "stretch-cluster (seed 7): nothing to shrink: every law and expectation held"),
+        (&["shrink", "missing.flt"], 2, "missing.flt: "),
+        (&["shrink"], 2, "required"),
+        (&["shrink", "--scenario", "hw-truncation"], 2, "--seed"),
+        (&["shrink", "clean.flt", "--out", "clean.flt"], 2, "would overwrite the record itself"),
+        (&["shrink", "clean.flt", "--out", "small.yaml"], 2, "expected the name of a replay file"),
+        (&["shrink", "clean.flt", "--budget", "soon"], 2, "--budget soon: expected a number above zero"),
+        (&["shrink", "clean.flt", "--topics", "1"], 2, "change a scenario, not a record"),
+    ];
+    for (args, status, expected) in table {
+        let output = sim(folder.path(), args);
+        assert_eq!(output.status.code(), Some(*status), "{args:?}: {}", errors(&output));
+        assert!(errors(&output).contains(expected), "{args:?}: `{expected}` is missing in:\n{}", errors(&output));
+    }
+}

@@ -5,7 +5,7 @@ use models::kafka::config::{ConsumerConfig, OffsetReset, ProducerConfig};
 
 use super::ImportedCluster;
 use super::place::unused;
-use crate::chaos::{ChaosKind, ChaosProfile};
+use crate::chaos::ChaosProfile;
 use crate::expect::{Bound, Expect, Gauge};
 use crate::monitoring::Monitoring;
 use crate::scenario::{Phases, Restart, Rollback, Scenario, Tcp};
@@ -83,9 +83,7 @@ impl ImportedCluster {
     fn chaos(&self) -> ChaosProfile {
         let mut profile = ChaosProfile::default();
         if self.topology.sites.len() < 2 {
-            for (kind, weight) in ChaosKind::ALL.into_iter().zip(&mut profile.weights) {
-                *weight *= u32::from(!kind.needs_wan());
-            }
+            profile.weights = profile.weights.only(|kind| !kind.needs_wan());
         }
         profile
     }

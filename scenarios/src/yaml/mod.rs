@@ -44,4 +44,6 @@ impl fmt::Display for ScenarioError {
 impl std::error::Error for ScenarioError {}
 
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod tests;

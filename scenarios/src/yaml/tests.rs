@@ -4,8 +4,9 @@ use models::random::{Purpose, Random};
 use models::time::Span;
 
 use crate::Scenario;
-use crate::fault::{Fault, HostSelector, ProcessSelector};
+use crate::fault::{Fault, HostSelector, ProcessSelector, Unsynced};
 use crate::library;
+use crate::scenario::Tcp;
 
 const VALID: &str = "\
 name: test
@@ -86,7 +87,7 @@ fn a_file_with_every_kind_of_entry_survives_printing() {
     assert_eq!(scenario.faults[1].fault, Fault::Kill { process: ProcessSelector::Broker(models::id::BrokerId(1)) });
     assert_eq!(
         scenario.faults[10].fault,
-        Fault::HostCrash { host: HostSelector::Of(ProcessSelector::ZooKeeperLeader) }
+        Fault::HostCrash { host: HostSelector::Of(ProcessSelector::ZooKeeperLeader), unsynced: Unsynced::Torn }
     );
     let texts: Vec<String> = scenario.faults.iter().map(|planned| planned.fault.text(&scenario)).collect();
     assert_eq!(texts[0], "cut london <-> frankfurt");
@@ -155,7 +156,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "delay: 15ms",
         "dely: 15ms",
-        "10:38: topology.links[0].dely: unknown field `dely`; did you mean `delay`?; valid: between, delay, jitter, correlation, distribution, loss, duplicate, corrupt, reorder, gap, rate, limit",
+        "10:38: topology.links[0].dely: unknown field `dely`; did you mean `delay`?; valid: between, delay, jitter, correlation, distribution, keep_order, loss, duplicate, corrupt, reorder, gap, slot, limit, queue, rate, overhead, cell",
     ),
     (
         "delay: 15ms",
@@ -225,7 +226,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "fault: cut",
         "fault: cutt",
-        "38:34: schedule.faults[0].fault: unknown value `cutt`; did you mean `cut`?; valid: cut, impair, flap, kill, stop, pause, auth-failed, delete-controller, host-crash, slow-disk, stall-disk, fail-disk, fill-disk, clock-jump, clock-drift, reset-connections, reconfigure",
+        "38:34: schedule.faults[0].fault: unknown fault `cutt`; did you mean `cut`?; valid: cut, partition, impair, delay, loss, duplicate, corrupt, reorder, rate, slot, mtu-hole, flow-loss, flap, refuse, route-lost, link-down, dns, kill, stop, restart, pause, gc, cpu, auth-failed, delete-controller, host-crash, slow-disk, limit-disk, stall-disk, fail-disk, fill-disk, damage-indexes, clock-jump, clock-drift, clock-strobe, reset-connections, reconfigure",
     ),
     (
         "process: broker1}",
@@ -250,7 +251,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     (
         "wan-cut: 2",
         "wan-cutt: 2",
-        "56:44: schedule.chaos.weights.wan-cutt: unknown field `wan-cutt`; did you mean `wan-cut`?; valid: wan-cut, one-way-cut, isolate, loss, delay, flap, kill, pause, host-crash, slow-disk",
+        "56:44: schedule.chaos.weights.wan-cutt: unknown field `wan-cutt`; did you mean `wan-cut`?",
     ),
     (
         "faults: 2..3",
@@ -295,6 +296,30 @@ fn wrong_words_and_values_are_named_with_the_nearest_valid_one() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_hosts_kernel_settings_are_its_own_and_survive_being_written() {
+    let plain = Scenario::parse("t.yaml", VALID).expect("it is valid");
+    let own = |settings: &str| {
+        let text = VALID.replacen("kafka2: {site", &format!("kafka2: {{tcp: {{{settings}}}, site"), 1);
+        Scenario::parse("t.yaml", &text).map_err(|errors| errors[0].to_string())
+    };
+    let scenario = own("rto_max: 1s, syn_retries: 3").expect("it is valid");
+    let host = |scenario: &Scenario, name: &str| {
+        let id = scenario.topology.host(name).expect("it is there");
+        scenario.topology.hosts[usize::from(id.0)].tcp.clone()
+    };
+    let expected = Tcp { rto_max: Span::from_secs(1), syn_retries: 3, ..Tcp::default() };
+    assert_eq!(host(&scenario, "kafka2"), Some(expected), "what is not said is Linux's, not the scenario's");
+    assert_eq!((host(&scenario, "kafka1"), &scenario.tcp), (None, &plain.tcp), "nobody else has them");
+    let written = Scenario::parse("t.yaml", &scenario.to_yaml()).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert_eq!(written, scenario);
+    let default = own("rto_max: 120s").expect("it is valid");
+    assert_eq!(host(&default, "kafka2"), Some(Tcp::default()), "settings that say nothing new override the scenario's");
+    assert_eq!(Scenario::parse("t.yaml", &default.to_yaml()).ok(), Some(default));
+    let wrong = own("retries: 3").expect_err("there is no such setting");
+    assert!(wrong.contains("topology.hosts.kafka2.tcp.retries: unknown field `retries`"), "{wrong}");
 }
 
 #[test]

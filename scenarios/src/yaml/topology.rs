@@ -4,7 +4,7 @@ use models::time::Span;
 
 use super::fields::{Fields, Item, unknown};
 use super::root::read_tcp;
-use crate::netem::{Correlated, Distribution, Loss, Netem};
+use crate::netem::{Correlated, Distribution, Loss, Netem, Slot};
 use crate::topology::{Clock, Disk, Host, Link, SiteId, Topology};
 use crate::units;
 
@@ -180,31 +180,91 @@ fn netem_of(item: &Item<'_>) -> Netem {
 
 /// The netem fields of a map that may have others.
 pub(super) fn read_netem(fields: &mut Fields<'_>) -> Netem {
+    let late = jittered(fields);
+    let loss = fields.optional("loss").map_or_else(Loss::default, |loss| read_loss(&loss));
+    let (duplicate, corrupt) = (correlated(fields, "duplicate"), correlated(fields, "corrupt"));
+    let reorder = correlated(fields, "reorder");
+    let gap = fields.optional("gap").and_then(|gap| gap.integer(0..=1_000_000)).unwrap_or(0);
+    let slot = fields.optional("slot").map(|slot| {
+        let mut inner = slot.fields();
+        let slot = read_slot(&mut inner);
+        inner.finish();
+        slot
+    });
     let netem = Netem {
-        delay: fields.span("delay", Span::ZERO),
-        jitter: fields.span("jitter", Span::ZERO),
-        correlation: fields.share("correlation"),
-        distribution: fields
-            .optional("distribution")
-            .and_then(|word| word.choice(Distribution::WORDS))
-            .unwrap_or_default(),
-        loss: fields.optional("loss").map_or_else(Loss::default, |loss| read_loss(&loss)),
-        duplicate: correlated(fields, "duplicate"),
-        corrupt: correlated(fields, "corrupt"),
-        reorder: correlated(fields, "reorder"),
-        gap: fields.optional("gap").and_then(|gap| gap.integer(0..=1_000_000)).unwrap_or(0),
-        rate: fields
-            .optional("rate")
-            .and_then(|rate| rate.parsed(units::RATE, |text| units::parse_rate(text).filter(|rate| *rate > 0))),
-        limit: fields.optional("limit").and_then(|limit| limit.integer(1..=u32::MAX)),
+        delay: late.delay,
+        jitter: late.jitter,
+        correlation: late.correlation,
+        distribution: late.distribution,
+        keep_order: late.keep_order,
+        loss,
+        duplicate,
+        corrupt,
+        reorder,
+        gap,
+        slot,
+        ..sized_rate(fields)
     };
     if netem.reorder.share != units::Share::NONE && netem.delay == Span::ZERO {
         fields.item().error("`reorder` needs a `delay`: packets that overtake skip it");
     }
+    if netem.gap > 1 && netem.reorder.share == units::Share::NONE {
+        fields.item().error("`gap` needs `reorder`: it says which packets may overtake");
+    }
+    netem
+}
+
+/// `delay` and what spreads it.
+pub(super) fn jittered(fields: &mut Fields<'_>) -> Netem {
+    let distribution = |word: Item<'_>| word.choice(Distribution::WORDS);
+    let netem = Netem {
+        delay: fields.span("delay", Span::ZERO),
+        jitter: fields.span("jitter", Span::ZERO),
+        correlation: fields.share("correlation"),
+        distribution: fields.optional("distribution").and_then(distribution).unwrap_or_default(),
+        keep_order: yes_or_no(fields, "keep_order"),
+        ..Netem::default()
+    };
     if netem.distribution != Distribution::Uniform && netem.jitter == Span::ZERO {
         fields.item().error("`distribution` needs a `jitter`");
     }
     netem
+}
+
+/// `rate`, what a packet takes of it, and the `limit` of the queue before it.
+pub(super) fn sized_rate(fields: &mut Fields<'_>) -> Netem {
+    // Less than a byte a second would never end.
+    let rate = |rate: Item<'_>| rate.parsed(units::RATE, |text| units::parse_rate(text).filter(|rate| *rate >= 8));
+    let limit = fields.optional("limit").or_else(|| fields.optional("queue"));
+    let netem = Netem {
+        rate: fields.optional("rate").and_then(rate),
+        overhead: fields.optional("overhead").and_then(|bytes| bytes.integer(-1_000..=1_000)).unwrap_or(0),
+        cell: fields.optional("cell").and_then(|bytes| bytes.integer(0..=65_535)).unwrap_or(0),
+        limit: limit.and_then(|limit| limit.integer(1..=u32::MAX)),
+        ..Netem::default()
+    };
+    if (netem.overhead, netem.cell) != (0, 0) && netem.rate.is_none() {
+        fields.item().error("`overhead` and `cell` need a `rate`");
+    }
+    netem
+}
+
+/// `min`, `max`, `packets` and `bytes`.
+pub(super) fn read_slot(fields: &mut Fields<'_>) -> Slot {
+    let min = fields.required("min").and_then(|min| min.positive_span()).unwrap_or(Span::MAX);
+    let max = fields.optional("max");
+    let longest = max.as_ref().and_then(Item::span).unwrap_or(min);
+    if let Some(max) = max
+        && longest < min
+    {
+        max.error("`max` is less than `min`");
+    }
+    let mut bound = |name| fields.optional(name).and_then(|bound| bound.integer(0..=u32::MAX)).unwrap_or(0);
+    Slot { min, max: longest, packets: bound("packets"), bytes: bound("bytes") }
+}
+
+fn yes_or_no(fields: &mut Fields<'_>, name: &'static str) -> bool {
+    fields.optional(name).and_then(|item| item.choice(&[("true", true), ("false", false)])).unwrap_or(false)
 }
 
 fn correlated(fields: &mut Fields<'_>, name: &'static str) -> Correlated {
@@ -226,30 +286,45 @@ fn read_loss(item: &Item<'_>) -> Loss {
         return Loss::Random(read_correlated(item));
     }
     let mut fields = item.fields();
-    let loss = if let Some(model) = fields.optional("gemodel") {
-        let mut model = model.fields();
-        let loss = Loss::GilbertElliott {
-            p: model.share("p"),
-            r: model.share("r"),
-            one_minus_h: model.optional("1-h").map_or(units::Share::ALL, |item| item.share().unwrap_or_default()),
-            one_minus_k: model.share("1-k"),
-        };
-        model.finish();
-        loss
-    } else if let Some(model) = fields.optional("state") {
-        let mut model = model.fields();
-        let loss = Loss::State {
-            p13: model.share("p13"),
-            p31: model.share("p31"),
-            p32: model.share("p32"),
-            p23: model.share("p23"),
-            p14: model.share("p14"),
-        };
-        model.finish();
-        loss
-    } else {
-        Loss::Random(Correlated { share: fields.share("share"), correlation: fields.share("correlation") })
-    };
+    let loss = read_loss_model(&mut fields);
     fields.finish();
     loss
+}
+
+/// `gemodel`, `state`, or `share` and `correlation`. What a model's map leaves out is as tc has it.
+pub(super) fn read_loss_model(fields: &mut Fields<'_>) -> Loss {
+    let rest = |share: units::Share| units::Share::from_ppm(units::Share::ALL.ppm() - share.ppm());
+    let share = |fields: &mut Fields<'_>, name, default| {
+        fields.optional(name).map_or(default, |item: Item<'_>| item.share().unwrap_or_default())
+    };
+    let (gemodel, state) = (fields.optional("gemodel"), fields.optional("state"));
+    if let (Some(_), Some(state)) = (&gemodel, &state) {
+        state.error("give one model of loss, `gemodel` or `state`");
+    }
+    if let Some(model) = gemodel {
+        let mut model = model.fields();
+        let p = model.required("p").and_then(|p| p.share()).unwrap_or_default();
+        let loss = Loss::GilbertElliott {
+            p,
+            r: share(&mut model, "r", rest(p)),
+            one_minus_h: share(&mut model, "1-h", units::Share::ALL),
+            one_minus_k: share(&mut model, "1-k", units::Share::NONE),
+        };
+        model.finish();
+        return loss;
+    }
+    if let Some(model) = state {
+        let mut model = model.fields();
+        let p13 = model.required("p13").and_then(|p13| p13.share()).unwrap_or_default();
+        let loss = Loss::State {
+            p13,
+            p31: share(&mut model, "p31", rest(p13)),
+            p32: share(&mut model, "p32", units::Share::NONE),
+            p23: share(&mut model, "p23", units::Share::ALL),
+            p14: share(&mut model, "p14", units::Share::NONE),
+        };
+        model.finish();
+        return loss;
+    }
+    Loss::Random(Correlated { share: fields.share("share"), correlation: fields.share("correlation") })
 }

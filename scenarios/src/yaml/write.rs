@@ -1,5 +1,7 @@
 //! Printing a scenario as a file that reads back as the same scenario. What has its default is left out.
 
+mod faults;
+
 use std::fmt::Write as _;
 
 use models::defect::{Defect, Defects, KAFKA_VERSIONS, ZOOKEEPER_VERSIONS};
@@ -8,15 +10,15 @@ use models::options::OptionInfo;
 use models::time::Span;
 use models::zk::config::ZooKeeperConfig;
 
-use crate::chaos::{ChaosKind, ChaosProfile};
+use crate::chaos::ChaosProfile;
 use crate::cluster::{Cluster, version_defects};
 use crate::expect::{Bound, Expect, Gauge};
-use crate::fault::{Fault, Names, Place, Route};
+use crate::fault::Names;
 use crate::monitoring::Monitoring;
-use crate::netem::{Correlated, Distribution, Loss, Netem};
+use crate::netem::Netem;
 use crate::scenario::{Demonstration, Phases, Restart, Scenario, Tcp};
 use crate::topology::{Clock, Disk, Host, Topology};
-use crate::units::{Share, show_rate, show_signed_span, show_size, show_span};
+use crate::units::{Share, show_signed_span, show_size, show_span};
 use crate::workload::{ClientGroup, SessionConfig, Workload};
 
 /// Prints `scenario`.
@@ -151,16 +153,16 @@ fn topology(out: &mut Text, topology: &Topology) {
         }
     });
     if topology.lan != Netem::delay(Topology::LAN_DELAY) {
-        out.field("lan", inline(&netem(&topology.lan)));
+        out.field("lan", inline(&faults::netem(&topology.lan)));
     }
     if topology.loopback != Netem::delay(Topology::LOOPBACK_DELAY) {
-        out.field("loopback", inline(&netem(&topology.loopback)));
+        out.field("loopback", inline(&faults::netem(&topology.loopback)));
     }
     out.map("links", |out| {
         for link in &topology.links {
             let name = |site| scalar(topology.site_name(site));
             let mut fields = vec![("from", name(link.from)), ("to", name(link.to))];
-            fields.extend(netem(&link.netem));
+            fields.extend(faults::netem(&link.netem));
             out.line(format_args!("- {}", inline(&fields)));
         }
     });
@@ -174,46 +176,6 @@ fn disk(disk: &Disk) -> String {
         ("bandwidth", show_size(disk.bandwidth)),
         ("capacity", show_size(disk.capacity)),
     ])
-}
-
-fn netem(netem: &Netem) -> Vec<(&'static str, String)> {
-    let mut fields = Vec::new();
-    let mut add = |given: bool, name, value: String| fields.extend(given.then_some((name, value)));
-    add(netem.delay != Span::ZERO, "delay", show_span(netem.delay));
-    add(netem.jitter != Span::ZERO, "jitter", show_span(netem.jitter));
-    add(netem.correlation != Share::NONE, "correlation", netem.correlation.to_string());
-    add(netem.distribution != Distribution::Uniform, "distribution", netem.distribution.word().to_owned());
-    add(netem.loss != Loss::default(), "loss", loss(netem.loss));
-    for (name, value) in [("duplicate", netem.duplicate), ("corrupt", netem.corrupt), ("reorder", netem.reorder)] {
-        add(value != Correlated::default(), name, correlated(value));
-    }
-    add(netem.gap != 0, "gap", netem.gap.to_string());
-    fields.extend(netem.rate.map(|rate| ("rate", show_rate(rate))));
-    fields.extend(netem.limit.map(|limit| ("limit", limit.to_string())));
-    fields
-}
-
-fn correlated(value: Correlated) -> String {
-    match value.correlation {
-        Share::NONE => value.share.to_string(),
-        correlation => inline(&[("share", value.share.to_string()), ("correlation", correlation.to_string())]),
-    }
-}
-
-fn loss(loss: Loss) -> String {
-    let shares = |fields: &[(&'static str, Share)]| {
-        inline(&fields.iter().map(|(name, share)| (*name, share.to_string())).collect::<Vec<_>>())
-    };
-    match loss {
-        Loss::Random(value) => correlated(value),
-        Loss::State { p13, p31, p32, p23, p14 } => {
-            let state = shares(&[("p13", p13), ("p31", p31), ("p32", p32), ("p23", p23), ("p14", p14)]);
-            inline(&[("state", state)])
-        }
-        Loss::GilbertElliott { p, r, one_minus_h, one_minus_k } => {
-            inline(&[("gemodel", shares(&[("p", p), ("r", r), ("1-h", one_minus_h), ("1-k", one_minus_k)]))])
-        }
-    }
 }
 
 fn cluster(out: &mut Text, cluster: &Cluster, topology: &Topology) {
@@ -409,69 +371,12 @@ fn schedule(out: &mut Text, scenario: &Scenario) {
     let names = Names { scenario, deployment: &deployment };
     out.map("faults", |out| {
         for planned in &scenario.faults {
-            let mut fields = vec![("at", show_span(planned.at)), ("for", show_span(planned.duration))];
-            fields.extend(fault(&planned.fault, &names));
-            out.line(format_args!("- {}", inline(&fields)));
+            out.line(format_args!("- {}", inline(&faults::planned(planned, &names))));
         }
     });
     if let Some(profile) = &scenario.chaos {
         out.map("chaos", |out| chaos(out, profile));
     }
-}
-
-fn fault(fault: &Fault, names: &Names<'_>) -> Vec<(&'static str, String)> {
-    let word = |word: &str| ("fault", word.to_owned());
-    let host = |host| ("host", scalar(&names.host(host)));
-    let process = |process| ("process", scalar(&names.process(process)));
-    let with_route = |kind, route: &Route, more: Vec<(&'static str, String)>| {
-        let mut fields = vec![word(kind)];
-        fields.extend(self::route(route, names));
-        fields.extend(more);
-        fields
-    };
-    match fault {
-        Fault::Cut(route) => with_route("cut", route, Vec::new()),
-        Fault::ResetConnections(route) => with_route("reset-connections", route, Vec::new()),
-        Fault::Impair { route, netem } => with_route("impair", route, self::netem(netem)),
-        Fault::Flap { route, down, up } => {
-            with_route("flap", route, vec![("down", show_span(*down)), ("up", show_span(*up))])
-        }
-        Fault::Reconfigure { servers } => {
-            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-            vec![word("reconfigure"), ("zookeeper", format!("[{}]", servers.join(", ")))]
-        }
-        Fault::Kill { process: p } => vec![word("kill"), process(*p)],
-        Fault::Stop { process: p, grace } => vec![word("stop"), process(*p), ("grace", show_span(*grace))],
-        Fault::Pause { process: p } => vec![word("pause"), process(*p)],
-        Fault::AuthFailed { process: p } => vec![word("auth-failed"), process(*p)],
-        Fault::DeleteController => vec![word("delete-controller")],
-        Fault::HostCrash { host: h } => vec![word("host-crash"), host(*h)],
-        Fault::SlowDisk { host: h, latency } => vec![word("slow-disk"), host(*h), ("latency", show_span(*latency))],
-        Fault::StallDisk { host: h } => vec![word("stall-disk"), host(*h)],
-        Fault::FailDisk { host: h, dir } => {
-            let mut fields = vec![word("fail-disk"), host(*h)];
-            fields.extend(dir.as_ref().map(|dir| ("dir", scalar(dir))));
-            fields
-        }
-        Fault::FillDisk { host: h, leave } => vec![word("fill-disk"), host(*h), ("leave", show_size(*leave))],
-        Fault::ClockJump { host: h, by_ns } => vec![word("clock-jump"), host(*h), ("by", show_signed_span(*by_ns))],
-        Fault::ClockDrift { host: h, ppm } => vec![word("clock-drift"), host(*h), ("by", format!("{ppm}ppm"))],
-    }
-}
-
-fn route(route: &Route, names: &Names<'_>) -> Vec<(&'static str, String)> {
-    let places = |places: &[Place]| {
-        let words: Vec<String> = places.iter().map(|place| scalar(&names.place(*place))).collect();
-        if let [word] = words.as_slice() { word.clone() } else { format!("[{}]", words.join(", ")) }
-    };
-    let mut fields = vec![("from", places(&route.from))];
-    if !route.to.is_empty() {
-        fields.push(("to", places(&route.to)));
-    }
-    if route.both_ways {
-        fields.push(("direction", "both".to_owned()));
-    }
-    fields
 }
 
 fn chaos(out: &mut Text, profile: &ChaosProfile) {
@@ -481,12 +386,8 @@ fn chaos(out: &mut Text, profile: &ChaosProfile) {
     out.field("loss", format!("{}..{}", profile.loss.0, profile.loss.1));
     out.field("delay", spans(profile.delay));
     out.field("disk_latency", spans(profile.disk_latency));
-    let weights: Vec<(&str, String)> = ChaosKind::ALL
-        .into_iter()
-        .zip(profile.weights)
-        .filter(|(_, weight)| *weight > 0)
-        .map(|(kind, weight)| (kind.word(), weight.to_string()))
-        .collect();
+    let weights: Vec<(&str, String)> =
+        profile.weights.iter().map(|(kind, weight)| (kind.word(), weight.to_string())).collect();
     out.field("weights", inline(&weights));
 }
 

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenarios::Seeds;
+
+use super::fuzz::args::FuzzArgs;
 
 /// Faultline: a deterministic network-partition simulator for Kafka.
 ///
@@ -26,14 +29,17 @@ pub struct Cli {
 pub enum Command {
     /// Run a scenario once and tell what happened.
     Run(RunArgs),
-    /// Repeat a recorded run, verify it at every checkpoint, and name the first difference.
-    Replay {
-        /// A file written by `--record`, or by a run that broke a law.
-        file: PathBuf,
-        /// How to print.
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
+    /// Repeat a recorded run, verify it at every checkpoint, and name the first difference; or look at it at any moment.
+    Replay(ReplayArgs),
+    /// Where did it become likely? Run many futures from moments of a failing run and plot how many break the same law.
+    Odds(OddsArgs),
+    /// Make a failing run small: fewest faults, hosts and clients, shortest times, while the same law breaks. Writes a replay file
+    /// and a scenario file.
+    ///
+    /// Exit status: 0 shrunk, 1 the run does not fail, 2 bad input, 3 internal error.
+    Shrink(ShrinkArgs),
+    /// Run many schedules drawn from seeds, keep what they broke, group it, and name the smallest seed of each failure.
+    Fuzz(FuzzArgs),
     /// Run many seeds and print what they reached: shares of seeds, facts judged by each law, failures.
     Survey(SurveyArgs),
     /// What becomes of the stretch cluster after a cut of the WAN: a table of outcomes by variant and length of the cut.
@@ -65,6 +71,48 @@ pub enum ScenariosCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// `sim replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A file written by `--record`, or by a run that broke a law.
+    pub file: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Jump to this moment and print the state and what comes next; may be given several times. Times count from the end of
+    /// the start-up, as everywhere: `95.5s`, `2m`, `-3s`.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["until", "step"])]
+    pub at: Vec<String>,
+    /// Tell the story up to this moment, and print the state there.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "step")]
+    pub until: Option<String>,
+    /// Step through the run, forwards and backwards, by commands from standard input.
+    #[arg(long)]
+    pub step: bool,
+}
+
+/// `sim odds`.
+#[derive(Debug, Args)]
+pub struct OddsArgs {
+    /// The replay file of a run that broke a law or an expectation.
+    pub file: PathBuf,
+    /// Futures of each moment. 50 tell shares apart that differ by about 30 %, 400 by about 10 %.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub futures: u64,
+    /// Moments, evenly from the end of the start-up to just before the law was broken.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..=1_000))]
+    pub moments: u64,
+    /// How often the stretch in which the probability jumps is halved.
+    #[arg(long, default_value_t = 5, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(0..=40))]
+    pub refine: u32,
+    /// Runs at a time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// `sim outcomes`.
@@ -141,6 +189,9 @@ pub struct RunFlags {
     /// Print only failures.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Run it twice instead, compare event by event, and name the first difference. Exit status 3 if there is one.
+    #[arg(long, conflicts_with = "record")]
+    pub check_determinism: bool,
     /// Write a replay file, whatever the outcome. A failing run writes one in any case.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -171,6 +222,52 @@ pub struct Changes {
     /// Records per second in all.
     #[arg(long)]
     pub rate: Option<u32>,
+}
+
+impl Changes {
+    /// Whether anything is changed.
+    pub fn is_any(&self) -> bool {
+        let Self { duration, topics, partitions, rate } = self;
+        duration.is_some() || topics.is_some() || partitions.is_some() || rate.is_some()
+    }
+}
+
+/// `sim shrink`.
+#[derive(Debug, Args)]
+pub struct ShrinkArgs {
+    /// A replay file of a failing run.
+    #[arg(required_unless_present = "scenario", conflicts_with = "scenario")]
+    pub file: Option<PathBuf>,
+    /// Instead of a file: a built-in scenario or a scenario file, with `--seed`.
+    #[arg(long, value_name = "NAME|FILE", requires = "seed")]
+    pub scenario: Option<String>,
+    /// The seed of the scenario.
+    #[arg(long, requires = "scenario")]
+    pub seed: Option<u64>,
+    /// The seed of the start-up, if it is another one.
+    #[arg(long, requires = "scenario")]
+    pub start_up_seed: Option<u64>,
+    /// What is wrong has to stay the same too, numbers aside, not only the law.
+    #[arg(long)]
+    pub same_signature: bool,
+    /// Where to write the replay file; the scenario file goes beside it as `*.yaml`. Default: `*.min.flt` beside the file given.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How long it may take. If that cuts it off, the result depends on the machine, and the output says so.
+    #[arg(long, value_name = "SPAN", default_value = "60s", default_value_if("runs", ArgPredicate::IsPresent, None))]
+    pub budget: Option<String>,
+    /// How many runs it may take; the result is then the same everywhere. Unless `--budget` is given too, time is no bound.
+    #[arg(long, value_name = "N")]
+    pub runs: Option<u64>,
+    /// Runs at a time; 0 is one per core. The result does not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Changes to the scenario.
+    #[command(flatten)]
+    pub changes: Changes,
 }
 
 /// `sim survey`.
@@ -223,7 +320,7 @@ pub enum Format {
     Json,
 }
 
-fn seeds(text: &str) -> Result<(u64, u64), String> {
+pub(super) fn seeds(text: &str) -> Result<(u64, u64), String> {
     let expected = || "expected A..B with A < B, such as 0..200".to_owned();
     let (from, to) = text.split_once("..").ok_or_else(expected)?;
     let (from, to) = (from.parse().map_err(|_| expected())?, to.parse().map_err(|_| expected())?);

@@ -3,15 +3,20 @@
 pub mod args;
 mod campaign;
 mod defects;
+mod doctor;
 mod fidelity;
+mod fuzz;
 mod input;
 mod laws;
+mod odds;
 mod outcomes;
 mod plan;
 mod replay;
 mod run;
 mod scenarios;
+mod shrink;
 mod survey;
+mod travel;
 
 use std::process::ExitCode;
 
@@ -28,8 +33,10 @@ pub enum Exit {
     Broken = 1,
     /// The input was bad.
     BadInput = 2,
-    /// A fault of ours.
+    /// A fault of ours; a run that does not repeat itself is one.
     Internal = 3,
+    /// Ctrl-C, as shells count signals.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -66,7 +73,10 @@ pub fn main() -> ExitCode {
     let carried_out = std::panic::catch_unwind(|| match cli.command {
         None => run::run(&RunArgs { scenario: None, server_properties: Vec::new(), zoo_cfg: None, flags: cli.run }),
         Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Replay { file, format }) => replay::replay(&file, format),
+        Some(Command::Replay(args)) => replay::replay(&args),
+        Some(Command::Odds(args)) => odds::odds(&args),
+        Some(Command::Shrink(args)) => shrink::shrink(&args),
+        Some(Command::Fuzz(args)) => fuzz::fuzz(&args),
         Some(Command::Survey(args)) => survey::survey(&args),
         Some(Command::Outcomes(args)) => outcomes::outcomes(&args),
         Some(Command::Fidelity(args)) => fidelity::fidelity(&args),

@@ -10,7 +10,7 @@ use scenarios::Scenario;
 
 use super::args::{Format, RunArgs, RunFlags};
 use super::plan::{self, Plan};
-use super::{Exit, Failure, input};
+use super::{Exit, Failure, doctor, input};
 use crate::kernel::Observer;
 use crate::report::figures::Figures;
 use crate::report::json::JsonLines;
@@ -45,6 +45,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     };
     plan::change(&mut scenario, &args.flags.changes)?;
     let plan = Plan::new(scenario, args.flags.seeds());
+    if args.flags.check_determinism {
+        return doctor::check(&plan, &args.flags, &mut out);
+    }
     match args.flags.format {
         Format::Text => run_for_people(&plan, &name, &args.flags, &mut out),
         Format::Json => run_for_programs(&plan, &args.flags, out),

@@ -89,7 +89,7 @@ pub fn scenario(run: &LabRun, at: Span) -> Result<Scenario, String> {
         start_up: START_UP,
         tcp: Tcp::default(),
         phases: Phases { warm_up: WARM_UP, faults: at + duration, quiet_hold: Span::from_secs(10), quiet_limit: None },
-        faults: vec![Planned { at, duration, fault }],
+        faults: vec![Planned::new(at, duration, fault)],
         chaos: None,
         expect: Expect::default(),
         monitoring: Monitoring { hosts: Some(Vec::new()), ..Monitoring::default() },
@@ -209,9 +209,9 @@ fn fault(run: &LabRun, leader: Sid) -> Result<Fault, String> {
     let [a, b] = [Place::Site(SiteId(0)), Place::Site(SiteId(1))];
     let process = ProcessSelector::ZooKeeper(leader);
     Ok(match run.fault.as_str() {
-        "cut" => Fault::Cut(Route::between(a, b)),
-        "oneway-ab" => Fault::Cut(Route::one_way(a, b)),
-        "oneway-ba" => Fault::Cut(Route::one_way(b, a)),
+        "cut" => Fault::cut(Route::between(a, b)),
+        "oneway-ab" => Fault::cut(Route::one_way(a, b)),
+        "oneway-ba" => Fault::cut(Route::one_way(b, a)),
         "kill" => Fault::Kill { process },
         "stop" => Fault::Pause { process },
         other => return Err(format!("fault `{other}` is not known; valid: cut, oneway-ab, oneway-ba, kill, stop")),

@@ -1,12 +1,13 @@
 //! What can be done to a deployment from outside, between two events. All of it takes effect at once.
 
-use models::id::{HostId, ProcessId, TimerId};
+use models::id::{HostId, Port, ProcessId, TimerId};
 use models::observation::{DownCause, Observation};
 use models::process::{CloseReason, Input, Loss, Process};
 use models::time::Span;
 
 use crate::disk::DiskFault;
-use crate::net::connection::EndState;
+use crate::net::connection::{Connection, EndState};
+use crate::net::resolver::Answer;
 use crate::net::rule::{Rule, RuleId};
 
 use super::Simulation;
@@ -116,22 +117,28 @@ impl<P: Process> Simulation<P> {
     }
 
     /// Hands a formerly paused process an input, unless what it has read before made the input void.
-    fn read(&mut self, id: ProcessId, input: Input<P::Message, P::Timer>) {
+    pub(super) fn read(&mut self, id: ProcessId, input: Input<P::Message, P::Timer>) {
+        // Of one that is short of CPU it shows when the turn of the input has come.
+        if self.slot(id).input_takes > Span::ZERO || self.stands(id, &input) {
+            self.deliver(id, input);
+        }
+    }
+
+    /// Whether what a process has read before has not made an input void. A timer counts as read from now on.
+    pub(super) fn stands(&mut self, id: ProcessId, input: &Input<P::Message, P::Timer>) -> bool {
         let slot = &mut self.slots[usize::from(id.0)];
-        let stands = match &input {
+        match input {
             Input::Timer { id, .. } => slot.take_timer(*id).is_some(),
             Input::Message { conn, .. } | Input::Closed { conn, .. } | Input::Opened { conn } => {
                 slot.conn(*conn).is_some()
             }
             _ => true,
-        };
-        if stands {
-            self.deliver(id, input);
         }
     }
 
-    /// Power loss: all processes of the host are gone, what they had not fsynced is gone, and nothing answers.
-    pub fn crash_host(&mut self, id: HostId) {
+    /// Power loss: all processes of the host are gone, and nothing answers. `loss` says what becomes of what they had written and
+    /// not fsynced: gone as far as chance has it, gone, or, with [`Loss::Memory`], written back just in time.
+    pub fn crash_host(&mut self, id: HostId, loss: Loss) {
         let host = &mut self.hosts[usize::from(id.0)];
         if !host.up {
             return;
@@ -141,7 +148,7 @@ impl<P: Process> Simulation<P> {
         for process in self.on_host(id) {
             let slot = &mut self.slots[usize::from(process.0)];
             slot.starts_at_boot = slot.run != RunState::Down || slot.restart != RestartPolicy::Never;
-            self.take_down(process, DownCause::HostCrash, Loss::PageCache);
+            self.take_down(process, DownCause::HostCrash, loss);
         }
         for index in 0..self.conns.len() {
             for side in [0, 1] {
@@ -184,10 +191,14 @@ impl<P: Process> Simulation<P> {
         self.network.remove_rule(id)
     }
 
-    /// Resets every established connection between a host of `some` and one of `others`, at both ends, as a firewall does.
-    pub fn reset_connections(&mut self, some: &[HostId], others: &[HostId]) {
+    /// Resets every established connection between a host of `some` and one of `others`, at both ends, as a firewall does; only
+    /// those to one of `ports`, unless there is none.
+    pub fn reset_connections(&mut self, some: &[HostId], others: &[HostId], ports: &[Port]) {
         for index in 0..self.conns.len() {
-            let [a, b] = &self.conns[index].ends;
+            let Connection { ends: [a, b], port, .. } = &self.conns[index];
+            if !ports.is_empty() && !ports.contains(port) {
+                continue;
+            }
             let between = some.contains(&a.host) && others.contains(&b.host)
                 || some.contains(&b.host) && others.contains(&a.host);
             if !between {
@@ -211,7 +222,7 @@ impl<P: Process> Simulation<P> {
     pub fn clear_disk_fault(&mut self, id: HostId, fault: DiskFault) {
         let disk = &mut self.hosts[usize::from(id.0)].disk;
         for request in disk.clear_fault(fault) {
-            let at = disk.enqueue(self.now, request.takes);
+            let at = disk.enqueue(self.now, request.takes, request.op);
             self.queue.push(at, Event::Disk(request));
         }
     }
@@ -242,6 +253,16 @@ impl<P: Process> Simulation<P> {
     /// Sets the wall clock of a host forward, or back by a negative number of nanoseconds.
     pub fn jump_clock(&mut self, id: HostId, by_ns: i64) {
         self.hosts[usize::from(id.0)].clock.jump(by_ns);
+    }
+
+    /// Makes the resolver of a host answer wrongly for the name of another one. Connections in place stay.
+    pub fn break_name(&mut self, at: HostId, name: HostId, answer: Answer) {
+        self.hosts[usize::from(at.0)].resolver.answer_wrongly(name, answer);
+    }
+
+    /// Takes a wrong answer away.
+    pub fn mend_name(&mut self, at: HostId, name: HostId, answer: Answer) {
+        self.hosts[usize::from(at.0)].resolver.mend(name, answer);
     }
 
     /// Records an observation made from outside, such as the beginning of a fault.
@@ -277,6 +298,9 @@ impl<P: Process> Simulation<P> {
         slot.listening.clear();
         slot.inbox.clear();
         slot.unread_datagrams = 0;
+        if let Some(ticket) = slot.busy.take() {
+            self.queue.cancel(ticket);
+        }
         for (_, ticket) in slot.timers.drain(..) {
             if let Some(ticket) = ticket {
                 self.queue.cancel(ticket);

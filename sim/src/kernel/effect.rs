@@ -5,6 +5,7 @@ use models::process::{Effect, Input, Payload, Process};
 use models::time::Instant;
 
 use crate::disk::{Request, Work};
+use crate::net::rule::Header;
 
 use super::Simulation;
 use super::event::Event;
@@ -47,8 +48,10 @@ impl<P: Process> Simulation<P> {
 
     fn send_datagram(&mut self, me: ProcessId, to: ProcessId, message: P::Message) {
         let (from_host, to_host) = (self.slot(me).host, self.slot(to).host);
-        let bytes = message.wire_size() + IP_UDP_HEADERS;
-        let fate = self.network.transit(self.now, from_host, to_host, bytes);
+        let bytes = message.wire_size().saturating_add(IP_UDP_HEADERS);
+        let flow = u64::from(me.0) << 16 | u64::from(to.0);
+        let header = Header { bytes, src: None, dst: None, flow, opens: false };
+        let fate = self.network.transit(self.now, from_host, to_host, &header);
         if let Some(at) = fate.copy {
             self.mail(at, me, to, message.clone());
         }
@@ -72,9 +75,9 @@ impl<P: Process> Simulation<P> {
     fn request(&mut self, me: ProcessId, token: DiskToken, work: Work) {
         let slot = &self.slots[usize::from(me.0)];
         let disk = &mut self.hosts[usize::from(slot.host.0)].disk;
-        let takes = disk.measure(work);
-        let at = disk.enqueue(self.now, takes);
-        self.queue.push(at, Event::Disk(Request { process: me, incarnation: slot.incarnation, token, takes }));
+        let (takes, op) = (disk.measure(work), work.op());
+        let at = disk.enqueue(self.now, takes, op);
+        self.queue.push(at, Event::Disk(Request { process: me, incarnation: slot.incarnation, token, takes, op }));
     }
 
     pub(super) fn on_disk(&mut self, request: Request) {

@@ -36,6 +36,10 @@ pub(crate) enum Event<T> {
         conn: ConnRef,
         side: Side,
     },
+    /// A process that is short of CPU is done with an input and takes the next one.
+    Serve {
+        process: ProcessId,
+    },
     /// The retransmission timer of the end `side` wants to be looked at.
     Retransmit {
         conn: ConnRef,
@@ -60,6 +64,8 @@ pub(crate) enum Packet {
         news: News,
     },
     Reset,
+    /// The kernel's own word: there is no route to the peer, or no peer of that name.
+    NoRoute,
 }
 
 /// What an ACK says besides its number.

@@ -1,14 +1,15 @@
 //! How connections come about: SYN, SYN-ACK, ACK, and their retries.
 
-use models::id::{Address, ConnId, ProcessId};
+use models::id::{Address, ConnId, HostId, Port, ProcessId};
 use models::process::{CloseReason, Input, Process};
 use models::time::Instant;
 
 use crate::net::connection::{ConnRef, Connection, End, EndState, Half, Side};
+use crate::net::resolver::Answer;
 
 use super::Simulation;
-use super::event::Packet;
-use super::slot::{OpenConn, RunState};
+use super::event::{Event, Packet};
+use super::slot::{OpenConn, RunState, Slot};
 
 impl<P: Process> Simulation<P> {
     /// A process dials.
@@ -20,11 +21,25 @@ impl<P: Process> Simulation<P> {
         let mut known = Connection {
             generation: 0,
             port: to.port,
+            astray: false,
             ends: [
                 end(me, self.slot(me).incarnation, id, EndState::SynSent),
                 end(to.process, 0, ConnId(0), EndState::Unborn),
             ],
             halves: [Half::new(), Half::new()],
+        };
+        let answer = self.hosts[usize::from(known.ends[0].host.0)].resolver.answer(known.ends[1].host);
+        let fails_after = match answer {
+            Answer::Right => None,
+            Answer::Fails(after) => Some(after),
+            Answer::Nobody => {
+                known.astray = true;
+                None
+            }
+            Answer::Host(other) => {
+                self.redirect(&mut known.ends[1], other, to.port);
+                None
+            }
         };
         let conn = if let Some(index) = self.free_conns.pop() {
             let place = &mut self.conns[index as usize];
@@ -36,7 +51,22 @@ impl<P: Process> Simulation<P> {
             self.conn_ref(self.conns.len() - 1)
         };
         self.slots[usize::from(me.0)].open(OpenConn { id, conn, side: 0 });
-        self.shake(conn, 0, Packet::Syn);
+        match fails_after {
+            None => self.shake(conn, 0, Packet::Syn),
+            Some(after) => {
+                self.queue.push(self.now + after, Event::Packet { conn, side: 1, packet: Packet::NoRoute });
+            }
+        }
+    }
+
+    /// The address that was dialled is that of another host: who listens there on the port is reached, or nobody.
+    fn redirect(&self, end: &mut End, host: HostId, port: Port) {
+        let listens = |slot: &Slot<P>| slot.host == host && slot.listening.contains(&port);
+        end.host = host;
+        match (0..).zip(&self.slots).find(|(_, slot)| listens(slot)) {
+            Some((process, _)) => end.process = ProcessId(process),
+            None => end.state = EndState::Gone,
+        }
     }
 
     /// Sends a handshake packet and arms its timer.

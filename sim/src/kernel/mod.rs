@@ -4,6 +4,7 @@
 //! A run is a pure function of the [`SimulationSpec`] and of what is done from outside at which times ([`control`]). A
 //! [`Simulation`] is a value: a snapshot is a clone. [`stream`] drives the connections.
 
+mod busy;
 mod control;
 mod effect;
 pub(crate) mod event;
@@ -15,6 +16,8 @@ mod spec;
 mod stream;
 #[cfg(test)]
 mod tests;
+pub mod trace;
+mod view;
 
 use std::hash::Hash;
 
@@ -22,7 +25,7 @@ use models::fingerprint::Fingerprint;
 use models::id::{HostId, ProcessId, TimerId};
 use models::observation::{Observation, Observed};
 use models::process::{Context, DiskState, Effect, Input, Payload, Process};
-use models::time::Instant;
+use models::time::{Instant, Span};
 
 use crate::net::Network;
 use crate::net::connection::{Body, Connection};
@@ -32,6 +35,8 @@ pub use self::event::{EventCounts, Observer};
 use self::queue::Queue;
 use self::slot::{Host, RunState, Slot};
 pub use self::spec::{HostSpec, LOOPBACK, ProcessSpec, RestartPolicy, SimulationSpec};
+use self::trace::{Noted, What};
+pub use self::view::Unacknowledged;
 
 /// A deployment in virtual time.
 #[derive(Clone, Debug)]
@@ -50,6 +55,8 @@ pub struct Simulation<P: Process> {
     counts: EventCounts,
     /// What was observed and not yet shown to the observer.
     observed: Vec<Observed>,
+    /// What happened, if somebody wants to know it one by one.
+    trace: Option<Vec<Noted<P::Message, P::Timer>>>,
     /// Kept for their memory only; empty between events.
     effects: Vec<Effect<P::Message, P::Timer>>,
     arrivals: Vec<Body<P::Message>>,
@@ -89,6 +96,7 @@ impl<P: Process> Simulation<P> {
             fingerprint: Fingerprint::default(),
             counts: EventCounts::default(),
             observed: Vec::new(),
+            trace: None,
             effects: Vec::new(),
             arrivals: Vec::new(),
         }
@@ -112,10 +120,10 @@ impl<P: Process> Simulation<P> {
         self.now = self.now.max(until);
     }
 
-    /// Runs the next event. Returns whether there was one.
-    pub fn step(&mut self, observer: &mut impl Observer) -> bool {
+    /// Runs the next event, if it is due at `limit`. Returns whether there was one.
+    pub fn step(&mut self, limit: Instant, observer: &mut impl Observer) -> bool {
         self.show(observer);
-        let Some((at, event)) = self.queue.pop_until(Instant::MAX) else { return false };
+        let Some((at, event)) = self.queue.pop_until(limit) else { return false };
         self.take(at, event);
         self.show(observer);
         true
@@ -201,18 +209,19 @@ impl<P: Process> Simulation<P> {
             Event::Retransmit { conn, side } => self.on_retransmit(conn, side),
             Event::TornDown { conn, side } => self.close_end(conn, side),
             Event::Disk(request) => self.on_disk(request),
+            Event::Serve { process } => self.on_served(process),
             Event::Start { process, incarnation } => self.on_start(process, incarnation),
         }
     }
 
     fn on_timer(&mut self, process: ProcessId, id: TimerId, timer: P::Timer) {
         let slot = &mut self.slots[usize::from(process.0)];
-        if slot.run == RunState::Paused {
+        if slot.run == RunState::Paused || slot.input_takes > Span::ZERO {
             // Still set until it is read: what is read before may cancel it.
             if let Ok(index) = slot.timers.binary_search_by_key(&id, |(other, _)| *other) {
                 slot.timers[index].1 = None;
             }
-            slot.inbox.push_back(Input::Timer { id, timer });
+            self.deliver(process, Input::Timer { id, timer });
         } else {
             let set = slot.take_timer(id).is_some();
             assert!(set, "timers leave the queue when they are cancelled or their process ends");
@@ -244,6 +253,7 @@ impl<P: Process> Simulation<P> {
     fn deliver(&mut self, to: ProcessId, input: Input<P::Message, P::Timer>) {
         let slot = &mut self.slots[usize::from(to.0)];
         match slot.run {
+            RunState::Up if slot.input_takes > Span::ZERO => self.enqueue(to, input),
             RunState::Up => self.handle(to, input),
             RunState::Paused => slot.inbox.push_back(input),
             RunState::Down => {}
@@ -253,6 +263,7 @@ impl<P: Process> Simulation<P> {
     /// Lets a process take an input, and carries out what it asks for.
     fn handle(&mut self, me: ProcessId, input: Input<P::Message, P::Timer>) {
         self.note(me, &input);
+        self.trace(me, || What::Input(input.clone()));
         let mut effects = std::mem::take(&mut self.effects);
         let slot = &mut self.slots[usize::from(me.0)];
         if let Input::Closed { conn, .. } = &input {
@@ -269,6 +280,7 @@ impl<P: Process> Simulation<P> {
             effects: &mut effects,
         };
         slot.process.on_input(input, &mut ctx);
+        self.trace_effects(me, &effects);
         for effect in effects.drain(..) {
             if let Effect::Exit { reason } = effect {
                 self.exit(me, reason);
@@ -332,6 +344,7 @@ impl<P: Process> Simulation<P> {
         let incarnation = self.slots.get(usize::from(process.0)).map_or(0, |slot| slot.incarnation);
         let observed = Observed { at: self.now, process, incarnation, what };
         observed.hash(&mut self.fingerprint);
+        self.trace(process, || What::Observed(observed.what.clone()));
         self.observed.push(observed);
     }
 

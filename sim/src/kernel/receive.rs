@@ -33,6 +33,10 @@ impl<P: Process> Simulation<P> {
                 self.on_established(conn);
             }
             Packet::Reset => self.on_reset(conn, 1 - side),
+            Packet::NoRoute if state == EndState::SynSent => {
+                self.end_connection(conn, 1 - side, CloseReason::Unreachable);
+            }
+            Packet::NoRoute => {}
         }
     }
 
@@ -152,12 +156,15 @@ impl<P: Process> Simulation<P> {
         let wait = half.ack_delay(self.now, &self.hosts[usize::from(from.0)].tcp);
         let delay = if at_once { Span::ZERO } else { wait };
         // Sent now as far as queues of lines are concerned: an ACK that waits must not keep a line from other packets.
-        let fate = self.network.transit(self.now, from, to, IP_TCP_HEADERS);
+        let ack = half.received;
+        let header = known.header(1 - side, IP_TCP_HEADERS, false);
+        let fate = self.network.transit(self.now, from, to, &header);
         let Some(at) = fate.at.map(|at| at + delay) else {
             self.counts.lost += 1;
+            self.answer(conn, 1 - side, fate.told, false);
             return self.expect_timeout(conn, side);
         };
-        let ack = half.received;
+        let half = &mut known.halves[usize::from(side)];
         if at_once {
             let patience = if let News::Selective(_) = news { half.rtt.reordering_window() } else { Span::ZERO };
             let packet = Packet::Ack { ack, news };

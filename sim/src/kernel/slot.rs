@@ -10,6 +10,7 @@ use models::time::Span;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::net::connection::{ConnRef, Side};
+use crate::net::resolver::Resolver;
 use crate::net::tcp::TcpConfig;
 
 use super::queue::Ticket;
@@ -58,6 +59,10 @@ pub(crate) struct Slot<P: Process> {
     pub(crate) inbox: VecDeque<Input<P::Message, P::Timer>>,
     /// Bytes of datagrams in the inbox.
     pub(crate) unread_datagrams: u32,
+    /// How long an input keeps a process busy that is short of CPU; zero for all others.
+    pub(crate) input_takes: Span,
+    /// The end of the input that it is busy with. What comes before waits in the inbox.
+    pub(crate) busy: Option<Ticket>,
 }
 
 impl<P: Process> Slot<P> {
@@ -80,6 +85,8 @@ impl<P: Process> Slot<P> {
             conns: Vec::new(),
             inbox: VecDeque::new(),
             unread_datagrams: 0,
+            input_takes: Span::ZERO,
+            busy: None,
         }
     }
 
@@ -129,6 +136,7 @@ pub(crate) struct Host {
     pub(crate) up: bool,
     pub(crate) disk: Disk,
     pub(crate) clock: Clock,
+    pub(crate) resolver: Resolver,
     pub(crate) thread_delay: Span,
     pub(crate) tcp: TcpConfig,
 }
@@ -137,6 +145,7 @@ impl Host {
     pub(crate) fn new(spec: &HostSpec, tcp: TcpConfig, seed: u64, id: HostId) -> Self {
         let stream = spec.stream.unwrap_or(id.0.into());
         let (disk, clock) = (Disk::new(spec.disk, seed, stream), Clock::new(spec.clock));
-        Self { stream, up: true, disk, clock, thread_delay: spec.thread_delay, tcp: spec.tcp.unwrap_or(tcp) }
+        let (resolver, thread_delay) = (Resolver::default(), spec.thread_delay);
+        Self { stream, up: true, disk, clock, resolver, thread_delay, tcp: spec.tcp.unwrap_or(tcp) }
     }
 }

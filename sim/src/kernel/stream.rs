@@ -12,6 +12,7 @@ use models::time::Instant;
 
 use crate::net::connection::{Body, ConnRef, Connection, EndState, Side};
 use crate::net::tcp::{TcpConfig, wheel};
+use crate::net::{LOST, Told};
 
 use super::Simulation;
 use super::event::{Event, News, Packet};
@@ -84,15 +85,18 @@ impl<P: Process> Simulation<P> {
         let half = &mut known.halves[usize::from(side)];
         let segment = half.segment(sequence);
         segment.sent_at = now;
-        let bytes = segment.bytes + IP_TCP_HEADERS;
+        let bytes = segment.bytes.saturating_add(IP_TCP_HEADERS);
         if half.deadline == Instant::MAX {
             half.deadline = now + half.rtt.timeout(&tcp);
         }
-        let fate = self.network.transit(now, from, to, bytes);
+        let header = known.header(side, bytes, false);
+        let fate = self.network.transit(now, from, to, &header);
         let Some(at) = fate.at else {
             self.counts.lost += 1;
+            self.answer(conn, side, fate.told, false);
             return self.expect_timeout(conn, side);
         };
+        let half = &mut known.halves[usize::from(side)];
         let at = half.arrival(at, fate.ordered);
         let late = at > half.deadline;
         self.queue.push(at, Event::Packet { conn, side, packet: Packet::Data { sequence, ack } });
@@ -290,14 +294,30 @@ impl<P: Process> Simulation<P> {
     pub(super) fn send_bare(&mut self, conn: ConnRef, side: Side, packet: Packet) -> bool {
         let known = &mut self.conns[conn.index as usize];
         let [from, to] = [known.ends[usize::from(side)].host, known.ends[usize::from(1 - side)].host];
-        let fate = self.network.transit(self.now, from, to, IP_TCP_HEADERS);
+        let opens = packet == Packet::Syn;
+        let header = known.header(side, IP_TCP_HEADERS, opens);
+        let fate = if known.astray { LOST } else { self.network.transit(self.now, from, to, &header) };
         let Some(at) = fate.at else {
             self.counts.lost += 1;
+            // Nobody answers RST.
+            if packet != Packet::Reset {
+                self.answer(conn, side, fate.told, opens);
+            }
             return false;
         };
         let at = known.halves[usize::from(side)].arrival(at, fate.ordered);
         self.queue.push(at, Event::Packet { conn, side, packet });
         true
+    }
+
+    /// Whoever stopped a packet of the end `side` tells it at once. A route that is lost ends only what is being dialled.
+    pub(super) fn answer(&mut self, conn: ConnRef, side: Side, told: Told, opens: bool) {
+        let packet = match told {
+            Told::Reset => Packet::Reset,
+            Told::NoRoute if opens => Packet::NoRoute,
+            Told::NoRoute | Told::Nothing => return,
+        };
+        self.queue.push(self.now, Event::Packet { conn, side: 1 - side, packet });
     }
 
     /// The connection ends at one end, and its process is told.

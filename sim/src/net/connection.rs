@@ -11,6 +11,7 @@ use models::time::{Instant, Span};
 
 use crate::kernel::queue::Ticket;
 
+use super::rule::Header;
 use super::tcp::{RttEstimator, TcpConfig};
 
 /// Names a connection; stale once both kernels have forgotten it.
@@ -57,9 +58,22 @@ pub(crate) struct End {
 pub(crate) struct Connection<M> {
     pub(crate) generation: u32,
     pub(crate) port: Port,
+    /// The address that was dialled is nobody's: no packet arrives.
+    pub(crate) astray: bool,
     pub(crate) ends: [End; 2],
     /// What each end says.
     pub(crate) halves: [Half<M>; 2],
+}
+
+impl<M> Connection<M> {
+    /// What rules see of a packet of `bytes`, with its headers, that the end `side` sends.
+    pub(crate) fn header(&self, side: Side, bytes: u32, opens: bool) -> Header {
+        let [dialled, accepted] = &self.ends;
+        let flow = u64::from(dialled.process.0) << 48 | u64::from(accepted.process.0) << 32 | u64::from(dialled.id.0);
+        let port = Some(self.port);
+        let (src, dst) = if side == 0 { (None, port) } else { (port, None) };
+        Header { bytes, src, dst, flow, opens }
+    }
 }
 
 /// The content of a segment.

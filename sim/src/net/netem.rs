@@ -1,7 +1,7 @@
 //! One packet's fate under netem's vocabulary, in integers, with netem's order of decisions and its correlated draws.
 //!
-//! The order is that of `netem_enqueue` in the kernel's `sch_netem.c`: duplicate, loss, corrupt, limit, then reorder or
-//! delay, then rate. A correlated draw mixes the last answer into the next word, so correlation changes the rate of loss
+//! The order is that of `netem_enqueue` in the kernel's `sch_netem.c`: duplicate, loss, corrupt, limit, then the way of the
+//! copy, then reorder or delay, then rate, then slots. A correlated draw mixes the last answer into the next word, so correlation changes the rate of loss
 //! (`loss 10% 25%` loses 2 %) as it does in the kernel.
 
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ impl Ppm {
     pub const ALWAYS: Self = Self(1_000_000);
 
     /// The 32-bit threshold below which a draw means yes. [`Ppm::ALWAYS`] and above is every draw.
-    fn threshold(self) -> u64 {
+    pub(super) fn threshold(self) -> u64 {
         (u64::from(self.0.min(1_000_000)) << 32) / 1_000_000
     }
 }
@@ -104,14 +104,48 @@ pub struct Netem {
     pub reorder: Chance,
     /// Only every `gap`-th packet may be reordered; 0 and 1 mean any.
     pub gap: u32,
-    /// Bytes per second that leave; 0 is no bound.
+    /// Bytes per second that leave; 0 is no bound. With a rate packets keep their order, whatever the jitter.
     pub rate: u64,
+    /// Bytes that each packet has more on the line, or fewer.
+    pub overhead: i32,
+    /// Bytes of the line's cells: packets take whole ones. 0 is no cells.
+    pub cell: u32,
+    /// Whether jitter leaves packets in their order. On a host this is a rate that no packet notices.
+    pub keep_order: bool,
+    /// Packets leave only when a slot is open.
+    pub slot: Option<Slot>,
     /// Packets that may wait inside; 0 is no bound. The kernel's default is 1,000.
     pub limit: u32,
 }
 
+/// Turns on a shared medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// The least time until the next slot.
+    pub min: Span,
+    /// The longest.
+    pub max: Span,
+    /// Packets of a slot; 0 is no bound.
+    pub packets: u32,
+    /// Bytes of a slot; 0 is no bound.
+    pub bytes: u32,
+}
+
 /// When copies of a packet leave a netem: up to two.
 pub(crate) type Departures = [Option<Instant>; 2];
+
+impl Netem {
+    /// How long a packet keeps the line busy (`packet_time_ns`).
+    fn line_time(&self, bytes: u32) -> Span {
+        if self.rate == 0 {
+            return Span::ZERO;
+        }
+        let bytes = u64::from(bytes).saturating_add_signed(i64::from(self.overhead));
+        let cell = u64::from(self.cell);
+        let bytes = if cell > 0 { bytes.div_ceil(cell) * cell } else { bytes };
+        Span::from_secs(1).scaled(bytes, self.rate)
+    }
+}
 
 /// What one netem remembers from packet to packet.
 #[derive(Clone, Debug, Default)]
@@ -124,7 +158,10 @@ pub(crate) struct NetemState {
     /// Of the Markov chain, 0 is the first state.
     chain: u8,
     since_reordered: u32,
-    line_free_at: Instant,
+    last_departure: Instant,
+    slot_at: Instant,
+    slot_packets: u32,
+    slot_bytes: u32,
     waiting: BinaryHeap<Reverse<Instant>>,
 }
 
@@ -133,50 +170,86 @@ impl NetemState {
     pub(crate) fn pass(&mut self, netem: &Netem, random: &mut Random, now: Instant, bytes: u32) -> Departures {
         let doubled = hit(netem.duplicate, &mut self.last_duplicate, random);
         let lost = self.loses(netem.loss, random);
-        // As in the kernel, a duplicated packet that is also lost arrives once.
-        let copies = 1 + usize::from(doubled) - usize::from(lost);
-        let mut departures = [None; 2];
-        for departure in departures.iter_mut().take(copies) {
-            *departure = self.depart(netem, random, now, bytes);
+        // A packet that is both arrives once.
+        if lost && !doubled {
+            return [None, None];
         }
-        if departures[0].is_none() {
-            departures.swap(0, 1);
+        let damaged = hit(netem.corrupt, &mut self.last_corrupt, random);
+        if self.is_full(netem, now) {
+            return [None, None];
         }
-        departures
+        // The copy enters anew at the root, with draws of its own, and is not doubled again.
+        let copy = if doubled && !lost { self.pass_copy(netem, random, now, bytes) } else { None };
+        let first = self.depart(netem, random, now, bytes);
+        if damaged { [copy, None] } else { [Some(first), copy] }
     }
 
-    fn depart(&mut self, netem: &Netem, random: &mut Random, now: Instant, bytes: u32) -> Option<Instant> {
-        if hit(netem.corrupt, &mut self.last_corrupt, random) {
+    fn pass_copy(&mut self, netem: &Netem, random: &mut Random, now: Instant, bytes: u32) -> Option<Instant> {
+        if self.loses(netem.loss, random) {
             return None;
         }
-        if netem.limit > 0 {
-            while self.waiting.peek().is_some_and(|Reverse(at)| *at <= now) {
-                self.waiting.pop();
-            }
-            if self.waiting.len() >= netem.limit as usize {
-                return None;
-            }
+        let damaged = hit(netem.corrupt, &mut self.last_corrupt, random);
+        if self.is_full(netem, now) {
+            return None;
         }
+        let leaves = self.depart(netem, random, now, bytes);
+        // The receiver throws it away; until then it has had its place in the queue.
+        (!damaged).then_some(leaves)
+    }
+
+    fn is_full(&mut self, netem: &Netem, now: Instant) -> bool {
+        if netem.limit == 0 {
+            return false;
+        }
+        while self.waiting.peek().is_some_and(|Reverse(at)| *at <= now) {
+            self.waiting.pop();
+        }
+        self.waiting.len() >= netem.limit as usize
+    }
+
+    fn depart(&mut self, netem: &Netem, random: &mut Random, now: Instant, bytes: u32) -> Instant {
         let may_overtake = self.since_reordered + 1 >= netem.gap.max(1);
-        let at = if may_overtake && hit(netem.reorder, &mut self.last_reorder, random) {
+        let mut at = if may_overtake && hit(netem.reorder, &mut self.last_reorder, random) {
             self.since_reordered = 0;
             now
         } else {
             self.since_reordered = self.since_reordered.saturating_add(1);
-            let delay = self.delay(netem, random);
-            if netem.rate > 0 {
-                // The line sends one packet after the other; the delay runs meanwhile.
-                let start = self.line_free_at.max(now);
-                self.line_free_at = start + Span::from_secs(1).scaled(u64::from(bytes), netem.rate);
-                self.line_free_at + delay
-            } else {
-                now + delay
+            let mut at = now + self.delay(netem, random);
+            if netem.rate > 0 || netem.keep_order {
+                at = at.max(self.last_departure) + netem.line_time(bytes);
+                self.last_departure = at;
             }
+            at
         };
+        if let Some(slot) = netem.slot {
+            at = self.in_slot(slot, random, (now, at), bytes);
+        }
         if netem.limit > 0 {
             self.waiting.push(Reverse(at));
         }
-        Some(at)
+        at
+    }
+
+    /// When a packet that is due at `at` leaves: with the slot that is being waited for, or with a new one.
+    fn in_slot(&mut self, slot: Slot, random: &mut Random, (now, at): (Instant, Instant), bytes: u32) -> Instant {
+        if self.slot_at < at {
+            self.next_slot(slot, random, now);
+        }
+        let leaves = self.slot_at.max(at);
+        self.slot_packets = self.slot_packets.saturating_sub(1);
+        self.slot_bytes = self.slot_bytes.saturating_sub(bytes);
+        if self.slot_packets == 0 || self.slot_bytes == 0 {
+            self.next_slot(slot, random, leaves);
+        }
+        leaves
+    }
+
+    fn next_slot(&mut self, slot: Slot, random: &mut Random, now: Instant) {
+        let unbounded = |bound: u32| if bound == 0 { u32::MAX } else { bound };
+        let wait = if slot.max > slot.min { random.span(slot.min, slot.max) } else { slot.min };
+        self.slot_at = now + wait;
+        self.slot_packets = unbounded(slot.packets);
+        self.slot_bytes = unbounded(slot.bytes);
     }
 
     fn delay(&mut self, netem: &Netem, random: &mut Random) -> Span {
@@ -295,85 +368,4 @@ const NORMAL: [i16; 256] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use models::random::Purpose;
-
-    use super::*;
-
-    fn run(netem: Netem, packets: u64) -> (u64, u64, Vec<u64>) {
-        let mut random = Random::new(3, Purpose::Link, 0);
-        let mut state = NetemState::default();
-        let (mut lost, mut doubled, mut delays) = (0, 0, Vec::new());
-        for n in 0..packets {
-            let now = Instant::from_ns(n * 1_000_000);
-            let [first, second] = state.pass(&netem, &mut random, now, 100);
-            lost += u64::from(first.is_none());
-            doubled += u64::from(second.is_some());
-            delays.extend(first.map(|at| at.since(now).as_ns() / 1_000));
-        }
-        (lost, doubled, delays)
-    }
-
-    #[test]
-    fn loss_has_the_rates_that_were_measured_in_a_real_kernel() {
-        let random = |percent: u32, correlation: u32| {
-            Loss::Random(Chance { probability: Ppm(percent * 10_000), correlation: Ppm(correlation * 10_000) })
-        };
-        let ppm = |loss| run(Netem { loss, ..Netem::default() }, 200_000).0 * 5;
-        for (loss, range) in [
-            (Loss::None, 0..=0),
-            (random(10, 0), 98_000..=102_000),
-            (random(10, 25), 17_000..=24_000),
-            (random(10, 50), 0..=2_500),
-            (random(50, 25), 490_000..=510_000),
-            (random(100, 0), 1_000_000..=1_000_000),
-            // Stationary share of the bad state p / (p + r) = 1/10, of which 80 % is lost.
-            (
-                Loss::GilbertElliott { p: Ppm(10_000), r: Ppm(90_000), bad: Ppm(800_000), good: Ppm::NEVER },
-                74_000..=86_000,
-            ),
-            (
-                Loss::FourState {
-                    p13: Ppm(10_000),
-                    p31: Ppm(990_000),
-                    p32: Ppm(10_000),
-                    p23: Ppm::ALWAYS,
-                    p14: Ppm::NEVER,
-                },
-                8_000..=12_000,
-            ),
-        ] {
-            let lost = ppm(loss);
-            assert!(range.contains(&lost), "{loss:?}: {lost} ppm");
-        }
-    }
-
-    #[test]
-    fn delay_rate_limit_and_copies() {
-        let ms = Span::from_ms;
-        let (_, _, delays) = run(Netem { delay: ms(50), jitter: ms(10), ..Netem::default() }, 20_000);
-        assert!(delays.iter().all(|us| (40_000..=60_000).contains(us)));
-        let overtaken = delays.windows(2).filter(|w| w[1] + 1_000 < w[0]).count();
-        assert!(overtaken > 8_000, "jitter reorders: {overtaken}");
-
-        let normal = Netem { delay: ms(50), jitter: ms(10), distribution: Distribution::Normal, ..Netem::default() };
-        let (_, _, delays) = run(normal, 20_000);
-        let near = delays.iter().filter(|us| (40_000..=60_000).contains(*us)).count();
-        assert!((13_300..14_000).contains(&near), "68 % within one deviation: {near}");
-
-        let (lost, ..) = run(Netem { delay: ms(50), limit: 10, ..Netem::default() }, 1_000);
-        assert_eq!(lost, 800, "10 of the 50 packets of each 50 ms fit");
-
-        let (_, _, delays) = run(Netem { rate: 50_000, ..Netem::default() }, 3);
-        assert_eq!(delays, [2_000, 3_000, 4_000], "100 bytes take 2 ms and queue up");
-
-        let twice = Chance { probability: Ppm(100_000), correlation: Ppm::NEVER };
-        let (lost, doubled, _) = run(Netem { duplicate: twice, ..Netem::default() }, 20_000);
-        assert!(lost == 0 && (1_850..2_150).contains(&doubled), "{doubled}");
-
-        let some = Chance { probability: Ppm(250_000), correlation: Ppm::NEVER };
-        let (_, _, delays) = run(Netem { delay: ms(5), reorder: some, gap: 5, ..Netem::default() }, 20_000);
-        let early = delays.iter().filter(|us| **us == 0).count();
-        assert!((2_300..2_700).contains(&early), "1 in 4 of those after the gap: {early}");
-    }
-}
+mod tests;

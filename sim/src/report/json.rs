@@ -51,7 +51,7 @@ impl<W: Write> JsonLines<W> {
         let faults: Vec<_> = schedule
             .faults
             .iter()
-            .map(|f| json!({"fault": f.id, "at_ns": f.at, "for_ns": f.duration, "text": f.fault.text(scenario)}))
+            .map(|f| json!({"fault": f.id, "at_ns": f.at, "for_ns": f.duration, "text": f.text(scenario)}))
             .collect();
         self.line(&json!({
             "type": "run",

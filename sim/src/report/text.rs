@@ -54,7 +54,7 @@ pub fn header(scenario: &Scenario, seeds: Seeds, schedule: &Schedule) -> String 
             timed.id,
             show(Instant::ZERO + timed.at, Instant::ZERO),
             timed.duration,
-            timed.fault.text(scenario)
+            timed.text(scenario)
         );
     }
     out
@@ -292,6 +292,8 @@ pub fn verdict(finished: &Finished, scenario: &str, seeds: Seeds, replay: Option
         let _ = writeln!(out, "\nto repeat it: cargo run -p sim -- run {scenario} {}", seeds.flags());
         if let Some(file) = replay {
             let _ = writeln!(out, "or exactly:   cargo run -p sim -- replay {file}");
+            let _ = writeln!(out, "step by step: cargo run -p sim -- replay {file} --step");
+            let _ = writeln!(out, "how likely:   cargo run -p sim -- odds {file}");
         }
     }
     out

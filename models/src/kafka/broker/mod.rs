@@ -134,6 +134,11 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Damages the index files of all its logs. Its next start finds out, and reads every log to build them anew.
+    pub fn damage_indexes(&mut self) {
+        self.replicas.damage_indexes();
+    }
+
     /// A broker that has never run.
     pub fn new(spec: BrokerSpec) -> Self {
         let (protocol, defects) = spec.config.rules(spec.defects);

@@ -9,7 +9,6 @@ use super::producer_state::ProducerStates;
 use super::segments::{Retention, SegmentLimits, Segments};
 use crate::fingerprint::Fingerprint;
 use crate::kafka::protocol::RecordBatch;
-use crate::random::Random;
 use crate::time::Instant;
 
 /// Batches of a sealed chunk. Clones share sealed chunks, so a snapshot copies less than one chunk of pointers per log.
@@ -260,13 +259,14 @@ impl Log {
         self.segments.bytes_from(recovery_point) + self.torn
     }
 
-    /// Power loss: of the batches that were not flushed a random prefix survives. Returns whether any is lost.
-    pub(super) fn lose_page_cache(&mut self, random: &mut Random) -> bool {
+    /// Power loss: of the batches that were not flushed as many survive as `survivors` says of their number. Returns whether any
+    /// is lost.
+    pub(super) fn lose_page_cache(&mut self, survivors: impl FnOnce(u64) -> u64) -> bool {
         let before = (self.log_end, self.high_watermark);
         let first_unsynced = self.index_of(self.synced);
         let unsynced = self.len() - first_unsynced;
         if unsynced > 0 {
-            let survivors = random.below(unsynced as u64 + 1) as usize;
+            let survivors = survivors(unsynced as u64) as usize;
             if survivors < unsynced {
                 let cut_at = self.get(first_unsynced + survivors).base_offset;
                 let bytes = self.truncate(cut_at).unwrap_or(0);
@@ -361,7 +361,7 @@ fn extend(mut digest: Fingerprint, batch: &RecordBatch) -> Fingerprint {
 mod tests {
     use super::*;
     use crate::id::ValueId;
-    use crate::random::Purpose;
+    use crate::random::{Purpose, Random};
 
     const LIMITS: SegmentLimits = SegmentLimits { bytes: 1_000, age_ms: 1_000_000 };
 
@@ -440,7 +440,7 @@ mod tests {
         for _ in 0..200 {
             let mut log = log_of(8);
             log.mark_synced(10, log.generation());
-            log.lose_page_cache(&mut random);
+            log.lose_page_cache(|unsynced| random.below(unsynced + 1));
             ends.insert(log.log_end());
         }
         assert_eq!(ends.into_iter().collect::<Vec<_>>(), [10, 12, 14, 16]);

@@ -45,13 +45,15 @@ pub(super) struct Dirs {
     dirs: Vec<Dir>,
     /// `LogDirFailureChannel`: reported by whoever met the error, not handled yet.
     reported: Vec<(u8, DiskError)>,
+    /// The index files are damaged or gone; the next start finds out.
+    indexes_damaged: bool,
 }
 
 impl Dirs {
     /// `count` directories that have never been used. The first start finds nothing to recover in them.
     pub(super) fn new(count: usize) -> Self {
         let dir = Dir { clean: false, logs: 0, online: true, recovering: 0, recovery_bytes: 0 };
-        Self { dirs: vec![dir; count], reported: Vec::new() }
+        Self { dirs: vec![dir; count], reported: Vec::new(), indexes_damaged: false }
     }
 
     /// `LogDirFailureChannel.maybeAddOfflineLogDir`.
@@ -89,7 +91,9 @@ impl Dirs {
 impl ReplicaManager {
     /// `LogManager.loadLogs`. A directory that was closed cleanly is taken as it is. Of the others every segment that was not
     /// flushed is read and its indexes are rebuilt, by `num.recovery.threads.per.data.dir` threads that take one log at a time.
+    /// Where index files are missing or damaged, every segment is, clean or not (`LogLoader.loadSegmentFiles`).
     pub fn load_logs(&mut self, ctx: &mut Ctx<'_>) {
+        let damaged = std::mem::take(&mut self.shared.storage.dirs.indexes_damaged);
         for dir in self.shared.storage.dirs.online() {
             if let Err(error) = ctx.check_dir(dir) {
                 // `createAndValidateLogDirs`.
@@ -97,17 +101,25 @@ impl ReplicaManager {
                 continue;
             }
             let clean = std::mem::take(&mut self.shared.storage.dirs.dirs[usize::from(dir)].clean);
-            if !clean {
-                self.begin_recovery(ctx, dir);
+            if damaged || !clean {
+                self.begin_recovery(ctx, dir, damaged);
             }
         }
         self.maybe_finish_loading(ctx);
     }
 
-    fn begin_recovery(&mut self, ctx: &mut Ctx<'_>, dir: u8) {
+    /// The index files of all logs are damaged, or removed by hand. A running broker has them mapped and does not notice.
+    pub fn damage_indexes(&mut self) {
+        self.shared.storage.dirs.indexes_damaged = true;
+    }
+
+    fn begin_recovery(&mut self, ctx: &mut Ctx<'_>, dir: u8, from_the_start: bool) {
         let points = &self.shared.storage.recovery_points;
         let logs: Vec<u64> = (self.partitions.values().filter(|partition| partition.dir == dir))
-            .map(|partition| partition.log.bytes_to_recover(checkpointed(points, partition.id)))
+            .map(|partition| {
+                let point = if from_the_start { 0 } else { checkpointed(points, partition.id) };
+                partition.log.bytes_to_recover(point)
+            })
             .filter(|bytes| *bytes > 0)
             .collect();
         let bytes = logs.iter().sum();

@@ -191,9 +191,11 @@ impl ReplicaManager {
         let (online, offline) = (std::mem::take(&mut self.partitions), std::mem::take(&mut self.offline));
         for partition in online.values().chain(offline.values()) {
             let mut log = partition.log.clone();
-            if loss == Loss::PageCache {
-                lost |= log.lose_page_cache(random);
-            }
+            lost |= match loss {
+                Loss::Memory => false,
+                Loss::PageCache => log.lose_page_cache(|unsynced| random.below(unsynced + 1)),
+                Loss::Unsynced => log.lose_page_cache(|_| 0),
+            };
             survivors.insert(partition.id, Partition::new(partition.id, partition.dir, log));
         }
         let storage = std::mem::replace(&mut self.shared.storage, Storage::new(0));

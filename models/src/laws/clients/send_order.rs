@@ -14,13 +14,17 @@ pub(in crate::laws) fn finish(partition: usize, records: &Records, views: Views<
     for (id, value) in records.sent() {
         let (acked, read) = (value.ack.and_then(|ack| ack.offset), value.seen.filter(|_| value.read));
         let Some(offset) = acked.or(read).filter(|offset| records.stands_at(id, *offset)) else { continue };
-        let before = last.replace((value.sender, id, offset));
-        let Some((_, other, behind)) = before.filter(|(sender, ..)| *sender == value.sender) else { continue };
+        let before = last.replace((value.sender, id, offset, acked.is_some()));
+        let Some((_, other, behind, answered)) = before.filter(|(sender, ..)| *sender == value.sender) else {
+            continue;
+        };
         ledger.judged(Law::NonmonotonicSend, 1);
         if behind < offset {
             continue;
         }
-        let sure = value.idempotent || (value.single_file && acked.is_some());
+        // One at a time keeps the order as long as each is answered. What a producer has given up may still be on its way: the
+        // kernel goes on sending what stands in the buffer of a closed connection.
+        let sure = value.idempotent || (value.single_file && answered && acked.is_some());
         let permit = if sure { views.gate.log(partition, offset) } else { Some(Permit::NotIdempotent) };
         let process = value.sender.map_or(views.process, |(process, _)| process);
         ledger.breach(Law::NonmonotonicSend, permit, views.at, process, || {

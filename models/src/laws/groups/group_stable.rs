@@ -15,6 +15,8 @@ pub(in crate::laws) const SOURCE: &str = "KAFKA-12890, KAFKA-9307";
 #[derive(Clone, Debug, Default)]
 pub(super) struct GroupStable {
     groups: BTreeMap<Group, Seen>,
+    /// Who last loaded an offsets partition, by leader epoch.
+    coordinators: BTreeMap<TopicPartition, (i32, ProcessId)>,
     shares: BTreeMap<ProcessId, Share>,
 }
 
@@ -35,14 +37,17 @@ struct Share {
 impl GroupStable {
     pub(super) fn observe(&mut self, what: &Observation, views: Views<'_>) {
         match what {
+            Observation::CoordinatorLoaded { partition, leader_epoch, .. } => {
+                let newest = self.coordinators.entry(*partition).or_insert((*leader_epoch, views.process));
+                *newest = (*newest).max((*leader_epoch, views.process));
+            }
+            // A deposed coordinator that has not heard of it goes through the motions: it takes its members, who are with the
+            // new one, for silent, and removes them in a generation that nobody stores.
+            Observation::GroupState { partition, .. }
+                if self.coordinators.get(partition).is_some_and(|(_, newest)| *newest != views.process) => {}
             Observation::GroupState { group, state, generation, .. } => {
-                // A deposed coordinator may go through the motions; its generations are never ahead of what is stored
-                // for long, and it cannot make a group stable.
-                let known = self.groups.get(group).map_or(-1, |seen| seen.generation);
-                if *generation >= known || *state == GroupState::Stable {
-                    let seen = Seen { state: *state, generation: *generation, since: views.at };
-                    self.groups.insert(group.clone(), seen);
-                }
+                let seen = Seen { state: *state, generation: *generation, since: views.at };
+                self.groups.insert(group.clone(), seen);
             }
             Observation::Assigned { generation, partitions, .. } => {
                 let share = Share { generation: *generation, partitions: Arc::clone(partitions), since: views.at };

@@ -1,8 +1,10 @@
 //! What the settings do not promise is permitted and counted; everything else stays a breach.
 
-use super::history::{History, facts};
+use super::history::{History, P, facts};
 use super::{Expect, Story, check};
+use crate::id::ValueId;
 use crate::kafka::config::Acks;
+use crate::kafka::protocol::ErrorCode;
 use crate::laws::{Facts, Law};
 use crate::observation::{Observation, TruncateReason};
 
@@ -104,6 +106,35 @@ fn acks_0_promises_nothing() {
         h.end_offset(1);
     };
     check("acks=0", facts, story, &Expect { broken: None, permitted: &[(Law::Unseen, "acks=0")] });
+}
+
+/// One request at a time, no idempotence: 2 stands before 1, which was answered or given up.
+fn one_at_a_time(h: &mut History, given_up: bool) {
+    for value in [1, 2] {
+        let value = ValueId(value);
+        let (acks, idempotent) = (Acks::All, false);
+        h.see(6, Observation::Send { partition: P, value, acks, idempotent, max_in_flight: 1 });
+        if value == ValueId(1) && given_up {
+            h.see(6, Observation::SendUnknown { partition: P, value, error: ErrorCode::RequestTimedOut });
+        }
+    }
+    h.append(1, 0, 0, &[2, 1]);
+    (2..=3).for_each(|broker| h.append(broker, 0, 0, &[2, 1]));
+    h.high_watermark(&[1, 2, 3], 0, 2);
+    h.ok(2, Some(0));
+    if !given_up {
+        h.ok(1, Some(1));
+    }
+    h.poll(0, &[2, 1]);
+}
+
+#[test]
+fn what_a_producer_has_given_up_may_still_arrive() {
+    let facts = || Facts { idempotence: false, ..facts() };
+    let permitted = &[(Law::NonmonotonicSend, "KIP-98")];
+    check("given up", facts(), |h| one_at_a_time(h, true), &Expect { broken: None, permitted });
+    let expect = Expect { broken: Some(Law::NonmonotonicSend), permitted: &[] };
+    check("answered", facts(), |h| one_at_a_time(h, false), &expect);
 }
 
 #[test]

@@ -338,6 +338,16 @@ fn groups_are_waited_for() {
         assert_eq!(unmet.iter().map(|unmet| unmet.law).collect::<Vec<_>>(), [*law], "{unmet:#?}");
         assert!(unmet[0].what.contains(words), "{unmet:#?}");
     }
+    // A coordinator that was deposed and does not know removes its members; they are with the new one.
+    let mut history = healed();
+    history.loaded(1, 3);
+    history.loaded(2, 4);
+    history.group_state(2, GroupState::Stable, 1);
+    history.group_state(1, GroupState::Empty, 2);
+    assert_eq!(history.judge.unmet(history.now()), []);
+    history.group_state(2, GroupState::Empty, 2);
+    let unmet = history.judge.unmet(history.now());
+    assert_eq!(unmet.iter().map(|unmet| unmet.law).collect::<Vec<_>>(), [Law::GroupStable], "{unmet:#?}");
     // What was acknowledged before the quiet phase is to be read; what came later is not waited for.
     let mut history = History::started(grouped());
     history.write(&[1, 2, 3], 0, 0, &[1]);

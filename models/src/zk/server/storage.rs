@@ -240,7 +240,10 @@ impl Storage {
         if loss == Loss::Memory {
             return false;
         }
-        let keep = random.within(self.synced as u64, self.log.len() as u64) as usize;
+        let keep = match loss {
+            Loss::Unsynced => self.synced,
+            _ => random.within(self.synced as u64, self.log.len() as u64) as usize,
+        };
         let lost = keep < self.log.len();
         self.log.truncate(keep);
         self.cut += 1;

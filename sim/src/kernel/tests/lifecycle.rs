@@ -4,7 +4,7 @@ use models::id::{DiskToken, TimerId};
 use models::observation::DownCause;
 
 use super::*;
-use crate::disk::DiskFault;
+use crate::disk::{DiskFault, Failing};
 
 fn timer(id: u64, ms: u64, timer: u8) -> Effect<Word, u8> {
     Effect::SetTimer { id: TimerId(id), after: Span::from_ms(ms), timer }
@@ -91,7 +91,7 @@ fn the_supervisor_starts_what_ended_unless_told_otherwise() {
     world.sim.kill(ProcessId(0));
     world.run_to(20_000);
     world.sim.start(ProcessId(0));
-    world.sim.crash_host(HostId(0));
+    world.sim.crash_host(HostId(0), Loss::PageCache);
     world.sim.start(ProcessId(0));
     world.run_to(30_000);
     world.sim.boot_host(HostId(0));
@@ -132,7 +132,7 @@ fn fsyncs_end_in_order_stall_and_fail() {
     assert_eq!(world.when(0, Note::Disk(4, true)), None);
     world.sim.clear_disk_fault(HostId(0), DiskFault::Stall);
     world.run_to(5_100);
-    world.sim.set_disk_fault(HostId(0), DiskFault::Error);
+    world.sim.set_disk_fault(HostId(0), DiskFault::Fails(Failing::ALL));
     world.act(0, fsync(5));
     world.run_to(5_200);
     world.act(0, fsync(6));

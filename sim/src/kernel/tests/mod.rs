@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod outage;
+mod rules;
 mod storm;
 mod streams;
 

@@ -36,7 +36,7 @@ fn storm(seed: u64) {
             8 => world.sim.pause(ProcessId(a)),
             9 | 10 => world.sim.resume(ProcessId(a)),
             11 if random.chance(1, 3) => world.sim.kill(ProcessId(a)),
-            12 if random.chance(1, 4) => world.sim.crash_host(HostId(a)),
+            12 if random.chance(1, 4) => world.sim.crash_host(HostId(a), Loss::PageCache),
             13 => world.sim.boot_host(HostId(a)),
             14 if rules.len() < 4 => {
                 let chance = Chance { probability: Ppm(200_000), correlation: Ppm::NEVER };
@@ -80,7 +80,7 @@ fn storm(seed: u64) {
     }
     world.run_to(now + 1_000_000);
     for id in 0..3 {
-        world.sim.crash_host(HostId(id));
+        world.sim.crash_host(HostId(id), Loss::PageCache);
     }
     assert_eq!(world.sim.free_conns.len(), world.sim.conns.len(), "seed {seed}: a connection is leaked");
 }

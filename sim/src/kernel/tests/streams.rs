@@ -67,7 +67,7 @@ fn refused_by_a_live_host_silence_from_a_dead_one() {
     assert_eq!(world.when(0, Note::Closed(CloseReason::Refused)), Some(10));
 
     let mut world = World::new(2, Span::from_ms(10));
-    world.sim.crash_host(HostId(1));
+    world.sim.crash_host(HostId(1), Loss::PageCache);
     let conn = world.dial(0, 1);
     world.run_to(2_500);
     world.sim.boot_host(HostId(1));
@@ -87,7 +87,7 @@ fn kill_is_seen_at_once_a_host_crash_when_the_host_is_back() {
 
     let mut world = World::new(2, Span::from_ms(10));
     let conn = world.open(0, 1);
-    world.sim.crash_host(HostId(1));
+    world.sim.crash_host(HostId(1), Loss::PageCache);
     world.send(0, conn, 1..2);
     world.run_to(2_000);
     world.sim.boot_host(HostId(1));
@@ -131,7 +131,7 @@ fn reset_connections_tells_both_ends_and_leaves_others() {
     let mut world = World::new(3, Span::from_ms(10));
     world.open(0, 1);
     let other = world.open(0, 2);
-    world.sim.reset_connections(&[HostId(1)], &[HostId(0)]);
+    world.sim.reset_connections(&[HostId(1)], &[HostId(0)], &[]);
     for id in [0, 1] {
         assert_eq!(world.when(id, Note::Closed(CloseReason::Reset)), Some(2_000));
     }

@@ -1,0 +1,152 @@
+//! Which faults a world knows, how many, how long, how severe.
+
+use models::random::{Purpose, Random};
+use models::time::Span;
+
+use super::Profile;
+use crate::chaos::{ChaosKind, ChaosProfile, Weights};
+use crate::scenario::Scenario;
+use crate::units::Share;
+
+/// The stream of a world that decides on its faults.
+const STREAM: u64 = 0;
+
+/// What networks between sites do.
+const WAN: &[(ChaosKind, u32)] = &[
+    (ChaosKind::WanCut, 20),
+    (ChaosKind::OneWayCut, 12),
+    (ChaosKind::Isolate, 10),
+    (ChaosKind::PairCut, 10),
+    (ChaosKind::Loss, 9),
+    (ChaosKind::Burst, 6),
+    (ChaosKind::Delay, 8),
+    (ChaosKind::Flap, 8),
+    (ChaosKind::Duplicate, 2),
+    (ChaosKind::Reorder, 4),
+    (ChaosKind::Corrupt, 3),
+    (ChaosKind::Rate, 5),
+    (ChaosKind::Reset, 5),
+    (ChaosKind::Split, 10),
+    (ChaosKind::Bridge, 5),
+    (ChaosKind::Ring, 4),
+    (ChaosKind::Primaries, 8),
+    (ChaosKind::RejectingCut, 5),
+    (ChaosKind::MtuHole, 3),
+    (ChaosKind::FlowLoss, 4),
+    (ChaosKind::Slot, 3),
+    (ChaosKind::RouteLost, 4),
+    (ChaosKind::LinkDown, 5),
+    (ChaosKind::Dns, 3),
+];
+/// What machines do.
+const MACHINES: &[(ChaosKind, u32)] = &[
+    (ChaosKind::Kill, 14),
+    (ChaosKind::Stop, 8),
+    (ChaosKind::Pause, 12),
+    (ChaosKind::HostCrash, 14),
+    (ChaosKind::AuthFailed, 3),
+    (ChaosKind::DeleteController, 3),
+    (ChaosKind::Restart, 8),
+    (ChaosKind::RollingRestart, 4),
+    (ChaosKind::Gc, 6),
+    (ChaosKind::Cpu, 4),
+    (ChaosKind::SiteCrash, 4),
+    (ChaosKind::DamageIndexes, 3),
+];
+/// What disks and power supplies do.
+const DISK: &[(ChaosKind, u32)] = &[
+    (ChaosKind::SlowDisk, 12),
+    (ChaosKind::StallDisk, 8),
+    (ChaosKind::FailDisk, 6),
+    (ChaosKind::FillDisk, 6),
+    (ChaosKind::HostCrash, 14),
+    (ChaosKind::LimitDisk, 6),
+    (ChaosKind::SiteCrash, 4),
+    (ChaosKind::DamageIndexes, 4),
+];
+/// What clocks do, and processes that stand still.
+const CLOCK: &[(ChaosKind, u32)] = &[(ChaosKind::ClockJump, 10), (ChaosKind::ClockDrift, 8), (ChaosKind::Pause, 14)];
+/// Many short outages.
+const FLAP: &[(ChaosKind, u32)] = &[
+    (ChaosKind::Flap, 30),
+    (ChaosKind::WanCut, 12),
+    (ChaosKind::OneWayCut, 8),
+    (ChaosKind::Isolate, 10),
+    (ChaosKind::PairCut, 10),
+    (ChaosKind::Kill, 10),
+    (ChaosKind::Pause, 10),
+    (ChaosKind::Reset, 8),
+    (ChaosKind::Split, 8),
+    (ChaosKind::Gc, 6),
+    (ChaosKind::LinkDown, 6),
+];
+
+/// The kinds of a profile with their weights.
+fn kinds(profile: Profile) -> Vec<(ChaosKind, u32)> {
+    let mut kinds = match profile {
+        Profile::Wan => WAN.to_vec(),
+        Profile::Disk => DISK.to_vec(),
+        Profile::Clock => CLOCK.to_vec(),
+        Profile::Flap => FLAP.to_vec(),
+        Profile::Everything => [WAN, MACHINES, DISK, CLOCK].concat(),
+    };
+    kinds.sort_by_key(|(kind, weight)| (*kind, std::cmp::Reverse(*weight)));
+    kinds.dedup_by_key(|(kind, _)| *kind);
+    kinds
+}
+
+/// The chaos profile of a world.
+pub(super) fn draw(profile: Profile, scenario: &Scenario, world: u64) -> ChaosProfile {
+    let mut random = Random::new(world, Purpose::World, STREAM);
+    let random = &mut random;
+    let two_sites = scenario.topology.sites.len() > 1;
+    let possible =
+        |kind: ChaosKind| (two_sites || !kind.needs_wan()) && (scenario.cluster.has_kafka() || !kind.needs_kafka());
+    let mut kinds = kinds(profile);
+    kinds.retain(|(kind, _)| possible(*kind));
+    if kinds.is_empty() {
+        // One site has no WAN to be disturbed: what remains of a network is the way to a host.
+        kinds = vec![(ChaosKind::Isolate, 1), (ChaosKind::PairCut, 1)];
+    }
+    let always = *random.pick(&kinds);
+    // Half of the kinds are off: what they would hide can be seen.
+    let mut on: Weights = kinds.into_iter().filter(|_| random.chance(1, 2)).collect();
+    if on.is_empty() {
+        on = [always].into_iter().collect();
+    }
+    let short = profile == Profile::Flap;
+    ChaosProfile {
+        faults: (1, random.log_uniform(if short { 4 } else { 2 }, if short { 30 } else { 12 }) as u32),
+        lengths: lengths(short, scenario.phases.faults, random),
+        loss: loss(random),
+        delay: spread((Span::from_ms(5), Span::from_secs(2)), random),
+        disk_latency: spread((Span::from_ms(2), Span::from_secs(5)), random),
+        weights: on,
+    }
+}
+
+/// How long faults last. What breaks clusters is often an outage about as long as a timeout, so worlds differ by decades.
+fn lengths(short: bool, phase: Span, random: &mut Random) -> (Span, Span) {
+    let (low, high) = match if short { 0 } else { random.weighted(&[20, 25, 25, 30]) } {
+        0 => (Span::from_ms(50), Span::from_secs(8)),
+        1 => (Span::from_secs(2), Span::from_secs(30)),
+        2 => (Span::from_secs(15), Span::from_secs(90)),
+        _ => (Span::from_ms(100), Span::from_secs(120)),
+    };
+    let high = high.min(phase);
+    (low.min(high), high)
+}
+
+/// A part of a range on a logarithmic scale, in whole milliseconds.
+fn spread((low, high): (Span, Span), random: &mut Random) -> (Span, Span) {
+    let mut draw = || Span::from_ms(random.log_uniform(low.as_ms().max(1), high.as_ms().max(1)));
+    let (a, b) = (draw(), draw());
+    (a.min(b), a.max(b))
+}
+
+/// Shares of lost packets, in whole percent.
+fn loss(random: &mut Random) -> (Share, Share) {
+    let mut draw = || Share::from_ppm(random.log_uniform(1, 60) as u32 * 10_000);
+    let (a, b) = (draw(), draw());
+    if a < b { (a, b) } else { (b, a) }
+}
