@@ -12,8 +12,8 @@ mod losses;
 mod monitors;
 mod old_protocols;
 mod profile;
-mod tape;
 mod shrink;
+mod tape;
 mod tidy;
 
 use std::ops::ControlFlow;

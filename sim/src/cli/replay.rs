@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::args::{Format, ReplayArgs};
 use super::{Exit, Failure, doctor, travel};
-use crate::report::board::moment;
 use crate::fuzz::case::Guarded;
+use crate::report::board::moment;
 use crate::report::text;
 use crate::run::{Run, Simulator};
 
