@@ -54,7 +54,7 @@ pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64
         seed,
         sites: sites(scenario),
         loopback: scenario.topology.loopback.delay,
-        tcp: tcp(scenario),
+        tcp: tcp(&scenario.tcp),
         hosts: scenario.topology.hosts.iter().map(host).collect(),
         processes: processes.collect(),
     }
@@ -203,8 +203,7 @@ fn profile(wire: &scenarios::netem::Netem) -> LinkProfile {
     }
 }
 
-fn tcp(scenario: &Scenario) -> TcpConfig {
-    let tcp = &scenario.tcp;
+fn tcp(tcp: &scenarios::scenario::Tcp) -> TcpConfig {
     TcpConfig {
         rto_min: tcp.rto_min,
         rto_max: tcp.rto_max,
@@ -233,6 +232,6 @@ fn host(host: &scenarios::topology::Host) -> HostSpec {
             drift_ppb: host.clock.drift_ppm.saturating_mul(1_000),
             uptime: host.clock.uptime,
         },
-        tcp: None,
+        tcp: host.tcp.as_ref().map(tcp),
     }
 }
