@@ -6,6 +6,9 @@
 //! | `engine` | `w1` | the whole of [`w1`] on our engine | a delivered message |
 //! | `cluster` | `zookeeper-30s` | the [`ensemble`] alone, 30 virtual seconds | an input given to a process |
 //! | `cluster` | `stretch-cluster-60s` | the scenario of that name, seed 7, laws included, 60 virtual seconds | the same |
+//! | `forks` | `w1-forks` | [`w1`] at 200 s: a clone, and a clone that goes on for 100 virtual ms | a fork |
+//! | `forks` | `stretch-cluster-forks` | the same for the scenario of that name, with 100 and with 10 partitions | a fork |
+//! | `travel` | `five-minutes` | jumps within a recorded run of `stretch-cluster`, and clones of it | |
 //!
 //! ```text
 //! cargo bench -p benches                                   # everything

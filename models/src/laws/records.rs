@@ -5,6 +5,7 @@ use super::pages::Pages;
 use super::sparse::Sparse;
 use crate::id::{ProcessId, ValueId};
 use crate::kafka::config::Acks;
+use crate::shared_vec::SharedVec;
 use crate::time::Instant;
 
 /// The fate of a value.
@@ -229,6 +230,6 @@ impl Reader {
 }
 
 /// The records of all partitions.
-pub(super) fn of_all(roster: &Roster) -> Vec<Records> {
-    vec![Records::default(); roster.facts.partitions.len()]
+pub(super) fn of_all(roster: &Roster) -> SharedVec<Records> {
+    SharedVec::new(roster.facts.partitions.len())
 }

@@ -168,7 +168,7 @@ pub struct Server {
     generation: u32,
     tree: DataTree,
     /// The last `commitLogCount` transactions applied since the database was loaded.
-    committed_log: VecDeque<Proposal>,
+    committed_log: Arc<VecDeque<Proposal>>,
     clients: Clients,
     watches: Watches,
     next_session: u64,
@@ -215,7 +215,7 @@ impl Server {
             has_followed: false,
             generation: 0,
             tree: DataTree::default(),
-            committed_log: VecDeque::new(),
+            committed_log: Arc::default(),
             clients: Clients::default(),
             watches: Watches::default(),
             next_session: 0,
@@ -292,9 +292,9 @@ impl Server {
     /// `addCommittedProposal`.
     fn remember(&mut self, proposal: Proposal) {
         if self.committed_log.len() >= self.spec.config.commit_log_count as usize {
-            self.committed_log.pop_front();
+            Arc::make_mut(&mut self.committed_log).pop_front();
         }
-        self.committed_log.push_back(proposal);
+        Arc::make_mut(&mut self.committed_log).push_back(proposal);
     }
 
     /// After loading: what was replayed from the log after the newest snapshot.
@@ -302,7 +302,7 @@ impl Server {
         let log = self.storage.log();
         let from =
             log.len().saturating_sub(self.spec.config.commit_log_count as usize).max(self.storage.snapshot_len());
-        self.committed_log = (from..log.len()).map(|at| log.get(at).clone()).collect();
+        self.committed_log = Arc::new((from..log.len()).map(|at| log.get(at).clone()).collect());
     }
 
     // --- Disk ----------------------------------------------------------------------------------------------------
