@@ -15,6 +15,7 @@ mod replay;
 mod run;
 mod scenarios;
 mod shrink;
+mod stopwatch;
 mod survey;
 mod travel;
 
