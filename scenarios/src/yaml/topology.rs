@@ -25,6 +25,9 @@ pub(super) fn read(item: &Item<'_>) -> Topology {
     }
     if let Some(loopback) = fields.optional("loopback") {
         topology.loopback = netem_of(&loopback);
+        if topology.loopback != Netem::delay(topology.loopback.delay) {
+            loopback.error("a loopback has a `delay` and nothing else: its packets never leave the host");
+        }
     }
     if let Some(hosts) = fields.required("hosts") {
         read_hosts(&hosts, &mut topology);

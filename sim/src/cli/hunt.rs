@@ -14,13 +14,13 @@ use scenarios::units::parse_span;
 
 use super::args::HuntArgs;
 use super::fuzz;
-use super::fuzz::stopwatch::Stopwatch;
+use super::stopwatch::Stopwatch;
 use super::{Exit, Failure, campaign as threads};
 use crate::fuzz::case::{Forks, Guarded};
 use crate::fuzz::hunt::{Catch, Hunt, Limits};
 use crate::fuzz::spec::{Spec, Strategy};
+use crate::interval::wilson;
 use crate::run::{Run, Simulator};
-use crate::travel::odds::wilson;
 
 /// Campaigns begin so many seeds apart: they share none.
 const APART: u64 = 1 << 32;

@@ -16,6 +16,7 @@ mod replay;
 mod run;
 mod scenarios;
 mod shrink;
+mod stopwatch;
 mod survey;
 mod travel;
 

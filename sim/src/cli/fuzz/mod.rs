@@ -4,7 +4,6 @@ pub(super) mod args;
 mod progress;
 mod repeat;
 mod report;
-pub(super) mod stopwatch;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,8 +22,8 @@ use self::args::{Annotate, FuzzArgs, StrategyArg};
 use self::progress::Progress;
 use self::repeat::Repeat;
 use self::report::Speed;
-use self::stopwatch::Stopwatch;
 use super::args::Changes;
+use super::stopwatch::Stopwatch;
 use super::{Exit, Failure, campaign as threads, input, plan};
 use crate::fuzz::campaign::{self, News};
 use crate::fuzz::case::{CaseResult, Forks};

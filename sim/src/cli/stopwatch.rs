@@ -1,13 +1,9 @@
-//! The machine's clock: for rates and `--for`, never for a run.
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "how long a campaign takes is no part of a run"
-)]
+//! The machine's clock: for rates, `--for` and `--budget`, never for a run.
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "how long a user waits is no part of a run")]
 
 use std::time::{Duration, Instant};
 
-/// Real time since a campaign began, or went on.
+/// Real time since a command began, or went on.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct Stopwatch(Instant);
 
