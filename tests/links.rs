@@ -25,6 +25,7 @@ workload:
   partitions: 2
   replication_factor: 2
   records_per_second: 40
+  record_size: 1kB
   admin: app
   producers: [{{host: app, options: {{acks: all}}}}]
   consumers: [{{host: app}}]
