@@ -52,6 +52,7 @@ impl Writer {
             session_timeout: SESSION_TIMEOUT,
             socket: ClientCnxnSocket::default(),
             gives_up: false,
+            thread_delay: Span::ZERO,
         };
         let (path, data) = ("/written".into(), "0123456789".repeat(10).into());
         Self { zookeeper: ZooKeeper::new(1, spec), path, data, created: false, written: 0 }

@@ -6,9 +6,11 @@
 //! | `engine` | `w1` | the whole of [`w1`] on our engine | a delivered message |
 //! | `queues` | `hold` | each event queue alone: an event out, one in, some cancelled | an event |
 //! | `queues` | `w1-30s` | a tenth of [`w1`] with each event queue | a delivered message |
-//! | `forks` | `forks` | clones of [`w1`] and of the stretch cluster, and 100 virtual ms of each | a fork |
 //! | `cluster` | `zookeeper-30s` | the [`ensemble`] alone, 30 virtual seconds | an input given to a process |
 //! | `cluster` | `stretch-cluster-60s` | the scenario of that name, seed 7, laws included, 60 virtual seconds | the same |
+//! | `forks` | `w1-forks` | [`w1`] at 200 s: a clone, and a clone that goes on for 100 virtual ms | a fork |
+//! | `forks` | `stretch-cluster-forks` | the same for the scenario of that name, with 100 and with 10 partitions | a fork |
+//! | `travel` | `five-minutes` | jumps within a recorded run of `stretch-cluster`, and clones of it | |
 //!
 //! ```text
 //! cargo bench -p benches                                   # everything

@@ -7,13 +7,13 @@ use crate::{run, scenario};
 
 /// Scenario, seed, length of the fault phase in seconds, fingerprint.
 const GOLDEN: &[(&str, u64, u64, u64)] = &[
-    ("stretch-cluster", 4, 120, 0x66c8_ff25_c116_e214),
-    ("stretch-cluster", 7, 300, 0xa42d_730d_2793_ce15),
-    ("stretch-cluster", 101, 300, 0x1f89_c488_7c67_d8d7),
-    ("wan-cut-zero-controllers", 1, 300, 0x26e7_e2d0_2858_0a73),
-    ("one-way-wan-cut", 2, 300, 0xff63_c6b9_6676_4c4d),
-    ("three-zookeepers-2-1", 3, 300, 0xc886_426a_94c0_bb3c),
-    ("unclean-election-loss", 0, 300, 0x70e8_157e_3fc2_aa77),
+    ("stretch-cluster", 4, 120, 0xbb2d_21a6_5fcc_32ae),
+    ("stretch-cluster", 7, 300, 0xe325_69cb_8c88_1bfc),
+    ("stretch-cluster", 101, 300, 0xeb5e_95db_cc36_9049),
+    ("wan-cut-zero-controllers", 1, 300, 0xfcf7_43f4_8daf_5a37),
+    ("one-way-wan-cut", 2, 300, 0x0245_5213_a5c3_ce68),
+    ("three-zookeepers-2-1", 3, 300, 0x1f31_9a8d_6555_c8b1),
+    ("unclean-election-loss", 0, 300, 0x2509_e41a_35b3_897b),
 ];
 
 #[test]

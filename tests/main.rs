@@ -8,6 +8,7 @@ mod fidelity;
 mod forks;
 mod golden;
 mod library;
+mod links;
 mod losses;
 mod monitors;
 mod old_protocols;

@@ -15,6 +15,8 @@ pub mod observation;
 pub mod options;
 pub mod process;
 pub mod random;
+pub mod shared_log;
+pub mod shared_vec;
 pub(crate) mod sorted_map;
 pub(crate) mod sorted_set;
 #[cfg(test)]

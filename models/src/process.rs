@@ -45,6 +45,11 @@ pub trait Process: Clone {
 pub trait Payload: Clone + Debug {
     /// Bytes on the wire, without TCP and IP headers.
     fn wire_size(&self) -> u32;
+    /// Bytes of it that the sender writes first and by themselves, so that they travel in a segment of their own. Zero where
+    /// it writes the whole at once.
+    fn written_ahead(&self) -> u32 {
+        0
+    }
     /// Folds the content in.
     fn fold(&self, into: &mut Fingerprint);
 }

@@ -62,6 +62,14 @@ impl Payload for Message {
         }
     }
 
+    /// `QuorumCnxManager.SendWorker.send` writes a notification's length and its bytes to an unbuffered socket.
+    fn written_ahead(&self) -> u32 {
+        match self {
+            Self::Election(ElectionPacket::Notification(_)) => 4,
+            Self::Zk(_) | Self::Quorum(_) | Self::Election(_) | Self::Kafka(_) => 0,
+        }
+    }
+
     fn fold(&self, into: &mut Fingerprint) {
         self.hash(into);
     }

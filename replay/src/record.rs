@@ -81,3 +81,18 @@ impl BrokenLaw {
         out
     }
 }
+
+#[test]
+fn a_signature_leaves_out_what_differs_from_seed_to_seed() {
+    let table = [
+        ("broker3 lost offset 17 of topic-0-4", "broker# lost offset # of topic-#"),
+        ("broker1 lost offset 9999 of topic-12-0", "broker# lost offset # of topic-#"),
+        ("ISR [1, 2, 3] at 12.5 s", "ISR [#] at # s"),
+        ("zxid 0x10000002f", "zxid #x#"),
+        ("nothing acknowledged", "nothing acknowledged"),
+    ];
+    for (what, expected) in table {
+        let broken = BrokenLaw { law: "A".to_owned(), at: Instant::ZERO, what: what.to_owned() };
+        assert_eq!(broken.signature(), expected);
+    }
+}

@@ -84,7 +84,8 @@ pub struct Tcp {
     pub rto_max: Span,
     /// Retransmission timeout before anything was measured, and of SYN.
     pub rto_initial: Span,
-    /// `tcp_retries2`: retransmissions before a connection is given up.
+    /// `tcp_retries2`: a connection is given up when it has retransmitted for as long as so many retransmissions take that
+    /// begin with 200 ms and end with [`Tcp::rto_max`].
     pub retries2: u32,
     /// `tcp_syn_retries`: repeated SYNs before a connect fails.
     pub syn_retries: u32,

@@ -5,6 +5,7 @@ use models::time::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::netem::Netem;
+use crate::scenario::Tcp;
 
 /// A site: its position in the topology's list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub struct Host {
     /// The longest that a thread which is ready to run waits for a core; most waits are far shorter. Zero is a host with a
     /// core for every thread.
     pub thread_delay: Span,
+    /// Its kernel's settings, where they are not those of the scenario.
+    pub tcp: Option<Tcp>,
 }
 
 /// One direction between two sites.

@@ -13,6 +13,7 @@ use crate::library;
 use crate::scenario::Scenario;
 use crate::schedule::Planned;
 use crate::topology::SiteId;
+use crate::workload::{ClientGroup, SessionConfig};
 
 /// When the cut begins, after the warm-up.
 const CUT_AT: Span = Span::from_secs(10);
@@ -22,6 +23,11 @@ const PAUSE: Span = Span::from_secs(40);
 const KILLED_FOR: Span = Span::from_secs(1);
 /// A flapping link is down for longer than `syncLimit` and then up for less than a session.
 const FLAP: (Span, Span) = (Span::from_secs(13), Span::from_secs(7));
+
+/// The session of the client that writes to ZooKeeper all the time.
+const PROBE_SESSION: Span = Span::from_secs(18);
+/// Its pause between two writes.
+const PROBE_EVERY: Span = Span::from_secs(1);
 
 /// The lengths of the cut in the table: 5 s to 10 min.
 pub const LENGTHS: [Span; 8] = [
@@ -199,6 +205,10 @@ fn article() -> Scenario {
     scenario.expect = Expect::default();
     scenario.workload.topics = 2;
     scenario.workload.records_per_second = 40;
+    // Without a client that writes, an ensemble whose writes hang (ZOOKEEPER-4685) would pass for sound.
+    let servers = scenario.cluster.zookeeper.servers.iter().map(|server| server.sid).collect();
+    let config = SessionConfig { servers, shuffle: true, session_timeout: PROBE_SESSION, pause: PROBE_EVERY };
+    scenario.workload.sessions.push(ClientGroup { host: scenario.workload.admin, count: 1, group: None, config });
     scenario
 }
 

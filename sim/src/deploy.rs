@@ -22,7 +22,7 @@ use crate::clock::ClockProfile;
 use crate::disk::DiskProfile;
 use crate::inject::netem;
 use crate::kernel::{HostSpec, ProcessSpec, RestartPolicy, SimulationSpec};
-use crate::net::netem::{Loss, Ppm};
+use crate::net::netem::{Loss, Netem, Ppm};
 use crate::net::tcp::TcpConfig;
 use crate::net::topology::{LinkProfile, Site, SiteGraph};
 
@@ -54,7 +54,7 @@ pub(crate) fn simulation(scenario: &Scenario, deployment: &Deployment, seed: u64
         seed,
         sites: sites(scenario),
         loopback: scenario.topology.loopback.delay,
-        tcp: tcp(scenario),
+        tcp: tcp(&scenario.tcp),
         hosts: scenario.topology.hosts.iter().map(host).collect(),
         processes: processes.collect(),
     }
@@ -182,29 +182,41 @@ fn admin_spec(scenario: &Scenario, deployment: &Deployment, brokers: &Addresses)
 fn sites(scenario: &Scenario) -> SiteGraph {
     let topology = &scenario.topology;
     let mut graph = SiteGraph::new();
-    let inside = profile(&topology.lan);
+    let inside = inside(&topology.lan);
     let nodes: Vec<_> =
         topology.sites.iter().map(|name| graph.add_node(Site { name: name.as_str().into(), inside })).collect();
     for link in &topology.links {
-        graph.add_edge(nodes[usize::from(link.from.0)], nodes[usize::from(link.to.0)], profile(&link.netem));
+        graph.add_edge(nodes[usize::from(link.from.0)], nodes[usize::from(link.to.0)], self::link(&link.netem));
     }
     graph
 }
 
-/// A link without faults. What a plain link cannot express (bursts, duplicates ...) is added as a rule by the injector.
-fn profile(wire: &scenarios::netem::Netem) -> LinkProfile {
+/// A link without faults. Delay, even jitter, independent loss and rate are the engine's plain link, which keeps streams in
+/// order; all else makes it a netem as a whole, for which netem's words mean what they mean in a fault.
+fn link(wire: &scenarios::netem::Netem) -> LinkProfile {
     let wire = netem(wire);
-    LinkProfile {
-        delay: wire.delay,
-        jitter: wire.jitter,
-        loss: if let Loss::Random(chance) = wire.loss { chance.probability } else { Ppm::NEVER },
-        rate: wire.rate,
-        queue: Span::ZERO,
+    let loss = match wire.loss {
+        Loss::None => Some(Ppm::NEVER),
+        Loss::Random(chance) if chance.correlation == Ppm::NEVER => Some(chance.probability),
+        Loss::Random(_) | Loss::GilbertElliott { .. } | Loss::FourState { .. } => None,
+    };
+    // Whatever netem learns later is not plain.
+    let rest = Netem { delay: Span::ZERO, jitter: Span::ZERO, loss: Loss::None, rate: 0, ..wire };
+    match loss {
+        Some(loss) if rest == Netem::default() => {
+            LinkProfile { delay: wire.delay, jitter: wire.jitter, loss, rate: wire.rate, ..LinkProfile::default() }
+        }
+        _ => LinkProfile { netem: Some(wire), ..LinkProfile::default() },
     }
 }
 
-fn tcp(scenario: &Scenario) -> TcpConfig {
-    let tcp = &scenario.tcp;
+/// Between two hosts of a site. Nothing is shared there, so that a rate is that of each host's interface.
+fn inside(wire: &scenarios::netem::Netem) -> LinkProfile {
+    let plain = link(wire);
+    if plain.rate == 0 { plain } else { LinkProfile { netem: Some(netem(wire)), ..LinkProfile::default() } }
+}
+
+fn tcp(tcp: &scenarios::scenario::Tcp) -> TcpConfig {
     TcpConfig {
         rto_min: tcp.rto_min,
         rto_max: tcp.rto_max,
@@ -233,6 +245,6 @@ fn host(host: &scenarios::topology::Host) -> HostSpec {
             drift_ppb: host.clock.drift_ppm.saturating_mul(1_000),
             uptime: host.clock.uptime,
         },
-        tcp: None,
+        tcp: host.tcp.as_ref().map(tcp),
     }
 }

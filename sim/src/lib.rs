@@ -14,6 +14,7 @@ pub mod fidelity;
 pub mod fuzz;
 pub mod guard;
 mod inject;
+pub mod interval;
 pub mod judge;
 pub mod kernel;
 mod losses;

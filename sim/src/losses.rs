@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use models::id::{ProcessId, TopicPartition, ValueId};
 use models::observation::{Observation, Observed, TruncateReason};
+use models::shared_log::SharedLog;
 
 /// What is in the logs, and what was acknowledged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Losses {
-    logs: BTreeMap<(TopicPartition, ProcessId), Vec<ValueId>>,
+    logs: BTreeMap<(TopicPartition, ProcessId), SharedLog<ValueId>>,
     leaders: BTreeMap<TopicPartition, (i32, ProcessId)>,
-    acknowledged: BTreeMap<TopicPartition, Vec<ValueId>>,
+    acknowledged: BTreeMap<TopicPartition, SharedLog<ValueId>>,
 }
 
 impl Losses {
@@ -23,12 +24,13 @@ impl Losses {
             Observation::Append { partition, base_offset, values, .. } => {
                 let log = self.log(*partition, seen.process);
                 log.truncate(*base_offset as usize);
-                log.extend_from_slice(values);
+                log.extend(values.iter().copied());
             }
             Observation::Truncate { partition, to, reason: TruncateReason::Full, .. } => {
                 // It begins where the leader's log begins now; what lies before was deleted there.
                 let leader = self.leaders.get(partition).and_then(|(_, leader)| self.logs.get(&(*partition, *leader)));
-                let below: Vec<ValueId> = leader.into_iter().flatten().copied().take(*to as usize).collect();
+                let mut below = leader.cloned().unwrap_or_default();
+                below.truncate(*to as usize);
                 *self.log(*partition, seen.process) = below;
             }
             Observation::Truncate { partition, to: end, .. } | Observation::LogLoaded { partition, leo: end, .. } => {
@@ -49,16 +51,16 @@ impl Losses {
 
     /// Acknowledged records that the last leaders do not hold.
     pub(crate) fn count(&self) -> u64 {
-        let missing = |(partition, values): (&TopicPartition, &Vec<ValueId>)| {
+        let missing = |(partition, values): (&TopicPartition, &SharedLog<ValueId>)| {
             let leader = self.leaders.get(partition).map(|(_, process)| *process);
             let log = leader.and_then(|process| self.logs.get(&(*partition, process)));
-            let kept: BTreeSet<ValueId> = log.into_iter().flatten().copied().collect();
+            let kept: BTreeSet<ValueId> = log.into_iter().flat_map(SharedLog::iter).collect();
             values.iter().filter(|value| !kept.contains(value)).count() as u64
         };
         self.acknowledged.iter().map(missing).sum()
     }
 
-    fn log(&mut self, partition: TopicPartition, process: ProcessId) -> &mut Vec<ValueId> {
+    fn log(&mut self, partition: TopicPartition, process: ProcessId) -> &mut SharedLog<ValueId> {
         self.logs.entry((partition, process)).or_default()
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use replay::player::{self, Verdict};
 use replay::record::{Checkpoint, Outcome, Record};
+use replay::shrink::{Budget, Target, shrink};
 use replay::subject::Subject;
 use scenarios::schedule::Schedule;
 use scenarios::swarm::{Case, Configuration, Profile};
@@ -317,5 +318,13 @@ fn a_panic_is_a_finding_whose_record_verifies_and_the_rest_goes_on() {
         // A build without the panic parts from the record there.
         let Ok(verdict) = player::replay(record, &Guarded(Simulator));
         assert!(matches!(verdict, Verdict::Diverged(_)), "{verdict:?}");
+        // It is shrunk as any other failure is. The planted one needs no fault.
+        let broken = record.outcome.violation.as_ref().expect("a panic is a violation");
+        let target = Target { law: PANIC.to_owned(), signature: Some(broken.signature()), seeds: record.seeds };
+        let budget = Budget { runs: Some(200), over: &|| false, jobs: 2 };
+        let shrunk = shrink(&replay::shrink::Case::from(&**record), &target, &Guarded(Planted), &budget, &());
+        let shrunk = shrunk.expect("it still panics");
+        assert!(!record.schedule.faults.is_empty() && shrunk.case.scenario.faults.is_empty(), "{shrunk:?}");
+        assert_eq!((&*shrunk.broken.law, shrunk.broken.signature()), (PANIC, broken.signature()));
     }
 }

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use super::chunks::Chunks;
 use super::log_view::Replica;
 use crate::id::ValueId;
 use crate::kafka::protocol::ProducerMark;
+use crate::shared_log::SharedLog;
+use crate::shared_vec::SharedVec;
 use crate::time::Instant;
 
 /// A batch that a leader appended.
@@ -24,8 +25,8 @@ pub(super) struct Batch {
 struct EpochLog {
     epoch: i32,
     start: u64,
-    values: Chunks<ValueId>,
-    batches: Chunks<Batch>,
+    values: SharedLog<ValueId>,
+    batches: SharedLog<Batch>,
 }
 
 /// What a comparison with the leader's own records showed.
@@ -42,12 +43,12 @@ pub(super) enum Comparison {
 /// All of them, by partition, in the order in which the epochs were first appended in.
 #[derive(Clone, Debug)]
 pub(super) struct EpochLogs {
-    partitions: Vec<Vec<Arc<EpochLog>>>,
+    partitions: SharedVec<Vec<Arc<EpochLog>>>,
 }
 
 impl EpochLogs {
     pub(super) fn new(partitions: usize) -> Self {
-        Self { partitions: vec![Vec::new(); partitions] }
+        Self { partitions: SharedVec::new(partitions) }
     }
 
     /// A leader of `epoch` appends a batch.

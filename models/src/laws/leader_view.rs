@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::facts::Roster;
 use crate::id::BrokerId;
+use crate::shared_vec::SharedVec;
 use crate::time::Instant;
 
 /// From a replica's `LeaderBegin` to its `LeaderEnd`: a presumed leader.
@@ -29,13 +30,13 @@ pub(super) struct LeaderView {
     /// By broker number, then by partition number.
     reigns: Vec<Option<Reign>>,
     /// Per partition the epochs that anybody began to lead in, with the LEO at that moment, in order of the epochs.
-    begun: Vec<Vec<(i32, u64)>>,
+    begun: SharedVec<Vec<(i32, u64)>>,
 }
 
 impl LeaderView {
     pub(super) fn new(roster: &Roster) -> Self {
         let partitions = roster.facts.partitions.len();
-        Self { partitions, reigns: vec![None; roster.brokers.len() * partitions], begun: vec![Vec::new(); partitions] }
+        Self { partitions, reigns: vec![None; roster.brokers.len() * partitions], begun: SharedVec::new(partitions) }
     }
 
     /// The broker begins to lead.

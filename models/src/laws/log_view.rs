@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::chunks::Chunks;
 use crate::fingerprint::Fingerprint;
 use crate::id::ValueId;
+use crate::shared_log::SharedLog;
+use crate::shared_vec::SharedVec;
 
 /// A record, as far as a comparison needs it.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,7 @@ struct Entry {
 /// A replica's log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Replica {
-    entries: Chunks<Entry>,
+    entries: SharedLog<Entry>,
     /// Offset of the first entry.
     start: u64,
     /// Digest of what lies below `start`.
@@ -110,7 +111,7 @@ impl Replica {
 /// The records below the largest high watermark that any leader has reported, and who may still raise it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Committed {
-    entries: Chunks<Entry>,
+    entries: SharedLog<Entry>,
     /// Reports of older leader epochs no longer count: a permitted loss has made another log the true one.
     floor_epoch: i32,
     /// The largest log start of any replica: retention may have deleted what lies before.
@@ -156,17 +157,13 @@ impl Committed {
 pub(super) struct LogView {
     partitions: usize,
     /// By broker number, then by partition number.
-    replicas: Vec<Replica>,
-    committed: Vec<Committed>,
+    replicas: SharedVec<Replica>,
+    committed: SharedVec<Committed>,
 }
 
 impl LogView {
     pub(super) fn new(brokers: usize, partitions: usize) -> Self {
-        Self {
-            partitions,
-            replicas: vec![Replica::default(); brokers * partitions],
-            committed: vec![Committed::default(); partitions],
-        }
+        Self { partitions, replicas: SharedVec::new(brokers * partitions), committed: SharedVec::new(partitions) }
     }
 
     pub(super) fn replica(&self, broker: usize, partition: usize) -> &Replica {
@@ -268,7 +265,8 @@ impl LogView {
         let parting = self.parting(broker, partition);
         self.committed[partition].entries.truncate(parting as usize);
         self.committed[partition].floor_epoch = leader_epoch;
-        for replica in self.replicas.iter_mut().skip(partition).step_by(self.partitions) {
+        for index in (partition..self.replicas.len()).step_by(self.partitions) {
+            let replica = &mut self.replicas[index];
             replica.high_watermark = replica.high_watermark.min(parting);
         }
         parting

@@ -17,7 +17,6 @@ mod agreement;
 mod all_registered;
 mod candidate_complete;
 mod cas;
-mod chunks;
 mod clients;
 mod committed_monotonic;
 mod controller_count;

@@ -4,13 +4,14 @@ use super::ledger::{Law, Ledger};
 use super::views::Views;
 use crate::id::BrokerId;
 use crate::kafka::protocol::LeaderAndIsr;
+use crate::shared_vec::SharedVec;
 
 pub(super) const SOURCE: &str = "own; KIP-101";
 
 /// Per partition who was named by the store, and who began to lead, in each epoch.
 #[derive(Clone, Debug)]
 pub(super) struct OneLeaderPerEpoch {
-    partitions: Vec<Epochs>,
+    partitions: SharedVec<Epochs>,
 }
 
 /// Both lists in the order in which the epochs were first met, which is nearly ascending: searched from the end.
@@ -22,7 +23,7 @@ struct Epochs {
 
 impl OneLeaderPerEpoch {
     pub(super) fn new(partitions: usize) -> Self {
-        Self { partitions: vec![Epochs::default(); partitions] }
+        Self { partitions: SharedVec::new(partitions) }
     }
 
     pub(super) fn on_partition_state(&mut self, partition: usize, now: &LeaderAndIsr) {

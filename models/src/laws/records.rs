@@ -5,6 +5,7 @@ use super::pages::Pages;
 use super::sparse::Sparse;
 use crate::id::{ProcessId, ValueId};
 use crate::kafka::config::Acks;
+use crate::shared_vec::SharedVec;
 use crate::time::Instant;
 
 /// The fate of a value.
@@ -18,8 +19,8 @@ pub(super) struct Value {
     pub(super) single_file: bool,
     /// It was reported that it was not written.
     pub(super) failed: bool,
-    /// Its producer has told its fate, whichever.
-    pub(super) resolved: bool,
+    /// When its producer told its fate, whichever.
+    pub(super) resolved: Option<Instant>,
     /// When it was sent.
     pub(super) sent_at: Instant,
     /// Offset after the last record that was acknowledged by all in-sync replicas when it was sent.
@@ -120,9 +121,10 @@ impl Records {
     }
 
     /// Its producer does not know the fate of a value, or knows that it `failed`. Returns whether somebody has read it.
-    pub(super) fn on_given_up(&mut self, value: ValueId, failed: bool) -> bool {
+    pub(super) fn on_given_up(&mut self, value: ValueId, at: Instant, failed: bool) -> bool {
         let entry = self.values.entry(value.0);
-        (entry.resolved, entry.failed) = (true, failed);
+        entry.resolved.get_or_insert(at);
+        entry.failed = failed;
         entry.read
     }
 
@@ -133,7 +135,7 @@ impl Records {
         }
         let entry = self.values.entry(value.0);
         entry.ack.get_or_insert(ack);
-        entry.resolved = true;
+        entry.resolved.get_or_insert(ack.at);
         *entry
     }
 
@@ -229,6 +231,6 @@ impl Reader {
 }
 
 /// The records of all partitions.
-pub(super) fn of_all(roster: &Roster) -> Vec<Records> {
-    vec![Records::default(); roster.facts.partitions.len()]
+pub(super) fn of_all(roster: &Roster) -> SharedVec<Records> {
+    SharedVec::new(roster.facts.partitions.len())
 }

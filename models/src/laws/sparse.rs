@@ -78,7 +78,7 @@ fn search<T>(page: &[(u64, T)], number: u64) -> Result<usize, usize> {
 /// Values at the end of a page that are looked at first.
 const TAIL: usize = 4;
 /// Values of a page: what the first write after a clone copies.
-const PAGE: usize = 64;
+const PAGE: usize = 16;
 
 #[test]
 fn it_does_what_a_tree_does_and_a_clone_is_not_disturbed() {

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::chunks::Chunks;
 use crate::id::{ProcessId, Zxid};
+use crate::shared_log::SharedLog;
 use crate::zk::protocol::Txn;
 
 /// The committed history.
@@ -22,7 +22,7 @@ pub(super) struct ZkHistory {
     /// Established leaders: their epoch and the end of the history that they began with, by epoch.
     established: Vec<(u32, Zxid)>,
     /// Committed transactions that were applied somewhere, with the digest of all up to each.
-    committed: Chunks<(Zxid, u64)>,
+    committed: SharedLog<(Zxid, u64)>,
     /// Applied somewhere, not yet committed.
     tail: BTreeMap<Zxid, Tail>,
     /// Per server the index in `committed` at which its next transaction is expected.

@@ -37,7 +37,7 @@ impl Znode {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ZkNodes {
-    nodes: BTreeMap<Arc<str>, Znode>,
+    nodes: Arc<BTreeMap<Arc<str>, Znode>>,
 }
 
 impl ZkNodes {
@@ -51,14 +51,17 @@ impl ZkNodes {
             TxnBody::Create { path, data, .. } => self.create(path, data, out),
             TxnBody::SetData { path, data, version } => self.set(path, data, *version, out),
             TxnBody::Delete { path } => {
-                if self.nodes.get_mut(path).is_some_and(|node| !std::mem::replace(&mut node.exists, false)) {
+                if Arc::make_mut(&mut self.nodes)
+                    .get_mut(path)
+                    .is_some_and(|node| !std::mem::replace(&mut node.exists, false))
+                {
                     out.push(misfit(path, "it was deleted, but did not exist".to_owned()));
                 }
                 1
             }
             TxnBody::CloseSession { ephemerals } => {
                 for path in ephemerals {
-                    if let Some(node) = self.nodes.get_mut(path) {
+                    if let Some(node) = Arc::make_mut(&mut self.nodes).get_mut(path) {
                         node.exists = false;
                     }
                 }
@@ -71,24 +74,26 @@ impl ZkNodes {
 
     fn create(&mut self, path: &Arc<str>, data: &str, out: &mut Vec<Misfit>) -> u64 {
         let contents = vec![Fingerprint::of(&data)];
-        match self.nodes.get_mut(path) {
+        match Arc::make_mut(&mut self.nodes).get_mut(path) {
             Some(node) => {
                 if node.exists {
                     out.push(misfit(path, "it was created, but existed".to_owned()));
                 }
                 *node = Znode { exists: true, first: 0, contents };
             }
-            None => drop(self.nodes.insert(Arc::clone(path), Znode { exists: true, first: 0, contents })),
+            None => drop(
+                Arc::make_mut(&mut self.nodes).insert(Arc::clone(path), Znode { exists: true, first: 0, contents }),
+            ),
         }
         1
     }
 
     fn set(&mut self, path: &Arc<str>, data: &str, version: i32, out: &mut Vec<Misfit>) -> u64 {
         let content = Fingerprint::of(&data);
-        let Some(node) = self.nodes.get_mut(path) else {
+        let Some(node) = Arc::make_mut(&mut self.nodes).get_mut(path) else {
             // Its creation was not seen: begins here.
             let node = Znode { exists: true, first: version, contents: vec![content] };
-            self.nodes.insert(Arc::clone(path), node);
+            Arc::make_mut(&mut self.nodes).insert(Arc::clone(path), node);
             return 0;
         };
         let next = node.next_version();

@@ -289,6 +289,7 @@ fn handle(number: u32, spec: &SessionSpec) -> ZooKeeper {
             session_timeout: spec.session_timeout,
             socket: ClientCnxnSocket::Nio,
             gives_up: spec.gives_up,
+            thread_delay: spec.thread_delay,
         },
     )
 }

@@ -203,7 +203,7 @@ struct Shrinker<'a, S> {
 
 impl<S: Subject + Sync> Shrinker<'_, S> {
     fn work(&mut self, seeds: Seeds) -> Result<(), Spent> {
-        self.to_fixpoint()?;
+        self.reach_fixpoint()?;
         self.make_robust()?;
         let others: Vec<Seeds> = (1..=OTHER_SEEDS).map(|step| Seeds::from(seeds.faults.wrapping_add(step))).collect();
         let hits = self.trials.with_seeds(self.current(), &others);
@@ -214,7 +214,7 @@ impl<S: Subject + Sync> Shrinker<'_, S> {
     }
 
     /// Repeats all passes until none finds anything, and then takes everything out once more without a time limit.
-    fn to_fixpoint(&mut self) -> Result<(), Spent> {
+    fn reach_fixpoint(&mut self) -> Result<(), Spent> {
         loop {
             while self.all_passes()? {}
             self.minimal = None;

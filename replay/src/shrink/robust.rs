@@ -45,7 +45,7 @@ impl<S: Subject + Sync> Shrinker<'_, S> {
         let found = self.trials.first(&smallest_first)?;
         if let Some(index) = found.as_ref().map(|found| found.index).filter(|index| *index > 0) {
             self.trail.truncate(self.trail.len() - index);
-            self.to_fixpoint()?;
+            self.reach_fixpoint()?;
         }
         self.robustness = Some(Robustness { stands: found.is_some(), ..Robustness::default() });
         Ok(())

@@ -89,6 +89,7 @@ fn add_host(name: &str, site: SiteId, topology: &mut Topology) -> HostId {
         disk: Disk::default(),
         clock: Clock::default(),
         thread_delay: Host::THREAD_DELAY,
+        tcp: None,
     });
     HostId((topology.hosts.len() - 1) as u16)
 }

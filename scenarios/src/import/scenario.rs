@@ -27,6 +27,7 @@ impl ImportedCluster {
                 disk: Disk::default(),
                 clock: Clock::default(),
                 thread_delay: Host::THREAD_DELAY,
+                tcp: None,
             });
         }
         let earliest = ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };

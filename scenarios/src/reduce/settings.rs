@@ -149,6 +149,7 @@ impl Setting {
                 if let Some(host) = topology.hosts.get_mut(*index) {
                     (host.disk, host.clock) = (Disk::default(), Clock::default());
                     host.thread_delay = Host::THREAD_DELAY;
+                    host.tcp = None;
                 }
             }
             Self::Link(index) => {

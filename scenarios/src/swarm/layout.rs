@@ -102,7 +102,8 @@ fn add(topology: &mut Topology, like: Option<&Host>, name: String, site: SiteId)
     let host = match like {
         Some(like) => Host { name, site, ..like.clone() },
         None => {
-            Host { name, site, disk: Default::default(), clock: Default::default(), thread_delay: Host::THREAD_DELAY }
+            let (disk, clock, thread_delay) = (Default::default(), Default::default(), Host::THREAD_DELAY);
+            Host { name, site, disk, clock, thread_delay, tcp: None }
         }
     };
     topology.hosts.push(host);

@@ -77,9 +77,7 @@ fn apply(change: Change, faults: &mut Vec<Planned>, material: Material<'_>, rand
         Change::AddAligned => {
             let before = faults.len();
             add(faults, material.scenario, random);
-            for index in before..faults.len() {
-                align(&mut faults[index], material.moments, random);
-            }
+            faults[before..].iter_mut().for_each(|planned| align(planned, material.moments, random));
         }
         _ if faults.is_empty() => {}
         Change::Drop => {

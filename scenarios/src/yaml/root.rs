@@ -143,7 +143,7 @@ fn read_monitoring(item: &Item<'_>, topology: &Topology) -> Monitoring {
     Monitoring { interval, timeout, hosts }
 }
 
-fn read_tcp(item: &Item<'_>) -> Tcp {
+pub(super) fn read_tcp(item: &Item<'_>) -> Tcp {
     let default = Tcp::default();
     let mut fields = item.fields();
     let positive = |fields: &mut Fields<'_>, name, default| {

@@ -6,6 +6,7 @@ use models::time::Span;
 use crate::Scenario;
 use crate::fault::{Fault, HostSelector, ProcessSelector, Unsynced};
 use crate::library;
+use crate::scenario::Tcp;
 
 const VALID: &str = "\
 name: test
@@ -295,6 +296,30 @@ fn wrong_words_and_values_are_named_with_the_nearest_valid_one() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_hosts_kernel_settings_are_its_own_and_survive_being_written() {
+    let plain = Scenario::parse("t.yaml", VALID).expect("it is valid");
+    let own = |settings: &str| {
+        let text = VALID.replacen("kafka2: {site", &format!("kafka2: {{tcp: {{{settings}}}, site"), 1);
+        Scenario::parse("t.yaml", &text).map_err(|errors| errors[0].to_string())
+    };
+    let scenario = own("rto_max: 1s, syn_retries: 3").expect("it is valid");
+    let host = |scenario: &Scenario, name: &str| {
+        let id = scenario.topology.host(name).expect("it is there");
+        scenario.topology.hosts[usize::from(id.0)].tcp.clone()
+    };
+    let expected = Tcp { rto_max: Span::from_secs(1), syn_retries: 3, ..Tcp::default() };
+    assert_eq!(host(&scenario, "kafka2"), Some(expected), "what is not said is Linux's, not the scenario's");
+    assert_eq!((host(&scenario, "kafka1"), &scenario.tcp), (None, &plain.tcp), "nobody else has them");
+    let written = Scenario::parse("t.yaml", &scenario.to_yaml()).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert_eq!(written, scenario);
+    let default = own("rto_max: 120s").expect("it is valid");
+    assert_eq!(host(&default, "kafka2"), Some(Tcp::default()), "settings that say nothing new override the scenario's");
+    assert_eq!(Scenario::parse("t.yaml", &default.to_yaml()).ok(), Some(default));
+    let wrong = own("retries: 3").expect_err("there is no such setting");
+    assert!(wrong.contains("topology.hosts.kafka2.tcp.retries: unknown field `retries`"), "{wrong}");
 }
 
 #[test]

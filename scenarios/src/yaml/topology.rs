@@ -3,6 +3,7 @@
 use models::time::Span;
 
 use super::fields::{Fields, Item, unknown};
+use super::root::read_tcp;
 use crate::netem::{Correlated, Distribution, Loss, Netem, Slot};
 use crate::topology::{Clock, Disk, Host, Link, SiteId, Topology};
 use crate::units;
@@ -24,6 +25,9 @@ pub(super) fn read(item: &Item<'_>) -> Topology {
     }
     if let Some(loopback) = fields.optional("loopback") {
         topology.loopback = netem_of(&loopback);
+        if topology.loopback != Netem::delay(topology.loopback.delay) {
+            loopback.error("a loopback has a `delay` and nothing else: its packets never leave the host");
+        }
     }
     if let Some(hosts) = fields.required("hosts") {
         read_hosts(&hosts, &mut topology);
@@ -71,12 +75,13 @@ fn read_hosts(item: &Item<'_>, topology: &mut Topology) {
         let disk = fields.optional("disk").map_or_else(Disk::default, |disk| read_disk(&disk));
         let clock = fields.optional("clock").map_or_else(Clock::default, |clock| read_clock(&clock));
         let thread_delay = fields.span("thread_delay", Host::THREAD_DELAY);
+        let tcp = fields.optional("tcp").map(|tcp| read_tcp(&tcp));
         fields.finish();
         if topology.hosts.len() >= 10_000 {
             item.error("more than 10000 hosts");
             return;
         }
-        topology.hosts.extend(name.map(|name| Host { name, site, disk, clock, thread_delay }));
+        topology.hosts.extend(name.map(|name| Host { name, site, disk, clock, thread_delay, tcp }));
     }
 }
 

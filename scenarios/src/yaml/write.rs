@@ -148,6 +148,7 @@ fn topology(out: &mut Text, topology: &Topology) {
             if host.thread_delay != Host::THREAD_DELAY {
                 fields.push(("thread_delay", show_span(host.thread_delay)));
             }
+            fields.extend(host.tcp.as_ref().map(|tcp| ("tcp", inline(&tcp_fields(tcp)))));
             out.field(scalar(&host.name), inline(&fields));
         }
     });
@@ -321,17 +322,24 @@ fn clients<C>(
 }
 
 fn tcp(out: &mut Text, tcp: &Tcp) {
-    let default = Tcp::default();
-    if *tcp != default {
+    if *tcp != Tcp::default() {
         out.map("tcp", |out| {
-            out.field("rto_min", show_span(tcp.rto_min));
-            out.field("rto_max", show_span(tcp.rto_max));
-            out.field("rto_initial", show_span(tcp.rto_initial));
-            out.field("retries2", tcp.retries2);
-            out.field("syn_retries", tcp.syn_retries);
-            out.field("syn_linear_timeouts", tcp.syn_linear_timeouts);
+            for (name, value) in tcp_fields(tcp) {
+                out.field(name, value);
+            }
         });
     }
+}
+
+fn tcp_fields(tcp: &Tcp) -> [(&'static str, String); 6] {
+    [
+        ("rto_min", show_span(tcp.rto_min)),
+        ("rto_max", show_span(tcp.rto_max)),
+        ("rto_initial", show_span(tcp.rto_initial)),
+        ("retries2", tcp.retries2.to_string()),
+        ("syn_retries", tcp.syn_retries.to_string()),
+        ("syn_linear_timeouts", tcp.syn_linear_timeouts.to_string()),
+    ]
 }
 
 fn monitoring(out: &mut Text, monitoring: &Monitoring, topology: &Topology) {

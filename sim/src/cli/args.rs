@@ -6,7 +6,7 @@ use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenarios::Seeds;
 
-use super::fuzz::args::FuzzArgs;
+use super::fuzz::args::{FuzzArgs, StrategyArg};
 
 /// Faultline: a deterministic network-partition simulator for Kafka.
 ///
@@ -142,6 +142,47 @@ pub enum DefectsCommand {
     List,
     /// Run the scenarios about defects: each must break its law with its switches on, and no law without.
     Verify(VerifyArgs),
+    /// Switch one defect on at a time and fuzz until something breaks: schedules and seconds to the first failure, share of failing
+    /// schedules with its 95 % interval, and what the failure shrinks to.
+    Hunt(HuntArgs),
+}
+
+/// `sim defects hunt`.
+#[derive(Debug, Args)]
+pub struct HuntArgs {
+    /// Switches to hunt; default is all that the catalogue expects within 1,000 random schedules (marks E and M).
+    #[arg(value_name = "SWITCH")]
+    pub defects: Vec<String>,
+    /// Give a switch up after so many schedules.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub within: u64,
+    /// Run at least so many schedules of each campaign, so that the share of failing ones is known with some certainty.
+    #[arg(long, default_value_t = 64)]
+    pub at_least: u64,
+    /// How schedules are chosen; given twice, both ways are compared.
+    #[arg(long, value_enum, default_values_t = [StrategyArg::Random])]
+    pub strategy: Vec<StrategyArg>,
+    /// Campaigns for each switch and strategy, each with seeds of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub campaigns: u64,
+    /// Which faults: wan, disk, clock, flap, everything.
+    #[arg(long, default_value = "everything", value_name = "WORD")]
+    pub profile: String,
+    /// Longest time to shrink the first failure of a switch; `0s` is not at all.
+    #[arg(long, default_value = "30s", value_name = "SPAN")]
+    pub shrink: String,
+    /// Keep the replay files of first failures, as found and shrunk, in this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Runs at a time; 0 is one per core. Results do not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub jobs: usize,
+    /// The name of a built-in scenario, or a scenario file, that worlds are drawn from. Default: that of `sim fuzz`.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub scenario: Option<String>,
+    /// Changes to the scenario.
+    #[command(flatten)]
+    pub changes: Changes,
 }
 
 /// `sim defects verify`.

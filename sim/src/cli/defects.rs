@@ -7,7 +7,7 @@ use scenarios::Scenario;
 use scenarios::library::{self, Entry};
 
 use super::args::{DefectsCommand, VerifyArgs};
-use super::{Exit, Failure, campaign, input};
+use super::{Exit, Failure, campaign, hunt, input};
 
 /// Lists the defects or verifies them.
 ///
@@ -17,6 +17,7 @@ pub(super) fn defects(command: &DefectsCommand) -> Result<Exit, Failure> {
     match command {
         DefectsCommand::List => list(&mut io::stdout().lock()),
         DefectsCommand::Verify(args) => verify(args),
+        DefectsCommand::Hunt(args) => hunt::hunt(args),
     }
 }
 

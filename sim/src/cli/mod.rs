@@ -6,6 +6,7 @@ mod defects;
 mod doctor;
 mod fidelity;
 mod fuzz;
+mod hunt;
 mod input;
 mod laws;
 mod odds;
@@ -15,6 +16,7 @@ mod replay;
 mod run;
 mod scenarios;
 mod shrink;
+mod stopwatch;
 mod survey;
 mod travel;
 

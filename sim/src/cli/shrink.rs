@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use replay::record::{BrokenLaw, Checkpoint, Outcome, Record};
+use replay::record::{BrokenLaw, Record};
 use replay::shrink::{Budget, Case, Shrunk, Size, Target, Watcher};
 use replay::subject::Subject;
 use scenarios::schedule::Schedule;
@@ -18,15 +18,21 @@ use serde_json::json;
 
 use super::args::{Format, ShrinkArgs};
 use super::plan::{self, Plan};
+use super::stopwatch::Stopwatch;
 use super::{Exit, Failure, campaign, input};
-use crate::run::{Run, Simulator};
+use crate::fuzz::case::Guarded;
+use crate::guard::PANIC;
+use crate::run::Simulator;
+
+/// What runs the candidates. A panic is an outcome like any other, and is shrunk like any other.
+const SUBJECT: Guarded<Simulator> = Guarded(Simulator);
 
 /// Shrinks a failing run and writes what it comes to.
 ///
 /// # Errors
 /// The input is bad, or something cannot be written.
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let budget = budget(args)?;
     let given = Given::read(args)?;
     let out = given.out(args)?;
@@ -37,13 +43,9 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
         let what = format!("{}: no scenario file can say this: {}", given.what, errors.join("; "));
         return Err(Failure::Input(what));
     }
-    let outcome = Sheltered.run(&given.case.scenario, given.case.seeds, &schedule(&given.case), &mut |_| {
-        std::ops::ControlFlow::Continue(())
-    });
-    let broken = match outcome {
-        Ok(outcome) => outcome.violation,
-        Err(Panicked) => return Err(Failure::Input(format!("{}: the run ends in a panic", given.what))),
-    };
+    let Ok(outcome) =
+        SUBJECT.run(&given.case.scenario, given.case.seeds, &schedule(&given.case), &mut |_| ControlFlow::Continue(()));
+    let broken = outcome.violation;
     let is_meant = |broken: &&BrokenLaw| given.law.as_ref().is_none_or(|law| broken.law == *law);
     let Some(broken) = broken.as_ref().filter(is_meant) else {
         writeln!(io::stderr(), "{}", given.complaint(broken.as_ref()))?;
@@ -51,13 +53,14 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
     };
     let target = Target {
         law: broken.law.clone(),
-        signature: args.same_signature.then(|| broken.signature()),
+        // Two panics have nothing in common but that.
+        signature: (args.same_signature || broken.law == PANIC).then(|| broken.signature()),
         seeds: given.case.seeds,
     };
     let over = || budget.is_some_and(|budget| began.elapsed() >= budget);
     let limits = Budget { runs: args.runs, over: &over, jobs: campaign::threads(args.jobs) };
     let progress = Progress::new(&given.what, broken);
-    let shrunk = replay::shrink::shrink(&given.case, &target, &Sheltered, &limits, &progress);
+    let shrunk = replay::shrink::shrink(&given.case, &target, &SUBJECT, &limits, &progress);
     progress.bar.finish_and_clear();
     let Ok(shrunk) = shrunk else {
         return Err(Failure::Input("the budget ended with the first run; give a longer one with --budget".to_owned()));
@@ -160,29 +163,6 @@ fn schedule(case: &Case) -> Schedule {
     Schedule::new(case.scenario.faults.clone())
 }
 
-/// The simulator, with panics as errors: a candidate that trips over a defect of ours breaks no law.
-struct Sheltered;
-
-/// A run ended in a panic.
-struct Panicked;
-
-impl Subject for Sheltered {
-    type Error = Panicked;
-
-    fn run(
-        &self,
-        scenario: &Scenario,
-        seeds: Seeds,
-        schedule: &Schedule,
-        on_checkpoint: &mut dyn FnMut(Checkpoint) -> std::ops::ControlFlow<()>,
-    ) -> Result<Outcome, Panicked> {
-        let run = || Simulator.run(scenario, seeds, schedule, on_checkpoint);
-        // Nothing of a run outlives it.
-        let Ok(outcome) = catch_unwind(AssertUnwindSafe(run)).map_err(|_| Panicked)?;
-        Ok(outcome)
-    }
-}
-
 /// A bar on a terminal, lines elsewhere.
 struct Progress {
     bar: ProgressBar,
@@ -255,19 +235,18 @@ fn write_files(given: &Given, shrunk: &Shrunk, out: &Path) -> Result<Files, Fail
     let seeds = shrunk.case.seeds;
     let schedule = Schedule::draw(&scenario, seeds.faults);
     let mut checkpoints = Vec::new();
-    let finished = Run::new(scenario.clone(), seeds, &schedule).finish(&mut |_: &_| {}, &mut |checkpoint| {
+    let Ok(outcome) = SUBJECT.run(&scenario, seeds, &schedule, &mut |checkpoint| {
         checkpoints.push(checkpoint);
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     });
-    let violation = finished.outcome.violation.as_ref();
+    let violation = outcome.violation.as_ref();
     if violation != Some(&shrunk.broken) {
         let error = anyhow::anyhow!("the smallest case ends otherwise when repeated: {violation:?}");
         return Err(Failure::Internal(error));
     }
     let files = Files { record: out.to_owned(), scenario: out.with_extension("yaml") };
     let text = format!("{}{}", head(given, shrunk, &files), scenario.to_yaml());
-    let record =
-        Record { build: crate::build_identity(), scenario, seeds, schedule, checkpoints, outcome: finished.outcome };
+    let record = Record { build: crate::build_identity(), scenario, seeds, schedule, checkpoints, outcome };
     replay::file::write(&files.record, &record).map_err(|error| Failure::Input(error.to_string()))?;
     write_text(&files.scenario, &text)?;
     Ok(files)

@@ -82,7 +82,9 @@ pub(super) fn at(record: &Record, moments: &[String], out: &mut impl Write) -> R
     let moments: Vec<_> =
         moments.iter().map(|text| parse_moment(text, start)).collect::<Result<_, _>>().map_err(flag("--at"))?;
     let mut check = Check::new(record);
-    let mut tape = Tape::record(run, SNAPSHOTS, &mut |checkpoint| check.pass(checkpoint));
+    // A few jumps do not pay for a dense tape.
+    let snapshots = (8 * moments.len()).clamp(2, SNAPSHOTS);
+    let mut tape = Tape::record(run, snapshots, &mut |checkpoint| check.pass(checkpoint));
     for at in moments {
         if at > tape.end() {
             let end = moment(tape.end(), start);

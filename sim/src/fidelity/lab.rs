@@ -149,6 +149,11 @@ impl LabRun {
         self.fault == "stop"
     }
 
+    /// How long before the end of the fault the moment recorded for it was, ms.
+    pub fn heal_recorded_early_ms(&self) -> f64 {
+        self.late("heal")
+    }
+
     /// When the leader had begun to serve, ms before the fault, if the run recorded it: its checks come a tick after the other
     /// from then on.
     pub fn led_since(&self) -> Option<f64> {
@@ -210,7 +215,7 @@ impl LabRun {
         for (name, client) in &self.clients {
             let (site, kind) = name.split_once('-').unwrap_or((name, ""));
             let side = Side { far: site != self.leader_site(), local: kind == "local" };
-            story.sessions.insert(side, client.story(begun, self.late("heal")));
+            story.sessions.insert(side, client.story(begun));
         }
         story
     }
@@ -226,10 +231,10 @@ impl Event {
 }
 
 impl Client {
-    /// `begun` and `healed`: how much later than recorded fault and heal were.
-    fn story(&self, begun: f64, healed: f64) -> SessionStory {
+    /// `begun`: how much later than recorded the fault was.
+    fn story(&self, begun: f64) -> SessionStory {
         SessionStory {
-            first_contact: self.first_ok_completed_after_heal_ms.map(|at| (at - healed).max(0.0)),
+            first_contact: self.first_ok_completed_after_heal_ms,
             longest_gap: self.max_ok_gap_ms,
             disconnected: self.disconnects_after_fault.first().map(|at| at - begun),
             expired: self.expired,

@@ -25,7 +25,7 @@ pub enum Metric {
     FirstExpiry,
     /// Sessions that leaders let expire.
     Expiring,
-    /// The first write done after the heal, ms after the heal.
+    /// The first write done after the moment recorded for the heal, ms after that moment.
     FirstContact(Side),
     /// The longest time between two acknowledged writes, ms.
     LongestGap(Side),

@@ -44,6 +44,11 @@ const UPTIME_PHASE: Span = Span::from_ms(398);
 const UPTIME_PERIOD: Span = Span::from_ms(2_000);
 /// Several ensembles shared two cores.
 const THREAD_DELAY: Span = Span::from_ms(88);
+/// The word of cases in which every look-up of a name timed out.
+const DNS_BLACKHOLE: &str = "dns-blackhole";
+/// The kernel settings that cases may name.
+const SYSCTLS: [&str; 5] =
+    ["tcp_retries2", "tcp_syn_retries", "tcp_syn_linear_timeouts", "tcp_rto_max_ms", "tcp_rto_min_us"];
 /// The sites' names in measured runs.
 const SITES: [&str; 2] = ["A", "B"];
 
@@ -52,9 +57,12 @@ const SITES: [&str; 2] = ["A", "B"];
 /// # Errors
 /// What the run did cannot be expressed.
 pub fn scenario(run: &LabRun, at: Span) -> Result<Scenario, String> {
+    if run.case.split('/').any(|word| word == DNS_BLACKHOLE) {
+        return Err(format!("{DNS_BLACKHOLE}: look-ups of names that time out are not modelled"));
+    }
     let config = config(run)?;
     let duration = Span::from_us((run.duration_ms().max(0.0) * 1_000.0) as u64);
-    let topology = topology(run, uptime(run, WARM_UP + at));
+    let topology = topology(run, uptime(run, WARM_UP + at), tcp(run)?);
     let (version, defects) = release(&run.conf.zk)?;
     let servers = run.servers();
     let leader = run.leader();
@@ -79,7 +87,7 @@ pub fn scenario(run: &LabRun, at: Span) -> Result<Scenario, String> {
         cluster: Cluster { zookeeper, kafka },
         supervisor: Restart::Never,
         start_up: START_UP,
-        tcp: tcp(run)?,
+        tcp: Tcp::default(),
         phases: Phases { warm_up: WARM_UP, faults: at + duration, quiet_hold: Span::from_secs(10), quiet_limit: None },
         faults: vec![Planned::new(at, duration, fault)],
         chaos: None,
@@ -124,21 +132,22 @@ fn uptime(run: &LabRun, fault: Span) -> Span {
     Span::from_ns((measured + period - fault.as_ns() % period) % period)
 }
 
-fn topology(run: &LabRun, uptime: Span) -> Topology {
+fn topology(run: &LabRun, uptime: Span, tcp: Option<Tcp>) -> Topology {
     let clock = Clock { uptime, ..Clock::default() };
-    let host = |name: String, site: SiteId| Host {
+    let host = |name: String, site: SiteId, tcp: Option<Tcp>| Host {
         name,
         site,
         disk: RAM_DISK,
         clock: clock.clone(),
         thread_delay: THREAD_DELAY,
+        tcp,
     };
     let mut hosts: Vec<Host> = run
         .servers()
         .iter()
-        .map(|(name, place)| host(format!("{name}.{}", place.to_lowercase()), site(place)))
+        .map(|(name, place)| host(format!("{name}.{}", place.to_lowercase()), site(place), tcp.clone()))
         .collect();
-    hosts.extend(SITES.iter().map(|name| host(format!("client.{}", name.to_lowercase()), site(name))));
+    hosts.extend(SITES.iter().map(|name| host(format!("client.{}", name.to_lowercase()), site(name), None)));
     let wan = BRIDGE * 2 + Span::from_us((run.rtt_ms.max(0.0) * 500.0) as u64);
     let link = |from, to| Link { from: SiteId(from), to: SiteId(to), netem: Netem::delay(wan) };
     Topology {
@@ -209,20 +218,21 @@ fn fault(run: &LabRun, leader: Sid) -> Result<Fault, String> {
     })
 }
 
-/// The kernel's settings: the words `key=value` of the case, under the names of sysctl.
-fn tcp(run: &LabRun) -> Result<Tcp, String> {
+/// The settings of the servers' kernels: the words `key=value` of the case, under the names of sysctl. Clients keep the
+/// defaults, as they did where it was measured.
+fn tcp(run: &LabRun) -> Result<Option<Tcp>, String> {
     let mut tcp = Tcp::default();
     for word in run.case.split('/') {
         let Some((name, value)) = word.split_once('=').filter(|(name, _)| name.starts_with("tcp_")) else { continue };
-        let number: u32 = value.parse().map_err(|_| format!("`{word}` is no kernel setting"))?;
+        let number: u32 = value.parse().map_err(|_| format!("`{word}`: the kernel setting is no whole number"))?;
         match name {
             "tcp_retries2" => tcp.retries2 = number,
             "tcp_syn_retries" => tcp.syn_retries = number,
             "tcp_syn_linear_timeouts" => tcp.syn_linear_timeouts = number,
             "tcp_rto_max_ms" => tcp.rto_max = Span::from_ms(number.into()),
             "tcp_rto_min_us" => tcp.rto_min = Span::from_us(number.into()),
-            _ => return Err(format!("kernel setting `{name}` is not modelled")),
+            _ => return Err(format!("kernel setting `{name}` is not modelled; modelled: {}", SYSCTLS.join(", "))),
         }
     }
-    Ok(tcp)
+    Ok(Some(tcp).filter(|tcp| *tcp != Tcp::default()))
 }

@@ -91,6 +91,8 @@ pub fn story(run: &LabRun, seed: u64) -> Result<Story, String> {
 struct Recorder {
     fault: Instant,
     heal: Instant,
+    /// When the lab would have noted the heal.
+    heal_recorded: Instant,
     kills: bool,
     /// The position of each server, by process.
     servers: BTreeMap<ProcessId, usize>,
@@ -143,6 +145,7 @@ impl Recorder {
         Self {
             fault,
             heal,
+            heal_recorded: heal - Span::from_us((run.heal_recorded_early_ms() * 1_000.0) as u64),
             kills: run.kills(),
             serving: vec![None; servers.len()],
             servers,
@@ -192,7 +195,7 @@ impl Recorder {
             }
             Observation::ZkWrite { number, took, error, .. } => {
                 if let Some(client) = self.clients.get_mut(&seen.process) {
-                    client.wrote(seen.at, self.heal, (*number, *took), *error);
+                    client.wrote(seen.at, self.heal_recorded, (*number, *took), *error);
                 }
             }
             _ => {}

@@ -30,7 +30,7 @@ pub struct Side {
 /// What a session's application met.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionStory {
-    /// The first acknowledged write after the heal, ms after the heal.
+    /// The first acknowledged write after the moment recorded for the heal, ms after that moment.
     pub first_contact: Option<f64>,
     /// The longest time between two acknowledged writes, ms.
     pub longest_gap: Option<f64>,

@@ -10,7 +10,6 @@ use scenarios::swarm::Case;
 use scenarios::{Scenario, Seeds};
 use serde::{Deserialize, Serialize};
 
-use super::findings::signature;
 use crate::guard::{Panicked, guard};
 use crate::kernel::Observer;
 use crate::run::{Finished, Run};
@@ -136,7 +135,7 @@ pub fn run<R: Runner>(
     let failure = outcome.violation.as_ref().map(|broken| Failure {
         law: broken.law.clone(),
         at_ns: broken.at.as_ns(),
-        signature: signature(&broken.what),
+        signature: broken.signature(),
         what: broken.what.clone(),
         faults: case.schedule.faults.len(),
         replay: None,

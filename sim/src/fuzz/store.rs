@@ -21,6 +21,7 @@ use replay::record::Record;
 use thiserror::Error;
 
 use super::case::CaseResult;
+use super::guided::Admitted;
 use super::guided::corpus::Corpus;
 use super::spec::Spec;
 
@@ -162,7 +163,7 @@ impl Store {
     ///
     /// # Errors
     /// The operating system refused.
-    pub fn keep_corpus(&self, corpus: &Corpus, admitted: &[(u64, String)]) -> Result<(), StoreError> {
+    pub fn keep_corpus(&self, corpus: &Corpus, admitted: &[Admitted]) -> Result<(), StoreError> {
         let folder = self.folder.join(CORPUS);
         fs::create_dir_all(&folder).map_err(io_error(&folder))?;
         for (number, text) in admitted {

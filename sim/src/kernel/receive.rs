@@ -1,7 +1,7 @@
 //! The receiving half of streams: order, the buffer of a process that does not read, ACKs.
 
 use models::process::{CloseReason, Input, Process};
-use models::time::{Instant, Span};
+use models::time::Span;
 
 use crate::net::connection::{Body, ConnRef, EndState, Side};
 
@@ -78,7 +78,7 @@ impl<P: Process> Simulation<P> {
         if sequence < half.received {
             return self.send_ack(conn, side, News::Nothing, true);
         }
-        if orphaned && matches!(half.segment(sequence).body, Body::Message(_)) {
+        if orphaned && matches!(half.segment(sequence).body, Body::Message(_) | Body::Ahead) {
             // Nobody will ever read it (`TCPAbortOnData`).
             self.send_reset(conn, receiver);
             return self.forget_end(conn, receiver);
@@ -159,6 +159,7 @@ impl<P: Process> Simulation<P> {
         }
         match body {
             Body::Message(message) => self.deliver(process, Input::Message { conn: id, message }),
+            Body::Ahead => {}
             Body::Fin => self.end_connection(conn, side, CloseReason::Eof),
             Body::Taken => unreachable!("a segment is accepted once"),
         }
@@ -180,7 +181,8 @@ impl<P: Process> Simulation<P> {
         let [from, to] = [known.ends[usize::from(1 - side)].host, known.ends[usize::from(side)].host];
         let half = &mut known.halves[usize::from(side)];
         let at_once = at_once || half.needs_acks();
-        let delay = if at_once { Span::ZERO } else { self.hosts[usize::from(from.0)].tcp.ack_delay };
+        let wait = half.ack_delay(self.now, &self.hosts[usize::from(from.0)].tcp);
+        let delay = if at_once { Span::ZERO } else { wait };
         // Sent now as far as queues of lines are concerned: an ACK that waits must not keep a line from other packets.
         let ack = half.received;
         let header = known.header(1 - side, IP_TCP_HEADERS, false);
@@ -200,7 +202,8 @@ impl<P: Process> Simulation<P> {
             }
             return;
         }
-        let at = half.acks.back().map_or(at, |(last, _): &(Instant, u32)| at.max(*last));
+        // It says all that those say which still wait.
+        while half.acks.pop_back_if(|(later, _)| *later >= at).is_some() {}
         half.acks.push_back((at, ack));
         if at > half.deadline {
             self.expect_timeout(conn, side);

@@ -2,9 +2,9 @@
 //!
 //! What Linux does and what the models rest on: one timer per direction, armed only while data is unacknowledged; on its
 //! expiry the head alone is sent again and nothing new until it is acknowledged, then all the rest; holes that later
-//! segments reveal are filled after about a round trip (RACK) without waiting for the timer; a segment that is alone under way
-//! is sent once more before the timeout is doubled (the tail loss probe, which is due when the timer is); timers go off on the
-//! wheel's ticks. Not modelled, because it changes no figure that was measured: slow start, and probes of several segments.
+//! segments reveal are filled after about a round trip (RACK) without waiting for the timer; the last segment is sent once more
+//! soon after it (the tail loss probe), from which the first timeout counts; timers go off on the wheel's ticks. Not modelled,
+//! because it changes no figure that was measured: slow start.
 
 use models::id::{ConnId, ProcessId};
 use models::process::{CloseReason, Input, Payload, Process};
@@ -45,7 +45,11 @@ impl<P: Process> Simulation<P> {
         let half = &mut conn.halves[side];
         half.absorb(now, &hosts[usize::from(host.0)].tcp);
         let bytes = message.wire_size();
-        half.append(Body::Message(message), bytes);
+        let ahead = message.written_ahead();
+        if ahead > 0 {
+            half.append(Body::Ahead, ahead);
+        }
+        half.append(Body::Message(message), bytes - ahead);
         self.flush(open.conn, open.side);
     }
 
@@ -59,12 +63,15 @@ impl<P: Process> Simulation<P> {
     }
 
     fn send_new(&mut self, conn: ConnRef, side: Side) {
+        let now = self.now;
+        let tcp = self.hosts[usize::from(self.conns[conn.index as usize].ends[usize::from(side)].host.0)].tcp;
         loop {
             let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
             if half.next >= half.end() {
                 return;
             }
             let sequence = half.next;
+            half.sends_new(now, &tcp);
             half.next += 1;
             self.transmit(conn, side, sequence);
         }
@@ -73,13 +80,16 @@ impl<P: Process> Simulation<P> {
     fn transmit(&mut self, conn: ConnRef, side: Side, sequence: u32) {
         let (now, known) = (self.now, &mut self.conns[conn.index as usize]);
         let [from, to] = [known.ends[usize::from(side)].host, known.ends[usize::from(1 - side)].host];
-        let ack = known.halves[usize::from(1 - side)].received;
+        let tcp = self.hosts[usize::from(from.0)].tcp;
+        let back = &mut known.halves[usize::from(1 - side)];
+        back.answered(now, &tcp);
+        let ack = back.received;
         let half = &mut known.halves[usize::from(side)];
         let segment = half.segment(sequence);
         segment.sent_at = now;
         let bytes = segment.bytes.saturating_add(IP_TCP_HEADERS);
         if half.deadline == Instant::MAX {
-            half.deadline = now + half.rtt.timeout(&self.hosts[usize::from(from.0)].tcp);
+            half.deadline = now + half.rtt.timeout(&tcp);
         }
         let header = known.header(side, bytes, false);
         let fate = self.network.transit(now, from, to, &header);
@@ -114,20 +124,22 @@ impl<P: Process> Simulation<P> {
         let Some(known) = self.conns.get_mut(conn.index as usize).filter(|c| c.generation == conn.generation) else {
             return;
         };
+        let tcp = self.hosts[usize::from(known.ends[usize::from(side)].host.0)].tcp;
         let half = &mut known.halves[usize::from(side)];
         if half.deadline == Instant::MAX {
             return;
         }
+        let due = half.due(&tcp);
         match half.timer {
             // It may be late by its bucket in the wheel; set anew it would be no earlier.
-            Some((_, set_for, _)) if set_for <= half.deadline => return,
+            Some((_, set_for, _)) if set_for <= due => return,
             Some((.., ticket)) => {
                 self.queue.cancel(ticket);
             }
             None => {}
         }
-        let at = wheel(self.now, half.deadline.since(self.now));
-        half.timer = Some((at, half.deadline, self.queue.push(at, Event::Retransmit { conn, side })));
+        let at = wheel(self.now, due.since(self.now));
+        half.timer = Some((at, due, self.queue.push(at, Event::Retransmit { conn, side })));
     }
 
     /// Looks at the deadline.
@@ -148,14 +160,14 @@ impl<P: Process> Simulation<P> {
         if !half.is_outstanding() {
             return self.after_ack(conn, side, false);
         }
-        if now < half.deadline {
+        if now < half.due(&tcp) {
             return self.expect_timeout(conn, side);
         }
         let limit = if state == EndState::Orphaned { tcp.orphan_retries } else { tcp.retries2 };
         if half.may_probe() {
             return self.probe(conn, side);
         }
-        if half.retries >= limit {
+        if half.retries > 0 && now - half.retransmits_since >= tcp.patience(limit) {
             return self.end_connection(conn, side, CloseReason::TimedOut);
         }
         half.back_off(now, &tcp);
@@ -172,16 +184,16 @@ impl<P: Process> Simulation<P> {
         self.expect_timeout(conn, side);
     }
 
-    /// Sends the only segment under way again without backing off (`tcp_send_loss_probe`).
+    /// Sends the last segment under way again without backing off (`tcp_send_loss_probe`).
     fn probe(&mut self, conn: ConnRef, side: Side) {
         let tcp = self.hosts[usize::from(self.conns[conn.index as usize].ends[usize::from(side)].host.0)].tcp;
         let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
         half.probed = true;
         half.deadline = self.now + half.rtt.timeout(&tcp);
-        let head = half.una;
+        let last = half.next - 1;
         self.fingerprint.fold(self.now.as_ns());
         self.fingerprint.fold(u64::from(conn.index) << 32 | u64::from(side) << 24 | 10);
-        self.retransmit(conn, side, head);
+        self.retransmit(conn, side, last);
         self.expect_timeout(conn, side);
     }
 

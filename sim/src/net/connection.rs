@@ -80,6 +80,8 @@ impl<M> Connection<M> {
 #[derive(Clone, Debug)]
 pub(crate) enum Body<M> {
     Message(M),
+    /// The beginning of the message that the next segment completes.
+    Ahead,
     Fin,
     /// The receiver has it.
     Taken,
@@ -113,11 +115,15 @@ pub(crate) struct Half<M> {
     pub(crate) backoff: u32,
     /// How many retransmissions went unanswered.
     pub(crate) retries: u32,
+    /// When the first of them was sent (`retrans_stamp`).
+    pub(crate) retransmits_since: Instant,
     /// The event that looks at the deadline, if one is in the queue. There is none while all is known to go well.
     /// When it comes, and the deadline that it was set for.
     pub(crate) timer: Option<(Instant, Instant, Ticket)>,
     /// The tail loss probe has been sent since the last progress.
     pub(crate) probed: bool,
+    /// When new data was last sent, or the last progress made: the probe's time counts from here.
+    pub(crate) probe_from: Instant,
     /// The receiver said that its buffer is full.
     pub(crate) blocked: bool,
     /// ACKs under way: when they arrive, and what they acknowledge.
@@ -129,6 +135,12 @@ pub(crate) struct Half<M> {
     pub(crate) unread: u32,
     /// The receiver's: it turned a segment away for want of room.
     pub(crate) refused: bool,
+    /// The receiver's: it answers what it is told, so an ACK may wait for the answer (`icsk_ack.pingpong`).
+    pingpong: bool,
+    /// The receiver's: when data came last.
+    heard_at: Instant,
+    /// The receiver's: when the ACK that waits goes out alone.
+    ack_due: Option<Instant>,
 
     /// Latest arrival of anything sent in this direction.
     last_arrival: Instant,
@@ -144,13 +156,18 @@ impl<M> Half<M> {
             deadline: Instant::MAX,
             backoff: 0,
             retries: 0,
+            retransmits_since: Instant::ZERO,
             timer: None,
             probed: false,
+            probe_from: Instant::ZERO,
             blocked: false,
             acks: VecDeque::new(),
             received: 0,
             unread: 0,
             refused: false,
+            pingpong: false,
+            heard_at: Instant::ZERO,
+            ack_due: None,
             last_arrival: Instant::ZERO,
         }
     }
@@ -175,9 +192,49 @@ impl<M> Half<M> {
         self.una < self.next
     }
 
-    /// Whether the timeout that has passed is that of a tail loss probe: one segment alone is under way, for the first time.
+    /// Whether the next timer is that of a tail loss probe: data is under way, and there is one probe an episode, before any
+    /// timeout.
     pub(crate) fn may_probe(&self) -> bool {
-        self.backoff == 0 && !self.probed && self.next - self.una == 1
+        self.is_outstanding() && self.backoff == 0 && !self.probed && !self.blocked
+    }
+
+    /// When the sender acts unless an ACK comes: the probe, at the latest when the timeout would be, or the timeout.
+    pub(crate) fn due(&self, tcp: &TcpConfig) -> Instant {
+        if !self.may_probe() {
+            return self.deadline;
+        }
+        self.deadline.min(self.probe_from + self.rtt.probe_timeout(tcp, self.next - self.una))
+    }
+
+    /// New data is about to be sent. After the probe it sets the timer by the head's age again (`tcp_rearm_rto`).
+    pub(crate) fn sends_new(&mut self, now: Instant, tcp: &TcpConfig) {
+        self.probe_from = now;
+        if self.probed && self.backoff == 0 && self.is_outstanding() {
+            let head = self.segments[0].sent_at + self.rtt.timeout(tcp);
+            self.deadline = head.max(now + self.rtt.probe_timeout(tcp, self.next + 1 - self.una));
+        }
+    }
+
+    /// The receiver of this direction says something itself, which takes a waiting ACK along.
+    pub(crate) fn answered(&mut self, now: Instant, tcp: &TcpConfig) {
+        if self.ack_due.take().is_some_and(|due| due <= now) {
+            self.pingpong = false;
+        }
+        self.pingpong |= self.heard_at > Instant::ZERO && now.since(self.heard_at) < tcp.ack_delay;
+    }
+
+    /// How long the ACK of data that has just come waits. A receiver that does not answer acknowledges what its process reads
+    /// at once, as does any that owes two ACKs (`tcp_cleanup_rbuf`); who waited in vain stops waiting (`tcp_delack_timer`).
+    pub(crate) fn ack_delay(&mut self, now: Instant, tcp: &TcpConfig) -> Span {
+        let waiting = self.ack_due.take();
+        let alone = waiting.is_some_and(|due| due <= now);
+        self.pingpong &= !alone;
+        self.heard_at = now;
+        if !self.pingpong || (waiting.is_some() && !alone) {
+            return Span::ZERO;
+        }
+        self.ack_due = Some(now + tcp.ack_delay);
+        tcp.ack_delay
     }
 
     /// Whether ACKs must arrive as events, because the sender waits for one to go on.
@@ -217,6 +274,7 @@ impl<M> Half<M> {
         self.backoff = 0;
         self.retries = 0;
         self.probed = false;
+        self.probe_from = at;
         self.blocked = false;
         self.deadline = if self.is_outstanding() { at + self.rtt.timeout(tcp) } else { Instant::MAX };
         true
@@ -224,6 +282,9 @@ impl<M> Half<M> {
 
     /// The timeout passed: doubles it.
     pub(crate) fn back_off(&mut self, now: Instant, tcp: &TcpConfig) {
+        if self.retries == 0 {
+            self.retransmits_since = now;
+        }
         self.backoff += 1;
         self.retries += 1;
         self.deadline = now + tcp.backed_off(self.rtt.timeout(tcp), self.backoff);

@@ -18,9 +18,9 @@ use models::id::HostId;
 use models::random::{Purpose, Random, together};
 use models::time::{Instant, Span};
 
-use self::netem::NetemState;
+use self::netem::{Departures, Netem, NetemState};
 use self::rule::{Effect, Header, Rule, RuleId};
-use self::topology::{CERTAIN, Line, Route, SiteGraph, routes};
+use self::topology::{CERTAIN, Line, Route, Shaper, SiteGraph, Ways, ways};
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ pub(crate) struct Network {
     loopback: Span,
     routes: Arc<[Option<Route>]>,
     lines: Vec<Line>,
+    shapers: Vec<Shaper>,
     pairs: Vec<Pair>,
     rules: BTreeMap<RuleId, ActiveRule>,
     next_rule: u32,
@@ -87,7 +88,7 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(seed: u64, graph: &SiteGraph, sites: &[u16], streams: Arc<[u64]>, loopback: Span) -> Self {
-        let (routes, lines) = routes(graph);
+        let Ways { routes, lines, shapers } = ways(graph, sites.len());
         let width = graph.node_count();
         let mut pairs = Vec::with_capacity(sites.len() * sites.len());
         for (from, from_site) in sites.iter().enumerate() {
@@ -106,7 +107,7 @@ impl Network {
             }
         }
         let (routes, hosts) = (routes.into(), sites.len());
-        Self { seed, hosts, streams, loopback, routes, lines, pairs, rules: BTreeMap::new(), next_rule: 0 }
+        Self { seed, hosts, streams, loopback, routes, lines, shapers, pairs, rules: BTreeMap::new(), next_rule: 0 }
     }
 
     /// Draws from the streams of another seed from now on.
@@ -165,36 +166,31 @@ impl Network {
         if pair.cuts > 0 {
             return LOST;
         }
-        let mut at = now + self.loopback;
+        let is_disturbed = !pair.netems.is_empty();
+        let (mut ways, mut ordered) = ([Some(self.loopback), None], true);
         if let Some(route) = pair.route {
             let route = self.routes[route as usize].as_ref().expect("a pair refers to a route that exists");
-            let mut delay = route.delay;
-            if route.jitter > Span::ZERO || route.survival < CERTAIN {
-                let random = pair.base.get_or_insert_with(|| Box::new(stream(self.seed, &self.streams, from, to, 0)));
-                // One word decides both, so that loss and jitter can be switched without shifting each other's draws.
-                let word = random.word();
-                if word & u64::from(u32::MAX) >= route.survival {
+            let draws = || Box::new(stream(self.seed, &self.streams, from, to, 0));
+            if route.shapers.is_empty() {
+                ways[0] = on_links(route, &mut self.lines, (&mut pair.base, draws), now, bytes);
+                if ways[0].is_none() {
                     return LOST;
                 }
-                let width = u128::from(route.jitter.as_ns()) * 2 + 1;
-                let off = Span::from_ns(((width * u128::from(word >> 32)) >> 32) as u64);
-                delay = (delay + off).saturating_sub(route.jitter);
-            }
-            at = now + delay;
-            for line in &route.lines {
-                let line = &mut self.lines[*line as usize];
-                let start = line.free_at.max(now);
-                if line.queue > Span::ZERO && start - now > line.queue {
-                    return LOST;
-                }
-                line.free_at = start + Span::from_secs(1).scaled(u64::from(bytes), line.rate);
-                at += line.free_at - now;
+            } else {
+                let random = pair.base.get_or_insert_with(draws);
+                let leave = shape(route, &mut self.shapers, random, from, now, bytes);
+                let mut arrive = leave.into_iter().flatten().filter_map(|leaves| {
+                    let way = on_links(route, &mut self.lines, (&mut pair.base, draws), now, bytes)?;
+                    Some(way + (leaves - now))
+                });
+                (ways, ordered) = ([arrive.next(), arrive.next()], false);
             }
         }
-        if pair.netems.is_empty() {
-            return Fate { at: Some(at), copy: None, ordered: true, told: Told::Nothing };
+        if is_disturbed {
+            return self.disturb(index, from, to, (now, ways), packet);
         }
-        self.disturb(index, from, to, (now, at - now), packet)
+        let [at, copy] = ways.map(|way| way.map(|way| now + way));
+        Fate { at, copy, ordered, told: Told::Nothing }
     }
 
     /// Whether one of the pair's rules stops a packet, and what its sender learns. The routing table of the sender is asked
@@ -227,13 +223,14 @@ impl Network {
         if pair.cuts > 0 { answer.map(|_| Told::Nothing) } else { answer }
     }
 
-    /// Passes a packet through the rules of its pair, one after the other; the route takes `under_way` besides.
+    /// Passes a packet through the rules of its pair, one after the other; its copies on the route are under way for `ways`
+    /// besides.
     fn disturb(
         &mut self,
         pair: usize,
         from: HostId,
         to: HostId,
-        (now, under_way): (Instant, Span),
+        (now, ways): (Instant, [Option<Span>; 2]),
         packet: &Header,
     ) -> Fate {
         let pair = &mut self.pairs[pair];
@@ -246,20 +243,71 @@ impl Network {
                 continue;
             }
             let state = &mut active.states[usize::from(from.0)];
-            let mut next = [None; 2];
-            for leaves in
-                copies.into_iter().flatten().flat_map(|at| state.pass(netem, random, at, packet.bytes)).flatten()
-            {
-                // Copies of copies beyond the second tell nothing new.
-                if let Some(free) = next.iter_mut().find(|slot| slot.is_none()) {
-                    *free = Some(leaves);
-                }
-            }
-            copies = next;
+            copies = pass(state, netem, random, copies, packet.bytes);
         }
-        let arrive = |leaves: Option<Instant>| leaves.map(|at| at + under_way);
-        Fate { at: arrive(copies[0]), copy: arrive(copies[1]), ordered: false, told: Told::Nothing }
+        let arrivals = |way: Span| copies.into_iter().flatten().map(move |at| at + way);
+        let mut arrive = ways.into_iter().flatten().flat_map(arrivals);
+        Fate { at: arrive.next(), copy: arrive.next(), ordered: false, told: Told::Nothing }
     }
+}
+
+/// How long a packet is under way on the links of a route as far as they have no netem; `None` if it is lost there.
+#[inline]
+fn on_links(
+    route: &Route,
+    lines: &mut [Line],
+    (base, draws): (&mut Option<Box<Random>>, impl FnOnce() -> Box<Random>),
+    now: Instant,
+    bytes: u32,
+) -> Option<Span> {
+    let mut way = route.delay;
+    if route.jitter > Span::ZERO || route.survival < CERTAIN {
+        // One word decides both, so that loss and jitter can be switched without shifting each other's draws.
+        let word = base.get_or_insert_with(draws).word();
+        if word & u64::from(u32::MAX) >= route.survival {
+            return None;
+        }
+        let width = u128::from(route.jitter.as_ns()) * 2 + 1;
+        let off = Span::from_ns(((width * u128::from(word >> 32)) >> 32) as u64);
+        way = (way + off).saturating_sub(route.jitter);
+    }
+    for line in &route.lines {
+        let line = &mut lines[*line as usize];
+        let start = line.free_at.max(now);
+        if line.queue > Span::ZERO && start - now > line.queue {
+            return None;
+        }
+        line.free_at = start + Span::from_secs(1).scaled(u64::from(bytes), line.rate);
+        way += line.free_at - now;
+    }
+    Some(way)
+}
+
+/// When the copies of a packet have left the netems of its route, one after the other.
+fn shape(
+    route: &Route,
+    shapers: &mut [Shaper],
+    random: &mut Random,
+    from: HostId,
+    now: Instant,
+    bytes: u32,
+) -> Departures {
+    let mut copies = [Some(now), None];
+    for shaper in &route.shapers {
+        let shaper = &mut shapers[*shaper as usize];
+        let netem = shaper.netem;
+        copies = pass(shaper.state(from), &netem, random, copies, bytes);
+    }
+    copies
+}
+
+/// Passes the copies of a packet through a netem.
+fn pass(state: &mut NetemState, netem: &Netem, random: &mut Random, copies: Departures, bytes: u32) -> Departures {
+    let mut leave = copies.into_iter().flatten().flat_map(|at| state.pass(netem, random, at, bytes)).flatten();
+    let first_two = [leave.next(), leave.next()];
+    // Copies of copies beyond the second tell nothing new, but all of them pass.
+    leave.for_each(drop);
+    first_two
 }
 
 /// Where a connection falls in 2^32 equal parts: a hash of it and the run's seed (splitmix64), as nft's `jhash ... seed`.

@@ -11,7 +11,8 @@ pub struct TcpConfig {
     pub rto_initial: Span,
     /// `TCP_RTO_MAX`: where doubling ends.
     pub rto_max: Span,
-    /// `net.ipv4.tcp_retries2`: retransmissions before an established connection is given up.
+    /// `net.ipv4.tcp_retries2`: an established connection is given up when it has retransmitted for as long as so many
+    /// retransmissions take that begin with 200 ms ([`TcpConfig::patience`]).
     pub retries2: u32,
     /// `net.ipv4.tcp_orphan_retries` in effect: the same for a connection that its process has closed.
     pub orphan_retries: u32,
@@ -24,8 +25,8 @@ pub struct TcpConfig {
     /// Bytes that a connection holds for a process that does not read: what `tcp_rmem` 131072 leaves for data. Also the
     /// bound for datagrams, per process.
     pub receive_buffer: u32,
-    /// How long the ACK of in-order data waits for a segment to ride on. Linux waits 0 to 40 ms; 10 ms is the mean that
-    /// gives the retransmission base that was measured, 0.21 s at RTT 0.
+    /// `TCP_DELACK_MIN`: how long the ACK of in-order data waits for a segment to ride on, where the conversation has gone
+    /// back and forth.
     pub ack_delay: Span,
 }
 
@@ -41,11 +42,15 @@ impl Default for TcpConfig {
             syn_linear_timeouts: 4,
             synack_retries: 5,
             receive_buffer: 65_536,
-            ack_delay: Span::from_ms(10),
+            ack_delay: Span::from_ms(40),
         }
     }
 }
 
+/// `TCP_RTO_MIN`, which no setting changes.
+const TCP_RTO_MIN: Span = Span::from_ms(200);
+/// `TCP_TIMEOUT_MIN_US`.
+const TIMEOUT_MIN: Span = Span::from_ms(2);
 /// A tick of the kernel: `CONFIG_HZ=250`, as distributions build it.
 const JIFFY: Span = Span::from_ms(4);
 /// Buckets of a level of the timer wheel (`LVL_SIZE`), as a power of two.
@@ -73,6 +78,14 @@ impl TcpConfig {
     /// `base` doubled `backoff` times, at most [`TcpConfig::rto_max`].
     pub(crate) fn backed_off(&self, base: Span, backoff: u32) -> Span {
         (base * (1 << backoff.min(32))).min(self.rto_max)
+    }
+
+    /// How long after its first retransmission a connection is given up (`tcp_model_timeout`): what `retries` of them would
+    /// take from a timeout of 200 ms, whatever the timeout really was.
+    pub(crate) fn patience(&self, retries: u32) -> Span {
+        let doublings = (self.rto_max.as_ns() / TCP_RTO_MIN.as_ns()).max(1).ilog2();
+        let doubled = TCP_RTO_MIN * ((2u64 << retries.min(doublings)) - 1);
+        doubled + self.rto_max * u64::from(retries.saturating_sub(doublings))
     }
 
     /// The same in whole ticks, as the kernel keeps it.
@@ -136,6 +149,15 @@ impl RttEstimator {
         }
     }
 
+    /// How long after the last segment a tail loss probe is due (`tcp_schedule_loss_probe`): two round trips, and where a
+    /// single segment is under way what its ACK may be late.
+    pub(crate) fn probe_timeout(&self, tcp: &TcpConfig, under_way: u32) -> Span {
+        if self.srtt8 == 0 {
+            return tcp.rto_initial;
+        }
+        Span::from_ns(self.srtt8 >> 2) + if under_way == 1 { tcp.rto_min } else { TIMEOUT_MIN }
+    }
+
     /// A quarter of the round trip: how long a hole may be mere reordering (`tcp_rack_reo_wnd`).
     pub(crate) fn reordering_window(&self) -> Span {
         Span::from_ns(self.srtt8 >> 5)
@@ -164,6 +186,15 @@ fn the_timeout_is_the_round_trip_plus_at_least_200_ms() {
     check(&[10, 10, 10, 400], 400..=464);
     assert_eq!(tcp.backed_off(Span::from_ms(210), 9), Span::from_ms(107_520));
     assert_eq!(tcp.backed_off(Span::from_ms(210), 10), Span::from_secs(120));
+}
+
+#[test]
+fn a_connection_is_given_up_as_linux_documents() {
+    let tcp = TcpConfig::default();
+    assert_eq!(tcp.patience(15), Span::from_ms(924_600));
+    assert_eq!(tcp.patience(3), Span::from_ms(3_000));
+    assert_eq!(TcpConfig { rto_max: Span::from_secs(1), ..tcp }.patience(15), Span::from_ms(14_400));
+    assert_eq!(TcpConfig { rto_max: Span::from_ms(100), ..tcp }.patience(0), Span::from_ms(200));
 }
 
 #[test]

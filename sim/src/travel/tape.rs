@@ -2,7 +2,8 @@
 //!
 //! The first pass goes through the whole run and keeps a snapshot every so many steps. When there are more snapshots than
 //! wanted, every second one is dropped and the distance doubles, so that memory stays bounded and any moment is at most one
-//! distance from a snapshot. A jump is then a clone and the steps after it.
+//! distance from a snapshot. A jump is then a clone and the steps after it. How many are wanted is bounded by their number
+//! and by their bytes.
 
 use std::ops::ControlFlow;
 
@@ -22,8 +23,10 @@ pub type NodeNoted = Noted<<Node as Process>::Message, <Node as Process>::Timer>
 
 /// Steps between two snapshots at first; a millisecond or two of work.
 const FIRST_DISTANCE: u64 = 1 << 10;
-/// Snapshots kept: a five-minute run then has one every second or so, and shares most of its memory between them.
+/// Snapshots kept at most: a five-minute run then has one every second or so, and shares most of its memory between them.
 pub const SNAPSHOTS: usize = 512;
+/// Bytes that they may hold apart from each other, as [`Run::weight`] estimates: large deployments have fewer snapshots.
+const BUDGET: u64 = 512 << 20;
 
 /// A place in a run.
 #[derive(Clone, Debug)]
@@ -87,13 +90,14 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// Runs to the end, keeping at most `most` snapshots. The head is then at the beginning. Checkpoints are shown as they
-    /// pass.
+    /// Runs to the end, keeping at most `most` snapshots, and no more than [`Tape::room`]. The head is then at the beginning.
+    /// Checkpoints are shown as they pass.
     ///
     /// # Panics
     /// If `most` is less than 2.
     pub fn record(run: Run, most: usize, on_checkpoint: &mut dyn FnMut(Checkpoint)) -> Self {
         assert!(most >= 2, "without snapshots there is no way back");
+        let most = most.min(Self::room(&run));
         let mut head = Head::new(run);
         let mut snapshots = vec![head.clone()];
         let mut distance = FIRST_DISTANCE;
@@ -119,6 +123,11 @@ impl Tape {
         }
         let (end, steps) = (head.run.now(), head.steps);
         Self { head: snapshots[0].clone(), snapshots, distance, end, steps }
+    }
+
+    /// How many snapshots of a run may be kept, at least 2: as many as fit into half a gibibyte.
+    pub fn room(run: &Run) -> usize {
+        usize::try_from(BUDGET / run.weight()).map_or(usize::MAX, |room| room.max(2))
     }
 
     /// Where it stands.

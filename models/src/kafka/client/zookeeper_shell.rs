@@ -36,6 +36,7 @@ impl ZooKeeperShell {
             session_timeout: SESSION_TIMEOUT,
             socket: ClientCnxnSocket::Nio,
             gives_up: false,
+            thread_delay: Span::ZERO,
         };
         let mut zk = ZooKeeper::new(self.handles, spec);
         zk.start(ctx);

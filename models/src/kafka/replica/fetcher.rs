@@ -151,7 +151,7 @@ impl Fetcher {
         let log = &partition.log;
         let state = FetchState {
             offset: if truncating { log.high_watermark() } else { log.log_end() },
-            last_fetched_epoch: log.epochs.latest(),
+            last_fetched_epoch: log.epochs().latest(),
             leader_epoch: partition.leader_epoch,
             answered: false,
             delayed_until: None,

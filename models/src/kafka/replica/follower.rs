@@ -96,7 +96,7 @@ impl Partition {
         reason: TruncateReason,
     ) -> bool {
         let own =
-            self.log.epochs.end_offset_for(end.epoch, self.log.log_end()).filter(|_| end.epoch != UNDEFINED_EPOCH);
+            self.log.epochs().end_offset_for(end.epoch, self.log.log_end()).filter(|_| end.epoch != UNDEFINED_EPOCH);
         let (to, settled) = match own {
             Some(own) if own.epoch == end.epoch => (own.end_offset.min(end.end_offset), true),
             Some(own) => (own.end_offset, false),

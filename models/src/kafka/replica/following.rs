@@ -234,7 +234,7 @@ impl ReplicaManager {
 
     fn restart_at_log_end(&mut self, key: FetcherId, id: TopicPartition, state: FetchState) {
         let (Some(fetcher), Some(partition)) = (self.fetchers.get_mut(key), self.partitions.get(id)) else { return };
-        let (offset, last_fetched_epoch) = (partition.log.log_end(), partition.log.epochs.latest());
+        let (offset, last_fetched_epoch) = (partition.log.log_end(), partition.log.epochs().latest());
         fetcher.set(id, FetchState { offset, last_fetched_epoch, ..state });
     }
 

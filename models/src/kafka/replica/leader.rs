@@ -53,7 +53,7 @@ impl Partition {
         let epoch_start = self.log.log_end();
         // Assigned before any append (KAFKA-7415).
         if !shared.defects.has(Defect::EpochNotStoredOnElection) {
-            self.log.epochs.assign(told.state.leader_epoch, epoch_start);
+            self.log.epochs_mut().assign(told.state.leader_epoch, epoch_start);
         }
         for remote in &mut self.remotes {
             remote.reset(ctx.now, epoch_start, new_leadership, told.state.isr.contains(&remote.id));
@@ -100,7 +100,7 @@ impl Partition {
             return Err(ErrorCode::InvalidRequest);
         }
         let expiration = Span::from_ms(config.producer_id_expiration_ms.into());
-        if let SequenceCheck::Duplicate(base_offset) = self.log.producers.check(batch, ctx.wall, expiration)? {
+        if let SequenceCheck::Duplicate(base_offset) = self.log.producers().check(batch, ctx.wall, expiration)? {
             let required = base_offset + batch.values.len() as u64;
             return Ok(Appended { base_offset, required, flush: false });
         }

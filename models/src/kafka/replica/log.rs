@@ -11,8 +11,9 @@ use crate::fingerprint::Fingerprint;
 use crate::kafka::protocol::RecordBatch;
 use crate::time::Instant;
 
-/// Batches of a sealed chunk. Clones share sealed chunks, so a snapshot copies less than one chunk of pointers per log.
-const CHUNK: usize = 64;
+/// Batches of a sealed chunk. Clones share sealed chunks, so a log that goes on after a snapshot copies less than one chunk of
+/// pointers.
+const CHUNK: usize = 16;
 /// Batches at the end among which readers are looked for first.
 const TAIL: usize = 4;
 
@@ -41,23 +42,29 @@ pub(super) struct LostTail {
     pub(super) bytes: u64,
 }
 
+/// What changes only when records come or go. Clones of a log share it until then.
+#[derive(Clone, Debug, Default)]
+struct Content {
+    base: Arc<Base>,
+    sealed: Arc<Vec<Arc<Chunk>>>,
+    open: Vec<Arc<RecordBatch>>,
+    segments: Segments,
+    epochs: EpochCache,
+    producers: ProducerStates,
+}
+
 /// One log. Batches are contiguous: each begins where the one before it ends.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     log_start: u64,
     log_end: u64,
     high_watermark: u64,
-    base: Arc<Base>,
-    sealed: Vec<Arc<Chunk>>,
-    open: Vec<Arc<RecordBatch>>,
     digest: Fingerprint,
-    segments: Segments,
+    content: Arc<Content>,
     /// Everything below is on the disk itself.
     synced: u64,
     /// Rises when records are cut, so that a flush that began before does not vouch for what was appended since.
     generation: u64,
-    pub(super) epochs: EpochCache,
-    pub(super) producers: ProducerStates,
     /// Bytes behind the last batch that a failed write left; recovery cuts them off.
     pub(super) torn: u64,
     /// Set from a power loss until the log is loaded.
@@ -71,15 +78,10 @@ impl Log {
             log_start: 0,
             log_end: 0,
             high_watermark: 0,
-            base: Arc::default(),
-            sealed: Vec::new(),
-            open: Vec::new(),
             digest: Fingerprint::default(),
-            segments: Segments::default(),
+            content: Arc::default(),
             synced: 0,
             generation: 0,
-            epochs: EpochCache::default(),
-            producers: ProducerStates::default(),
             torn: 0,
             lost: None,
         }
@@ -98,6 +100,21 @@ impl Log {
     /// The high watermark; always within the log, but for [`Log::keep_stale_high_watermark`].
     pub(super) fn high_watermark(&self) -> u64 {
         self.high_watermark
+    }
+
+    /// Its leader epochs.
+    pub(super) fn epochs(&self) -> &EpochCache {
+        &self.content.epochs
+    }
+
+    /// Its leader epochs, to be changed.
+    pub(super) fn epochs_mut(&mut self) -> &mut EpochCache {
+        &mut Arc::make_mut(&mut self.content).epochs
+    }
+
+    /// Its idempotent producers.
+    pub(super) fn producers(&self) -> &ProducerStates {
+        &self.content.producers
     }
 
     /// Everything below is on the disk itself.
@@ -122,28 +139,26 @@ impl Log {
     /// (`log.segment.bytes`, `log.roll.hours`): what lies below it is to be flushed.
     pub(super) fn append(&mut self, batch: Arc<RecordBatch>, limits: SegmentLimits) -> Option<u64> {
         assert_eq!(batch.base_offset, self.log_end, "a log has no holes");
-        let rolled = self.segments.append(&batch, limits).then_some(self.log_end);
-        self.epochs.assign(batch.leader_epoch, batch.base_offset);
-        self.producers.update(&batch);
-        self.push(batch);
-        rolled
-    }
-
-    fn push(&mut self, batch: Arc<RecordBatch>) {
+        let content = Arc::make_mut(&mut self.content);
+        let rolled = content.segments.append(&batch, limits).then_some(self.log_end);
+        content.epochs.assign(batch.leader_epoch, batch.base_offset);
+        content.producers.update(&batch);
         self.log_end = batch.next_offset();
         self.digest = extend(self.digest, &batch);
-        self.open.push(batch);
-        if self.open.len() == CHUNK {
-            let batches = std::mem::replace(&mut self.open, Vec::with_capacity(CHUNK));
-            self.sealed.push(Arc::new(Chunk { batches, digest: self.digest }));
+        content.open.push(batch);
+        if content.open.len() == CHUNK {
+            let batches = std::mem::replace(&mut content.open, Vec::with_capacity(CHUNK));
+            Arc::make_mut(&mut content.sealed).push(Arc::new(Chunk { batches, digest: self.digest }));
         }
+        rolled
     }
 
     /// Cuts the log so that it ends at `to`, or at the beginning of the batch that holds it. The high watermark is clamped,
     /// epochs and producers follow the content. Returns the bytes cut, `None` if there was nothing to cut.
     pub(super) fn truncate(&mut self, to: u64) -> Option<u64> {
         // The epoch of a leadership without records goes in any case (`UnifiedLog.truncateTo`).
-        self.epochs.truncate_from_end(to.min(self.log_end));
+        let end = to.min(self.log_end);
+        self.epochs_mut().truncate_from_end(end);
         if to >= self.log_end {
             return None;
         }
@@ -155,8 +170,9 @@ impl Log {
         let bytes = (keep..self.len()).map(|index| u64::from(self.get(index).size)).sum();
         self.cut(keep);
         self.log_end = cut_at.max(self.log_start);
-        self.epochs.truncate_from_end(self.log_end);
-        self.segments.cut(bytes);
+        let content = Arc::make_mut(&mut self.content);
+        content.epochs.truncate_from_end(self.log_end);
+        content.segments.cut(bytes);
         self.synced = self.synced.min(self.log_end);
         self.high_watermark = self.high_watermark.min(self.log_end);
         self.generation += 1;
@@ -166,7 +182,7 @@ impl Log {
 
     /// Drops everything and begins anew at `start` (`truncateFullyAndStartAt`). Returns the bytes dropped.
     pub(super) fn restart_at(&mut self, start: u64) -> u64 {
-        let bytes = self.segments.bytes() + self.torn;
+        let bytes = self.content.segments.bytes() + self.torn;
         let generation = self.generation + 1;
         *self = Self::new();
         self.generation = generation;
@@ -186,7 +202,7 @@ impl Log {
         let moves = to > self.log_start;
         if moves {
             self.log_start = to;
-            self.epochs.truncate_from_start(to);
+            self.epochs_mut().truncate_from_start(to);
             self.drop_batches_below(to);
         }
         moves
@@ -196,20 +212,21 @@ impl Log {
     /// there are none.
     pub(super) fn delete_old_segments(&mut self, retention: Retention, wall: Instant) -> Option<u64> {
         let bounds = (self.log_start, self.high_watermark, self.log_end);
-        let start = self.segments.retained_from(retention, bounds, wall)?;
-        let bytes = self.segments.delete_below(start, self.log_end);
+        let start = self.content.segments.retained_from(retention, bounds, wall)?;
+        let bytes = Arc::make_mut(&mut self.content).segments.delete_below(start, self.log_end);
         self.advance_log_start(start);
         Some(bytes)
     }
 
     /// Lets go of whole chunks, so that it costs a few pointers; what shares a chunk with the first offset stays unread.
     fn drop_batches_below(&mut self, offset: u64) {
-        let gone = self.sealed.partition_point(|chunk| chunk.batches[CHUNK - 1].next_offset() <= offset);
+        let gone = self.content.sealed.partition_point(|chunk| chunk.batches[CHUNK - 1].next_offset() <= offset);
         if gone == 0 {
             return;
         }
-        let base = Arc::make_mut(&mut self.base);
-        for chunk in self.sealed.drain(..gone) {
+        let Content { base, sealed, .. } = Arc::make_mut(&mut self.content);
+        let base = Arc::make_mut(base);
+        for chunk in Arc::make_mut(sealed).drain(..gone) {
             chunk.batches.iter().for_each(|batch| base.producers.update(batch));
             base.digest = chunk.digest;
         }
@@ -251,12 +268,12 @@ impl Log {
 
     /// Bytes of all its segments.
     pub(super) fn size(&self) -> u64 {
-        self.segments.bytes()
+        self.content.segments.bytes()
     }
 
     /// Bytes of the segments that recovery reads: from the one that holds `recovery_point` on.
     pub(super) fn bytes_to_recover(&self, recovery_point: u64) -> u64 {
-        self.segments.bytes_from(recovery_point) + self.torn
+        self.content.segments.bytes_from(recovery_point) + self.torn
     }
 
     /// Power loss: of the batches that were not flushed as many survive as `survivors` says of their number. Returns whether any
@@ -280,13 +297,14 @@ impl Log {
     }
 
     fn len(&self) -> usize {
-        self.sealed.len() * CHUNK + self.open.len()
+        self.content.sealed.len() * CHUNK + self.content.open.len()
     }
 
     fn get(&self, index: usize) -> &Arc<RecordBatch> {
-        match self.sealed.get(index / CHUNK) {
+        let Content { sealed, open, .. } = &*self.content;
+        match sealed.get(index / CHUNK) {
             Some(chunk) => &chunk.batches[index % CHUNK],
-            None => &self.open[index - self.sealed.len() * CHUNK],
+            None => &open[index - sealed.len() * CHUNK],
         }
     }
 
@@ -295,41 +313,41 @@ impl Log {
         if offset >= self.log_end {
             return self.len();
         }
-        let sealed = self.sealed.len() * CHUNK;
+        let Content { sealed: chunks, open, .. } = &*self.content;
+        let sealed = chunks.len() * CHUNK;
         // Readers are almost always at the tail, and what they read was just written: a search would touch colder batches.
-        let tail = self.open.len().saturating_sub(TAIL);
-        if let Some(behind) = self.open[tail..].iter().rposition(|batch| batch.base_offset <= offset) {
+        let tail = open.len().saturating_sub(TAIL);
+        if let Some(behind) = open[tail..].iter().rposition(|batch| batch.base_offset <= offset) {
             return sealed + tail + behind;
         }
-        if self.open.first().is_some_and(|first| first.base_offset <= offset) {
-            return sealed + self.open[..tail].partition_point(|batch| batch.next_offset() <= offset);
+        if open.first().is_some_and(|first| first.base_offset <= offset) {
+            return sealed + open[..tail].partition_point(|batch| batch.next_offset() <= offset);
         }
-        let chunk = self.sealed.partition_point(|c| c.batches[CHUNK - 1].next_offset() <= offset);
+        let chunk = chunks.partition_point(|c| c.batches[CHUNK - 1].next_offset() <= offset);
         let within = |c: &Arc<Chunk>| c.batches.partition_point(|batch| batch.next_offset() <= offset);
-        chunk * CHUNK + self.sealed.get(chunk).map_or(0, within)
+        chunk * CHUNK + chunks.get(chunk).map_or(0, within)
     }
 
     /// Keeps the first `keep` batches.
     fn cut(&mut self, keep: usize) {
+        let Content { base, sealed, open, .. } = Arc::make_mut(&mut self.content);
         let chunks = keep / CHUNK;
-        let rest = if chunks < self.sealed.len() {
-            self.sealed[chunks].batches[..keep % CHUNK].to_vec()
+        if chunks < sealed.len() {
+            *open = sealed[chunks].batches[..keep % CHUNK].to_vec();
+            Arc::make_mut(sealed).truncate(chunks);
         } else {
-            self.open.truncate(keep - self.sealed.len() * CHUNK);
-            std::mem::take(&mut self.open)
-        };
-        self.sealed.truncate(chunks);
-        let sealed_digest = self.sealed.last().map_or(self.base.digest, |chunk| chunk.digest);
-        self.digest = rest.iter().fold(sealed_digest, |digest, batch| extend(digest, batch));
-        self.open = rest;
+            open.truncate(keep - sealed.len() * CHUNK);
+        }
+        let sealed_digest = sealed.last().map_or(base.digest, |chunk| chunk.digest);
+        self.digest = open.iter().fold(sealed_digest, |digest, batch| extend(digest, batch));
     }
 
     fn rebuild_producers(&mut self) {
-        self.producers = self.base.producers.clone();
-        for chunk in &self.sealed {
-            chunk.batches.iter().for_each(|batch| self.producers.update(batch));
+        let Content { base, sealed, open, producers, .. } = Arc::make_mut(&mut self.content);
+        producers.clone_from(&base.producers);
+        for batch in sealed.iter().flat_map(|chunk| &chunk.batches).chain(open.iter()) {
+            producers.update(batch);
         }
-        self.open.iter().for_each(|batch| self.producers.update(batch));
     }
 }
 
@@ -338,9 +356,9 @@ impl Hash for Log {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.log_start, self.log_end, self.high_watermark, self.synced, self.generation).hash(state);
         self.digest.value().hash(state);
-        self.segments.hash(state);
-        self.epochs.hash(state);
-        self.producers.hash(state);
+        self.content.segments.hash(state);
+        self.content.epochs.hash(state);
+        self.content.producers.hash(state);
         self.torn.hash(state);
         self.lost.hash(state);
     }
@@ -419,7 +437,7 @@ mod tests {
         let mut log = log_of(300); // Thirty segments of twenty offsets, of which ten stay.
         log.set_high_watermark(600);
         assert_eq!(log.delete_old_segments(retention, Instant::ZERO), Some(20_000));
-        assert_eq!((log.log_start(), log.len()), (400, 300 - 3 * CHUNK), "whole chunks are gone");
+        assert_eq!((log.log_start(), log.len()), (400, 300 - 12 * CHUNK), "whole chunks are gone");
         assert_eq!(log.delete_old_segments(retention, Instant::ZERO), None);
         let found: Vec<_> = log.read(401, 600, 200, false).iter().map(|b| b.base_offset).collect();
         assert_eq!(found, [400, 402]);

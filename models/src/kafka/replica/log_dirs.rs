@@ -159,7 +159,8 @@ impl ReplicaManager {
         let high_watermarks = self.shared.storage.high_watermarks.clone();
         for partition in self.partitions.values_mut() {
             let log = &mut partition.log;
-            log.epochs.truncate_from_end(log.log_end());
+            let end = log.log_end();
+            log.epochs_mut().truncate_from_end(end);
             log.set_high_watermark(checkpointed(&high_watermarks, partition.id));
             // The first torn batch ends the log.
             ctx.free(std::mem::take(&mut log.torn));

@@ -161,7 +161,7 @@ impl ReplicaManager {
     pub fn offsets_for_leader_epoch(&self, queries: &[EpochQuery]) -> Response {
         let answer = |query: &EpochQuery| {
             let end = self.led(query.partition, query.current_leader_epoch).map(|partition| {
-                let end = partition.log.epochs.end_offset_for(query.leader_epoch, partition.log.log_end());
+                let end = partition.log.epochs().end_offset_for(query.leader_epoch, partition.log.log_end());
                 // Version 0 of the answer has no room for the epoch (KAFKA-6361).
                 let coarse = self.shared.defects.has(Defect::EpochQueryTooCoarse);
                 end.map(|end| if coarse { EpochEnd { epoch: UNDEFINED_EPOCH, ..end } } else { end })

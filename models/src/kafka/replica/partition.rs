@@ -204,7 +204,7 @@ impl Partition {
         let mut diverging = None;
         if let Some(epoch) = fetch.last_fetched_epoch {
             // KIP-595: the leader compares the end of the follower's last epoch with its own.
-            match self.log.epochs.end_offset_for(epoch, self.log.log_end()) {
+            match self.log.epochs().end_offset_for(epoch, self.log.log_end()) {
                 None => return Read::failed(ErrorCode::OffsetOutOfRange),
                 Some(_) if offset < log_start => return Read::failed(ErrorCode::OffsetOutOfRange),
                 Some(end) if end.epoch < epoch || end.end_offset < offset => diverging = Some(end),

@@ -18,7 +18,7 @@ impl ReplicaManager {
         let mut queries = Vec::new();
         for id in fetcher.truncating() {
             let (Some(state), Some(partition)) = (fetcher.state(id), self.partitions.get_mut(id)) else { continue };
-            if let Some(leader_epoch) = partition.log.epochs.latest().filter(|_| asks) {
+            if let Some(leader_epoch) = partition.log.epochs().latest().filter(|_| asks) {
                 let current_leader_epoch = fetcher.rules.stated(state.leader_epoch);
                 queries.push(EpochQuery { partition: id, current_leader_epoch, leader_epoch });
             } else {

@@ -38,6 +38,7 @@ impl KafkaZkSpec {
             session_timeout: self.config.zookeeper_session_timeout(),
             socket: self.config.zookeeper_client_cnxn_socket,
             gives_up: false,
+            thread_delay: Span::ZERO,
         }
     }
 }

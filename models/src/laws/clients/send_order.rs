@@ -4,6 +4,7 @@
 use crate::laws::ledger::{Law, Ledger, Permit};
 use crate::laws::records::Records;
 use crate::laws::views::Views;
+use crate::time::Instant;
 
 pub(in crate::laws) const SOURCE: &str = "Jepsen tests/kafka, nonmonotonic-send; KAFKA-3197";
 
@@ -14,8 +15,8 @@ pub(in crate::laws) fn finish(partition: usize, records: &Records, views: Views<
     for (id, value) in records.sent() {
         let (acked, read) = (value.ack.and_then(|ack| ack.offset), value.seen.filter(|_| value.read));
         let Some(offset) = acked.or(read).filter(|offset| records.stands_at(id, *offset)) else { continue };
-        let before = last.replace((value.sender, id, offset, acked.is_some()));
-        let Some((_, other, behind, answered)) = before.filter(|(sender, ..)| *sender == value.sender) else {
+        let before = last.replace((id, offset, *value));
+        let Some((other, behind, earlier)) = before.filter(|(.., earlier)| earlier.sender == value.sender) else {
             continue;
         };
         ledger.judged(Law::NonmonotonicSend, 1);
@@ -23,8 +24,11 @@ pub(in crate::laws) fn finish(partition: usize, records: &Records, views: Views<
             continue;
         }
         // One at a time keeps the order as long as each is answered. What a producer has given up may still be on its way: the
-        // kernel goes on sending what stands in the buffer of a closed connection.
-        let sure = value.idempotent || (value.single_file && answered && acked.is_some());
+        // kernel goes on sending what stands in the buffer of a closed connection. That excuses only what was given up before
+        // its successor was answered; otherwise both were on their way at once.
+        let given_up = |before: Instant| earlier.ack.is_none() && earlier.resolved.is_some_and(|at| at <= before);
+        let in_line = value.ack.filter(|_| acked.is_some() && value.single_file);
+        let sure = value.idempotent || in_line.is_some_and(|ack| !given_up(ack.at));
         let permit = if sure { views.gate.log(partition, offset) } else { Some(Permit::NotIdempotent) };
         let process = value.sender.map_or(views.process, |(process, _)| process);
         ledger.breach(Law::NonmonotonicSend, permit, views.at, process, || {

@@ -22,6 +22,8 @@ pub(super) struct GroupStable {
 
 #[derive(Clone, Debug)]
 struct Seen {
+    /// Where it is kept.
+    partition: TopicPartition,
     state: GroupState,
     generation: i32,
     since: Instant,
@@ -38,15 +40,24 @@ impl GroupStable {
     pub(super) fn observe(&mut self, what: &Observation, views: Views<'_>) {
         match what {
             Observation::CoordinatorLoaded { partition, leader_epoch, .. } => {
-                let newest = self.coordinators.entry(*partition).or_insert((*leader_epoch, views.process));
-                *newest = (*newest).max((*leader_epoch, views.process));
+                let loaded = (*leader_epoch, views.process);
+                let newest = self.coordinators.entry(*partition).or_insert(loaded);
+                if newest.1 != views.process && *newest < loaded {
+                    // It says itself of each group what it has read; what it does not know is nobody's.
+                    self.groups.retain(|_, seen| seen.partition != *partition);
+                }
+                *newest = (*newest).max(loaded);
+            }
+            Observation::CoordinatorUnloaded { partition, .. } if self.is_newest(partition, views.process) => {
+                self.groups.retain(|_, seen| seen.partition != *partition);
             }
             // A deposed coordinator that has not heard of it goes through the motions: it takes its members, who are with the
             // new one, for silent, and removes them in a generation that nobody stores.
             Observation::GroupState { partition, .. }
-                if self.coordinators.get(partition).is_some_and(|(_, newest)| *newest != views.process) => {}
-            Observation::GroupState { group, state, generation, .. } => {
-                let seen = Seen { state: *state, generation: *generation, since: views.at };
+                if self.coordinators.contains_key(partition) && !self.is_newest(partition, views.process) => {}
+            Observation::GroupState { partition, group, state, generation, .. } => {
+                let (partition, since) = (*partition, views.at);
+                let seen = Seen { partition, state: *state, generation: *generation, since };
                 self.groups.insert(group.clone(), seen);
             }
             Observation::Assigned { generation, partitions, .. } => {
@@ -58,7 +69,14 @@ impl GroupStable {
         }
     }
 
+    /// Whether the process was the last to load a partition.
+    fn is_newest(&self, partition: &TopicPartition, process: ProcessId) -> bool {
+        self.coordinators.get(partition).is_some_and(|(_, newest)| *newest == process)
+    }
+
     pub(super) fn on_down(&mut self, process: ProcessId, at: Instant) {
+        let coordinators = &self.coordinators;
+        self.groups.retain(|_, seen| coordinators.get(&seen.partition).is_none_or(|(_, newest)| *newest != process));
         if self.shares.contains_key(&process) {
             self.lose(process, at);
         }

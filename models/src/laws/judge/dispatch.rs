@@ -53,7 +53,7 @@ impl Judge {
                     self.coverage.on_observation(&observed.what);
                 }
                 if let Some(partition) = self.roster.partition(*partition) {
-                    let read = self.records[partition].on_given_up(*value, failed);
+                    let read = self.records[partition].on_given_up(*value, at, failed);
                     self.ledger.judged(Law::AbortedRead, u64::from(failed));
                     let views = views!(self, at, process);
                     aborted_read::judge(partition, *value, read && failed, views, &mut self.ledger);

@@ -1,5 +1,7 @@
 //! The judge: every observation is dispatched once, first to the views, then to the laws that it concerns.
 
+use std::sync::Arc;
+
 use self::zookeeper::ZooKeeperLaws;
 use super::all_registered::AllRegistered;
 use super::clients::consume_count::ConsumeCount;
@@ -43,6 +45,7 @@ use super::zk_quorum::ZkQuorum;
 use super::{ack_rule, lost_write, unseen};
 use crate::id::ProcessId;
 use crate::observation::{Observation, Observed};
+use crate::shared_vec::SharedVec;
 use crate::time::Instant;
 
 /// All laws with their histories.
@@ -52,7 +55,7 @@ use crate::time::Instant;
 /// for, to be asked about once a second, and [`Judge::deadline`] when that becomes a failure. [`Judge::finish`] reports.
 #[derive(Clone, Debug)]
 pub struct Judge {
-    roster: Roster,
+    roster: Arc<Roster>,
     ledger: Ledger,
     deadline: Deadline,
     count: ControllerCount,
@@ -64,7 +67,7 @@ pub struct Judge {
     leaders: LeaderView,
     epoch_logs: EpochLogs,
     gate: Gate,
-    records: Vec<Records>,
+    records: SharedVec<Records>,
     offset_regress: OffsetRegress,
     service: Service,
     realtime_lag: RealtimeLag,
@@ -119,7 +122,7 @@ mod zookeeper;
 impl Judge {
     /// A judge of a deployment that has not started yet.
     pub fn new(facts: Facts) -> Self {
-        let roster = Roster::new(facts);
+        let roster = Arc::new(Roster::new(facts));
         let (brokers, servers) = (roster.brokers.len(), roster.servers.len());
         let partitions = roster.facts.partitions.len();
         Self {

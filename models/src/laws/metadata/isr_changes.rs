@@ -7,6 +7,7 @@ use crate::id::BrokerId;
 use crate::kafka::protocol::LeaderAndIsr;
 use crate::laws::ledger::{Law, Ledger};
 use crate::laws::views::Views;
+use crate::shared_vec::SharedVec;
 use crate::time::{Instant, Span};
 
 pub(in crate::laws) const SOURCE: &str =
@@ -15,12 +16,12 @@ pub(in crate::laws) const SOURCE: &str =
 /// Every stored state of each partition, by version.
 #[derive(Clone, Debug)]
 pub(in crate::laws) struct IsrChanges {
-    stored: Vec<Vec<(i32, Arc<[BrokerId]>)>>,
+    stored: SharedVec<Vec<(i32, Arc<[BrokerId]>)>>,
 }
 
 impl IsrChanges {
     pub(in crate::laws) fn new(partitions: usize) -> Self {
-        Self { stored: vec![Vec::new(); partitions] }
+        Self { stored: SharedVec::new(partitions) }
     }
 
     /// A partition has a new stored state.

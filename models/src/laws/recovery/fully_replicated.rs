@@ -3,6 +3,7 @@
 
 use crate::laws::records::Records;
 use crate::laws::views::Views;
+use crate::shared_vec::SharedVec;
 use crate::time::Instant;
 
 pub(in crate::laws) const SOURCE: &str = "Vanlightly/kafka-tlaplus";
@@ -26,7 +27,7 @@ impl FullyReplicated {
     }
 
     /// What is waited for, since when: since the first missing record was acknowledged, if it was.
-    pub(in crate::laws) fn oldest(&self, records: &[Records], views: Views<'_>) -> Option<(Instant, String)> {
+    pub(in crate::laws) fn oldest(&self, records: &SharedVec<Records>, views: Views<'_>) -> Option<(Instant, String)> {
         let partitions = 0..self.committed.len();
         let missing = partitions.flat_map(|partition| self.missing(partition, views).map(move |it| (partition, it)));
         let waits = missing.map(|(partition, (broker, offset))| {

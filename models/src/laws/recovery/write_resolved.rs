@@ -13,11 +13,11 @@ pub(in crate::laws) fn finish(partition: usize, records: &Records, views: Views<
     for (id, value) in records.sent() {
         let Some((process, life)) = value.sender else { continue };
         let lives = views.processes.is_up(process) && views.processes.life(process) == life;
-        if !value.resolved && (!lives || views.at - value.sent_at <= patience) {
+        if value.resolved.is_none() && (!lives || views.at - value.sent_at <= patience) {
             continue;
         }
         ledger.judged(Law::WriteResolved, 1);
-        if value.resolved {
+        if value.resolved.is_some() {
             continue;
         }
         ledger.breach(Law::WriteResolved, None, views.at, process, || {

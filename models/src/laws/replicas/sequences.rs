@@ -7,18 +7,19 @@ use crate::kafka::protocol::ProducerMark;
 use crate::laws::epoch_logs::Batch;
 use crate::laws::ledger::{Law, Ledger};
 use crate::laws::views::Views;
+use crate::shared_vec::SharedVec;
 
 pub(in crate::laws) const SOURCE: &str = "KIP-98, KIP-360; KAFKA-3197, KAFKA-5494";
 
 /// Where each producer stands in the committed log of each partition: its epoch and the sequence that comes next.
 #[derive(Clone, Debug)]
 pub(in crate::laws) struct Sequences {
-    partitions: Vec<Vec<(ProducerId, u16, u32)>>,
+    partitions: SharedVec<Vec<(ProducerId, u16, u32)>>,
 }
 
 impl Sequences {
     pub(in crate::laws) fn new(partitions: usize) -> Self {
-        Self { partitions: vec![Vec::new(); partitions] }
+        Self { partitions: SharedVec::new(partitions) }
     }
 
     /// Judges the batches of `from..to` in the log of `broker`, which are committed now.

@@ -108,22 +108,43 @@ fn acks_0_promises_nothing() {
     check("acks=0", facts, story, &Expect { broken: None, permitted: &[(Law::Unseen, "acks=0")] });
 }
 
-/// One request at a time, no idempotence: 2 stands before 1, which was answered or given up.
-fn one_at_a_time(h: &mut History, given_up: bool) {
+/// What became of the first of two records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    Answered,
+    /// Before the second was answered.
+    GivenUp,
+    /// After that.
+    GivenUpLate,
+    /// Nobody knows.
+    Open,
+}
+
+/// One request at a time, no idempotence: 2 stands before 1.
+fn one_at_a_time(h: &mut History, first: First) {
+    let give_up = |h: &mut History| {
+        let (value, error) = (ValueId(1), ErrorCode::RequestTimedOut);
+        h.see(6, Observation::SendUnknown { partition: P, value, error });
+    };
     for value in [1, 2] {
         let value = ValueId(value);
         let (acks, idempotent) = (Acks::All, false);
         h.see(6, Observation::Send { partition: P, value, acks, idempotent, max_in_flight: 1 });
-        if value == ValueId(1) && given_up {
-            h.see(6, Observation::SendUnknown { partition: P, value, error: ErrorCode::RequestTimedOut });
+        if value == ValueId(1) && first == First::GivenUp {
+            give_up(h);
         }
     }
     h.append(1, 0, 0, &[2, 1]);
     (2..=3).for_each(|broker| h.append(broker, 0, 0, &[2, 1]));
     h.high_watermark(&[1, 2, 3], 0, 2);
     h.ok(2, Some(0));
-    if !given_up {
-        h.ok(1, Some(1));
+    match first {
+        First::Answered => h.ok(1, Some(1)),
+        First::GivenUpLate => {
+            h.pass(1);
+            give_up(h);
+        }
+        First::GivenUp | First::Open => {}
     }
     h.poll(0, &[2, 1]);
 }
@@ -132,9 +153,11 @@ fn one_at_a_time(h: &mut History, given_up: bool) {
 fn what_a_producer_has_given_up_may_still_arrive() {
     let facts = || Facts { idempotence: false, ..facts() };
     let permitted = &[(Law::NonmonotonicSend, "KIP-98")];
-    check("given up", facts(), |h| one_at_a_time(h, true), &Expect { broken: None, permitted });
+    check("given up", facts(), |h| one_at_a_time(h, First::GivenUp), &Expect { broken: None, permitted });
     let expect = Expect { broken: Some(Law::NonmonotonicSend), permitted: &[] };
-    check("answered", facts(), |h| one_at_a_time(h, false), &expect);
+    check("answered", facts(), |h| one_at_a_time(h, First::Answered), &expect);
+    check("given up late", facts(), |h| one_at_a_time(h, First::GivenUpLate), &expect);
+    check("open", facts(), |h| one_at_a_time(h, First::Open), &expect);
 }
 
 #[test]

@@ -78,6 +78,10 @@ impl History {
         self.broker(broker, Observation::CoordinatorLoaded { partition: HOME, leader_epoch, groups: 1, offsets: 1 });
     }
 
+    fn unloaded(&mut self, broker: u16, leader_epoch: i32) {
+        self.broker(broker, Observation::CoordinatorUnloaded { partition: HOME, leader_epoch });
+    }
+
     fn told(&mut self, from: u64, to: u64) {
         self.see(7, Observation::PositionReset { partition: P, from, to });
     }
@@ -348,6 +352,22 @@ fn groups_are_waited_for() {
     history.group_state(2, GroupState::Empty, 2);
     let unmet = history.judge.unmet(history.now());
     assert_eq!(unmet.iter().map(|unmet| unmet.law).collect::<Vec<_>>(), [Law::GroupStable], "{unmet:#?}");
+    // What a coordinator said of the group is void when another takes over who does not know it, or nobody does.
+    for lost in
+        [|h: &mut History| h.loaded(2, 4), |h: &mut History| h.unloaded(1, 3), |h: &mut History| h.down(1, false)]
+    {
+        let mut history = healed();
+        history.loaded(1, 3);
+        history.group_state(1, GroupState::Stable, 1);
+        assert_eq!(history.judge.unmet(history.now()), []);
+        lost(&mut history);
+        let unmet = history.judge.unmet(history.now());
+        assert!(unmet.iter().any(|unmet| unmet.what.contains("waits for a coordinator")), "{unmet:#?}");
+        history.loaded(2, 4);
+        history.group_state(2, GroupState::Stable, 1);
+        let unmet = history.judge.unmet(history.now());
+        assert!(unmet.iter().all(|unmet| unmet.law != Law::GroupStable), "{unmet:#?}");
+    }
     // What was acknowledged before the quiet phase is to be read; what came later is not waited for.
     let mut history = History::started(grouped());
     history.write(&[1, 2, 3], 0, 0, &[1]);

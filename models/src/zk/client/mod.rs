@@ -515,7 +515,8 @@ impl ZooKeeper {
     fn pause_for_cleanup(&mut self, ctx: &mut Ctx<'_>, out: &mut Vec<ZkClientEvent>) {
         match (self.spec.socket, self.state) {
             (ClientCnxnSocket::Nio, _) => {
-                self.set_timer(ctx, CLEANUP_PAUSE, ZkClientTimerKind::CleanedUp);
+                let late = ctx.random.wait(self.spec.thread_delay);
+                self.set_timer(ctx, CLEANUP_PAUSE + late, ZkClientTimerKind::CleanedUp);
             }
             (ClientCnxnSocket::Netty, State::CleaningUp { was_connected }) => self.cleaned_up(ctx, was_connected, out),
             (ClientCnxnSocket::Netty, _) => self.fail_outstanding(out),

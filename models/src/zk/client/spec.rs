@@ -18,6 +18,9 @@ pub struct ZkClientSpec {
     /// Whether the client gives its session up by itself when it has not been connected for 4/3 of the session timeout: the
     /// rule that repairs [`crate::defect::Defect::ClientNeverGivesUp`].
     pub gives_up: bool,
+    /// As in [`crate::zk::server::ServerSpec::thread_delay`]: how long the send thread may wait for a core before it tells of a
+    /// loss.
+    pub thread_delay: Span,
 }
 
 /// `zookeeper.clientCnxnSocket`. The two differ in what is sent before the session is confirmed.

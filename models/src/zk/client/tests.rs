@@ -63,7 +63,13 @@ impl Stage {
 
     fn with(socket: ClientCnxnSocket, conducts: &[Conduct], gives_up: bool) -> Self {
         let servers: Arc<[_]> = (0..conducts.len() as u16).map(server_address).collect();
-        let spec = ZkClientSpec { servers, session_timeout: Span::from_ms(18_000), socket, gives_up };
+        let spec = ZkClientSpec {
+            servers,
+            session_timeout: Span::from_ms(18_000),
+            socket,
+            gives_up,
+            thread_delay: Span::ZERO,
+        };
         let mut cast: Vec<_> = conducts.iter().map(|conduct| Cast::Server(ScriptedServer::new(*conduct))).collect();
         cast.push(Cast::Subject(Client { zk: ZooKeeper::new(1, spec), events: Vec::new() }));
         Self(Harness::new(cast))

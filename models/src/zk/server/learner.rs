@@ -236,7 +236,7 @@ impl Server {
             QuorumPacket::Snap(snapshot) => {
                 learner.needs_reload = true;
                 self.tree = snapshot.tree().clone();
-                self.committed_log.clear();
+                self.committed_log = std::sync::Arc::default();
                 learner.snapshot = Some(snapshot);
             }
             QuorumPacket::Proposal(proposal) => learner.not_logged.push_back(proposal),

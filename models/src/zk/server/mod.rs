@@ -104,8 +104,6 @@ pub enum ZkServerTimer {
     Notified,
     /// A read has timed out or failed, and the thread knows.
     ReadFailed(u32),
-    /// A shutdown has come to the clients' connections.
-    ClientsClosed(u32),
     /// A role's threads have ended.
     ShutDown(u32),
     /// A new leader's threads run.
@@ -170,7 +168,7 @@ pub struct Server {
     generation: u32,
     tree: DataTree,
     /// The last `commitLogCount` transactions applied since the database was loaded.
-    committed_log: VecDeque<Proposal>,
+    committed_log: Arc<VecDeque<Proposal>>,
     clients: Clients,
     watches: Watches,
     next_session: u64,
@@ -217,7 +215,7 @@ impl Server {
             has_followed: false,
             generation: 0,
             tree: DataTree::default(),
-            committed_log: VecDeque::new(),
+            committed_log: Arc::default(),
             clients: Clients::default(),
             watches: Watches::default(),
             next_session: 0,
@@ -294,9 +292,9 @@ impl Server {
     /// `addCommittedProposal`.
     fn remember(&mut self, proposal: Proposal) {
         if self.committed_log.len() >= self.spec.config.commit_log_count as usize {
-            self.committed_log.pop_front();
+            Arc::make_mut(&mut self.committed_log).pop_front();
         }
-        self.committed_log.push_back(proposal);
+        Arc::make_mut(&mut self.committed_log).push_back(proposal);
     }
 
     /// After loading: what was replayed from the log after the newest snapshot.
@@ -304,7 +302,7 @@ impl Server {
         let log = self.storage.log();
         let from =
             log.len().saturating_sub(self.spec.config.commit_log_count as usize).max(self.storage.snapshot_len());
-        self.committed_log = (from..log.len()).map(|at| log.get(at).clone()).collect();
+        self.committed_log = Arc::new((from..log.len()).map(|at| log.get(at).clone()).collect());
     }
 
     // --- Disk ----------------------------------------------------------------------------------------------------
@@ -391,7 +389,8 @@ impl Server {
             Role::Following(_) => !self.has_followed,
             Role::Joining | Role::Looking(_) => false,
         };
-        let longest = if first_time { self.spec.thread_delay * FIRST_TIME } else { self.spec.thread_delay };
+        let longest = self.spec.thread_delay;
+        let steps = if first_time { steps * FIRST_TIME } else { steps };
         if longest == Span::ZERO {
             return self.timer(ctx, timer);
         }
@@ -482,10 +481,6 @@ impl Server {
                 }
             }
             ZkServerTimer::ReadFailed(generation) if mine(generation) => self.look(ctx),
-            ZkServerTimer::ClientsClosed(generation) if mine(generation) => {
-                self.close_all_clients(ctx);
-                self.after_steps(ctx, 1, ZkServerTimer::ShutDown(generation));
-            }
             ZkServerTimer::ShutDown(generation) if mine(generation) => self.shut_down(ctx),
             ZkServerTimer::Lead(generation) if mine(generation) => self.begin_to_lead(ctx),
             ZkServerTimer::EpochAccepted(generation) if mine(generation) => match self.role {
@@ -503,7 +498,6 @@ impl Server {
             | ZkServerTimer::ConnectLimit(_)
             | ZkServerTimer::MainThread(_)
             | ZkServerTimer::ReadFailed(_)
-            | ZkServerTimer::ClientsClosed(_)
             | ZkServerTimer::ShutDown(_)
             | ZkServerTimer::Lead(_)
             | ZkServerTimer::EpochAccepted(_)
@@ -546,8 +540,8 @@ impl Process for Server {
 
 /// `SyncRequestProcessor` and the epoch files end the process when the disk fails them.
 const DISK_FAILED: &str = "severe unrecoverable error: the disk is full or failing";
-/// How much longer a step takes that a process takes for the first time: classes are loaded and code is interpreted. Fitted
-/// to the first and to later activations of measured leaders (medians 190 and 48 ms).
+/// How many times as many waits a step takes that a process takes for the first time: classes are loaded and code is
+/// interpreted. Fitted to the first and to later activations of measured leaders (medians 190 and 48 ms).
 const FIRST_TIME: u64 = 3;
 /// A decimal number.
 const EPOCH_FILE_BYTES: u64 = 8;

@@ -38,7 +38,8 @@ impl Server {
             }
             Role::Joining | Role::Looking(_) => {}
         }
-        self.after_steps(ctx, 1, ZkServerTimer::ClientsClosed(self.generation));
+        self.close_all_clients(ctx);
+        self.after_steps(ctx, 1, ZkServerTimer::ShutDown(self.generation));
     }
 
     /// The role's threads have ended.

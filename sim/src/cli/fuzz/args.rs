@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::super::args::{Changes, seeds};
+use crate::fuzz::spec::Strategy;
 
 /// `sim fuzz`.
 #[derive(Debug, Args)]
@@ -64,6 +65,15 @@ pub enum StrategyArg {
     Random,
     /// Schedules that reached something new are kept and changed.
     Guided,
+}
+
+impl From<StrategyArg> for Strategy {
+    fn from(strategy: StrategyArg) -> Self {
+        match strategy {
+            StrategyArg::Random => Self::Random,
+            StrategyArg::Guided => Self::Guided,
+        }
+    }
 }
 
 /// `--annotate`.

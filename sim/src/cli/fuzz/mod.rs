@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use models::defect::{Defect, System};
 use replay::record::Record;
@@ -23,10 +23,11 @@ use self::progress::Progress;
 use self::repeat::Repeat;
 use self::report::Speed;
 use super::args::Changes;
+use super::stopwatch::Stopwatch;
 use super::{Exit, Failure, campaign as threads, input, plan};
 use crate::fuzz::campaign::{self, News};
 use crate::fuzz::case::{CaseResult, Forks};
-use crate::fuzz::guided::{self, corpus::Corpus};
+use crate::fuzz::guided::{self, Admitted, corpus::Corpus};
 use crate::fuzz::spec::{Spec, Strategy};
 use crate::fuzz::store::{Store, StoreError, write_atomically};
 use crate::fuzz::summary::Summary;
@@ -75,19 +76,7 @@ pub(super) fn fuzz(args: &FuzzArgs) -> Result<Exit, Failure> {
 
 /// What the flags mean.
 fn spec(args: &FuzzArgs) -> Result<Spec, Failure> {
-    let name = args.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
-    let mut scenario = input::scenario(name)?;
-    switch_on(&mut scenario, &args.defect)?;
-    let mut changes = args.changes.clone();
-    if args.scenario.is_none() {
-        changes = Changes {
-            duration: changes.duration.or_else(|| Some("120s".to_owned())),
-            topics: changes.topics.or(Some(1)),
-            partitions: changes.partitions.or(Some(10)),
-            rate: changes.rate.or(Some(100)),
-        };
-    }
-    plan::change(&mut scenario, &changes)?;
+    let scenario = base(args.scenario.as_deref(), &args.defect, &args.changes)?;
     if args.strategy == StrategyArg::Guided && args.shard.1 > 1 {
         let why = "guided search learns from all of its cases; give each machine other `--seeds` instead";
         return Err(Failure::Input(format!("--shard {}/{}: {why}", args.shard.0, args.shard.1)));
@@ -104,24 +93,49 @@ fn spec(args: &FuzzArgs) -> Result<Spec, Failure> {
         scenario: scenario.to_yaml(),
         profile,
         configuration: if args.keep_configuration { Configuration::Kept } else { Configuration::Drawn },
-        strategy: match args.strategy {
-            StrategyArg::Random => Strategy::Random,
-            StrategyArg::Guided => Strategy::Guided,
-        },
+        strategy: args.strategy.into(),
         from,
         to,
         shard: args.shard,
     })
 }
 
+/// The scenario that worlds are drawn from. Without a name it is the small one that campaigns run by default.
+///
+/// # Errors
+/// There is no such scenario or defect, or a change does not fit.
+pub(super) fn base(name: Option<&str>, defects: &[String], changes: &Changes) -> Result<Scenario, Failure> {
+    let mut scenario = input::scenario(name.unwrap_or(DEFAULT_SCENARIO))?;
+    switch_on(&mut scenario, defects)?;
+    let mut changes = changes.clone();
+    if name.is_none() {
+        changes = Changes {
+            duration: changes.duration.or_else(|| Some("120s".to_owned())),
+            topics: changes.topics.or(Some(1)),
+            partitions: changes.partitions.or(Some(10)),
+            rate: changes.rate.or(Some(100)),
+        };
+    }
+    plan::change(&mut scenario, &changes)?;
+    Ok(scenario)
+}
+
+/// The defect of a word.
+///
+/// # Errors
+/// There is none.
+pub(super) fn defect(word: &str) -> Result<Defect, Failure> {
+    Defect::ALL.iter().copied().find(|defect| defect.word() == word).ok_or_else(|| {
+        let known = Defect::ALL.iter().map(|defect| defect.word());
+        let hint = scenarios::nearest::hint(word, known);
+        Failure::Input(format!("there is no defect `{word}`{hint}; `sim defects list` names them all"))
+    })
+}
+
 /// Switches defects on, as if the scenario file had named them.
 fn switch_on(scenario: &mut Scenario, words: &[String]) -> Result<(), Failure> {
     for word in words {
-        let defect = Defect::ALL.iter().copied().find(|defect| defect.word() == word).ok_or_else(|| {
-            let known = Defect::ALL.iter().map(|defect| defect.word());
-            let hint = scenarios::nearest::hint(word, known);
-            Failure::Input(format!("--defect {word}: there is no such defect{hint}; `sim defects list` names them all"))
-        })?;
+        let defect = defect(word)?;
         let cluster = &mut scenario.cluster;
         match defect.facts().system {
             System::Kafka if !cluster.has_kafka() => {
@@ -170,7 +184,7 @@ struct Session {
     /// Without an output directory: of each kind of failure the record of the smallest seed.
     records: BTreeMap<(String, String), (u64, Box<Record>)>,
     progress: Progress,
-    began: Instant,
+    stopwatch: Stopwatch,
     time: Option<Duration>,
     timed_out: bool,
     ran: (u64, u64),
@@ -188,14 +202,14 @@ impl Session {
         };
         let total = spec.to.map(|to| (spec.from..to).filter(|seed| spec.includes(*seed)).count() as u64);
         let failures = results.values().filter(|result| result.failure.is_some()).count() as u64;
-        let began = now();
-        let progress = Progress::new(total, results.len() as u64, failures, began);
+        let stopwatch = Stopwatch::start();
+        let progress = Progress::new(total, results.len() as u64, failures);
         Ok(Self {
             store,
             results,
             records: BTreeMap::new(),
             progress,
-            began,
+            stopwatch,
             time,
             timed_out: false,
             ran: (0, 0),
@@ -207,7 +221,7 @@ impl Session {
         Ok(self.store.as_ref().map(Store::corpus).transpose()?.unwrap_or_default())
     }
 
-    fn keep_corpus(&self, corpus: &Corpus, admitted: &[(u64, String)]) -> Result<(), Failure> {
+    fn keep_corpus(&self, corpus: &Corpus, admitted: &[Admitted]) -> Result<(), Failure> {
         Ok(self.store.as_ref().map_or(Ok(()), |store| store.keep_corpus(corpus, admitted))?)
     }
 
@@ -221,11 +235,11 @@ impl Session {
             self.progress.finished(result.failure.is_some());
             self.results.insert(result.seed, result);
         }
-        let now = now();
-        if let Some(line) = self.progress.tick(now) {
+        let elapsed = self.stopwatch.elapsed();
+        if let Some(line) = self.progress.tick(elapsed) {
             writeln!(io::stderr(), "{line}")?;
         }
-        if self.time.is_some_and(|time| now - self.began >= time) {
+        if self.time.is_some_and(|time| elapsed >= time) {
             self.timed_out = true;
             stop.store(true, Ordering::Relaxed);
         }
@@ -261,7 +275,7 @@ impl Session {
         self.write_held(spec)?;
         let summary = Summary::of(&self.results);
         let repeat = Repeat::new(args, spec);
-        let speed = Speed { cases: self.ran.0, inputs: self.ran.1, elapsed: now() - self.began };
+        let speed = Speed { cases: self.ran.0, inputs: self.ran.1, elapsed: self.stopwatch.elapsed() };
         let folder = self.store.as_ref().map(Store::folder);
         let mut out = io::stdout().lock();
         write!(out, "{}", report::text(spec, &summary, &speed, &repeat, folder))?;
@@ -294,11 +308,6 @@ fn wants_annotations(annotate: Option<Annotate>) -> bool {
         Some(annotate) => annotate == Annotate::Github,
         None => std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
     }
-}
-
-/// The machine's clock: for rates and `--for`, never for a run.
-fn now() -> Instant {
-    Instant::now()
 }
 
 impl From<StoreError> for Failure {

@@ -1,6 +1,6 @@
 //! How a campaign shows that it goes on: a bar on a terminal, a line now and then elsewhere.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -11,15 +11,14 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 pub(super) struct Progress {
     bar: ProgressBar,
     total: Option<u64>,
-    began: Instant,
-    last_line: Instant,
+    last_line: Duration,
     ran: u64,
     failures: u64,
 }
 
 impl Progress {
     /// `finished` of `total` cases are done already.
-    pub(super) fn new(total: Option<u64>, finished: u64, failures: u64, now: Instant) -> Self {
+    pub(super) fn new(total: Option<u64>, finished: u64, failures: u64) -> Self {
         let bar = match total {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::no_length(),
@@ -34,7 +33,7 @@ impl Progress {
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
         bar.set_position(finished);
         bar.reset_eta();
-        Self { bar, total, began: now, last_line: now, ran: 0, failures }
+        Self { bar, total, last_line: Duration::ZERO, ran: 0, failures }
     }
 
     /// A case is finished.
@@ -44,27 +43,27 @@ impl Progress {
         self.bar.inc(1);
     }
 
-    /// Time has passed. Returns the line to be printed, if it is time for one and there is no terminal.
-    pub(super) fn tick(&mut self, now: Instant) -> Option<String> {
-        let rate = self.rate(now);
+    /// So much time has passed since the beginning. Returns the line to be printed, if it is time for one and there is no terminal.
+    pub(super) fn tick(&mut self, elapsed: Duration) -> Option<String> {
+        let rate = self.rate(elapsed);
         let message = format!("{rate:.1} schedules/s, {} failed", self.failures);
         if !self.bar.is_hidden() {
             self.bar.set_message(message);
             self.bar.tick();
             return None;
         }
-        if now - self.last_line < LINE_EVERY {
+        if elapsed - self.last_line < LINE_EVERY {
             return None;
         }
-        self.last_line = now;
+        self.last_line = elapsed;
         let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
         Some(format!("{}{of} schedules, {message}", self.bar.position()))
     }
 
     /// Cases a second, of those that were run now.
-    pub(super) fn rate(&self, now: Instant) -> f64 {
-        let elapsed = (now - self.began).as_secs_f64();
-        if elapsed > 0.0 { self.ran as f64 / elapsed } else { 0.0 }
+    fn rate(&self, elapsed: Duration) -> f64 {
+        let seconds = elapsed.as_secs_f64();
+        if seconds > 0.0 { self.ran as f64 / seconds } else { 0.0 }
     }
 
     /// Takes the bar away.

@@ -36,6 +36,12 @@ const FRESH: u64 = 4;
 /// How often somebody who waits for results is told that there are none yet.
 const TICK: Duration = Duration::from_millis(200);
 
+/// A case whose schedule was kept, and the schedule as a scenario file.
+pub type Admitted = (u64, String);
+
+/// Called at the end of each generation, with the schedules that it brought.
+pub type Keep<'a, E> = dyn FnMut(&Corpus, &[Admitted]) -> Result<(), E> + 'a;
+
 /// A case of a generation.
 struct Planned {
     number: u64,
@@ -63,7 +69,7 @@ pub fn run<R: Runner, E>(
     corpus: &mut Corpus,
     (is_done, stop): (&dyn Fn(u64) -> bool, &AtomicBool),
     on_news: &mut dyn FnMut(News) -> Result<(), E>,
-    keep: &mut dyn FnMut(&Corpus, &[(u64, String)]) -> Result<(), E>,
+    keep: &mut Keep<'_, E>,
 ) -> Result<(), E> {
     loop {
         let first = spec.from + corpus.generations * GENERATION;
@@ -84,7 +90,7 @@ pub fn run<R: Runner, E>(
             // Interrupted: the generation is planned again as it was.
             return Ok(());
         }
-        let admitted: Vec<(u64, String)> = planned
+        let admitted: Vec<Admitted> = planned
             .into_iter()
             .zip(ran.into_values())
             .filter_map(|(planned, trace)| {
@@ -103,7 +109,7 @@ pub fn run<R: Runner, E>(
 /// What case `number` is.
 fn plan(swarm: &Swarm, corpus: &Corpus, number: u64) -> Planned {
     let mut random = Random::new(number, Purpose::Search, 0);
-    let parent = if number % FRESH == 0 { None } else { corpus.choose(&mut random) };
+    let parent = if number.is_multiple_of(FRESH) { None } else { corpus.choose(&mut random) };
     let Some(parent) = parent else {
         return Planned { number, case: swarm.case(number), parent: None };
     };

@@ -1,6 +1,7 @@
 //! Small worlds of two to four processes, driven by hand.
 
 mod lifecycle;
+mod links;
 mod outage;
 mod rules;
 mod storm;
@@ -131,13 +132,27 @@ impl World {
                 sites.add_edge(*from, *to, link);
             }
         }
+        Self::placed(sites, &(0..processes).collect::<Vec<_>>(), restart, (thread_delay, start_up))
+    }
+
+    /// One process on a host of each of these sites.
+    fn between(sites: SiteGraph, of_hosts: &[u16]) -> Self {
+        Self::placed(sites, of_hosts, RestartPolicy::default(), Default::default())
+    }
+
+    fn placed(
+        sites: SiteGraph,
+        of_hosts: &[u16],
+        restart: RestartPolicy,
+        (thread_delay, start_up): (Span, (Span, Span)),
+    ) -> Self {
         let spec = SimulationSpec {
             seed: 7,
             sites,
             loopback: LOOPBACK,
             tcp: Default::default(),
-            hosts: (0..processes).map(|site| HostSpec { site, thread_delay, ..HostSpec::default() }).collect(),
-            processes: (0..processes)
+            hosts: of_hosts.iter().map(|site| HostSpec { site: *site, thread_delay, ..HostSpec::default() }).collect(),
+            processes: (0..of_hosts.len() as u16)
                 .map(|n| ProcessSpec {
                     stream: None,
                     process: Node::default(),
