@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenarios::Seeds;
 
 use super::fuzz::args::{FuzzArgs, StrategyArg};
+use crate::kernel::QueueKind;
 
 /// Faultline: a deterministic network-partition simulator for Kafka.
 ///
@@ -323,9 +324,17 @@ pub struct SurveyArgs {
     /// Runs at a time; 0 is one per core.
     #[arg(long, default_value_t = 0)]
     pub jobs: usize,
+    /// The event queue: wheel, binary-heap, 4-ary-heap or radix-heap. It changes how fast runs are and nothing else.
+    #[arg(long, value_name = "KIND", default_value = QueueKind::default().name(), value_parser = queue)]
+    pub queue: QueueKind,
     /// Changes to the scenario.
     #[command(flatten)]
     pub changes: Changes,
+}
+
+fn queue(word: &str) -> Result<QueueKind, String> {
+    let all = QueueKind::ALL.map(QueueKind::name).join(", ");
+    QueueKind::parse(word).ok_or_else(|| format!("there is no such queue; expected one of: {all}"))
 }
 
 /// `sim fidelity`.
