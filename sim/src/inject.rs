@@ -169,8 +169,12 @@ impl Injector {
         let Timed { id, name, fault, .. } = self.faults[index].clone();
         let (scope, text) = scope::of(&fault, scenario, deployment, roles);
         let text = name.map_or(text.clone(), |name| format!("{name}: {text}"));
-        let begin =
-            Observation::FaultBegin { fault: id, name: fault.kind().into(), text: text.into(), scope: scope.clone() };
+        let begin = Observation::FaultBegin {
+            fault: id,
+            name: fault.kind().into(),
+            text: text.into(),
+            scope: Box::new(scope.clone()),
+        };
         sim.observe(ProcessId(0), begin);
         let undo = self.strike(index, &fault, &scope, (scenario, deployment), sim);
         self.undo.insert(index, undo);

@@ -172,10 +172,11 @@ impl Network {
             let route = self.routes[route as usize].as_ref().expect("a pair refers to a route that exists");
             let draws = || Box::new(stream(self.seed, &self.streams, from, to, 0));
             if route.shapers.is_empty() {
-                ways[0] = on_links(route, &mut self.lines, (&mut pair.base, draws), now, bytes);
-                if ways[0].is_none() {
-                    return LOST;
+                let Some(way) = on_links(route, &mut self.lines, (&mut pair.base, draws), now, bytes) else { return LOST };
+                if !is_disturbed {
+                    return Fate { at: Some(now + way), copy: None, ordered: true, told: Told::Nothing };
                 }
+                ways[0] = Some(way);
             } else {
                 let random = pair.base.get_or_insert_with(draws);
                 let leave = shape(route, &mut self.shapers, random, from, now, bytes);

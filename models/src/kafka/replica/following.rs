@@ -78,7 +78,7 @@ impl ReplicaManager {
             (Request::ListOffsets(vec![query]), InFlight::Offsets(lookup))
         } else {
             let Some(fetch) = fetcher.build(self.shared.broker, config, &self.partitions) else { return };
-            (Request::Fetch(fetch), InFlight::Fetch)
+            (Request::Fetch(Box::new(fetch)), InFlight::Fetch)
         };
         fetcher.channel.send(ctx, request, timeout);
         fetcher.in_flight = Some(in_flight);

@@ -26,7 +26,7 @@ impl Consumer {
         let partitions: Arc<[_]> = member.assigned.iter().filter(wanted).copied().collect();
         member.lacks_positions = !partitions.is_empty();
         if member.lacks_positions {
-            let request = Request::Group(GroupRequest::Fetch { group: member.group.clone(), partitions });
+            let request = Request::Group(Box::new(GroupRequest::Fetch { group: member.group.clone(), partitions }));
             member.fetch = Some(self.network.send(ctx, channel, request));
         }
     }
@@ -93,7 +93,7 @@ impl Consumer {
         });
         let generation = membership.generation;
         let request = GroupRequest::Commit(OffsetCommit { membership, offsets: Arc::clone(&offsets) });
-        let correlation = self.network.send(ctx, channel, Request::Group(request));
+        let correlation = self.network.send(ctx, channel, Request::Group(Box::new(request)));
         member.commit = Some(CommitUnderWay { correlation, generation, offsets });
         true
     }
