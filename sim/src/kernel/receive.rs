@@ -185,8 +185,8 @@ impl<P: Process> Simulation<P> {
         let delay = if at_once { Span::ZERO } else { wait };
         // Sent now as far as queues of lines are concerned: an ACK that waits must not keep a line from other packets.
         let ack = half.received;
-        let header = known.header(1 - side, IP_TCP_HEADERS, false);
-        let fate = self.network.transit(self.now, from, to, &header);
+        let header = || known.header(1 - side, IP_TCP_HEADERS, false);
+        let fate = self.network.transit(self.now, (from, to), IP_TCP_HEADERS, header);
         let Some(at) = fate.at.map(|at| at + delay) else {
             self.counts.lost += 1;
             self.answer(conn, 1 - side, fate.told, false);

@@ -91,8 +91,7 @@ impl<P: Process> Simulation<P> {
         if half.deadline == Instant::MAX {
             half.deadline = now + half.rtt.timeout(&tcp);
         }
-        let header = known.header(side, bytes, false);
-        let fate = self.network.transit(now, from, to, &header);
+        let fate = self.network.transit(now, (from, to), bytes, || known.header(side, bytes, false));
         let Some(at) = fate.at else {
             self.counts.lost += 1;
             self.answer(conn, side, fate.told, false);
@@ -300,8 +299,8 @@ impl<P: Process> Simulation<P> {
         let known = &mut self.conns[conn.index as usize];
         let [from, to] = [known.ends[usize::from(side)].host, known.ends[usize::from(1 - side)].host];
         let opens = packet == Packet::Syn;
-        let header = known.header(side, IP_TCP_HEADERS, opens);
-        let fate = if known.astray { LOST } else { self.network.transit(self.now, from, to, &header) };
+        let header = || known.header(side, IP_TCP_HEADERS, opens);
+        let fate = if known.astray { LOST } else { self.network.transit(self.now, (from, to), IP_TCP_HEADERS, header) };
         let Some(at) = fate.at else {
             self.counts.lost += 1;
             // Nobody answers RST.
