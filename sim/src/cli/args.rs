@@ -13,7 +13,7 @@ use crate::kernel::QueueKind;
 ///
 /// A run is a pure function of scenario and seed. Without a subcommand, `sim --seed N` is `sim run stretch-cluster --seed N`.
 ///
-/// Exit status: 0 all laws held, 1 a law or an expectation of the scenario was broken, 2 bad input, 3 internal error.
+/// Exit status: 0 all laws held, 1 a law or an expectation of the scenario was broken, 2 bad input, 3 internal error, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "sim", version, args_conflicts_with_subcommands = true, max_term_width = 120)]
 pub struct Cli {
