@@ -2,7 +2,7 @@
 //!
 //! | bench | group | what is run | an element is |
 //! |---|---|---|---|
-//! | `engine` | `w1-30s` | a tenth of [`w1`]: our engine over datagrams and streams, turmoil over UDP | a delivered message |
+//! | `engine` | `w1-30s` | a tenth of [`w1`]: our engine over datagrams and streams, turmoil over UDP, nexosim | a delivered message |
 //! | `engine` | `w1` | the whole of [`w1`] on our engine | a delivered message |
 //! | `queues` | `hold` | each event queue alone: an event out, one in, some cancelled | an event |
 //! | `queues` | `w1-30s` | a tenth of [`w1`] with each event queue | a delivered message |

@@ -5,6 +5,7 @@
 //! the client. Latency is 0.5 ms within a site and 13 to 17 ms across; for a fifth of the time the sites are cut off from each
 //! other, as a [`Plan`] says. How much is delivered does not depend on the engine.
 
+pub mod on_nexosim;
 pub mod on_turmoil;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use models::observation::Observed;
 use models::process::{Context, Input, Loss, Payload, Process};
 use models::random::Random;
 use models::time::{Instant, Span};
+use serde::{Deserialize, Serialize};
 use sim::kernel::{HostSpec, LOOPBACK, ProcessSpec, QueueKind, RestartPolicy, Simulation, SimulationSpec};
 use sim::net::rule::Rule;
 use sim::net::tcp::TcpConfig;
@@ -84,7 +86,7 @@ pub struct Message {
     id: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
     Heartbeat,
     HeartbeatReply,
