@@ -37,6 +37,13 @@ const WAN: &[(ChaosKind, u32)] = &[
     (ChaosKind::RouteLost, 4),
     (ChaosKind::LinkDown, 5),
     (ChaosKind::Dns, 3),
+    (ChaosKind::ZooKeeperCut, 10),
+    (ChaosKind::ZooKeeperDelay, 8),
+    (ChaosKind::HostDelay, 6),
+    (ChaosKind::PairDelay, 8),
+    (ChaosKind::HostFlap, 5),
+    (ChaosKind::HostReset, 5),
+    (ChaosKind::ClientCut, 4),
 ];
 /// What machines do.
 const MACHINES: &[(ChaosKind, u32)] = &[
@@ -79,6 +86,9 @@ const FLAP: &[(ChaosKind, u32)] = &[
     (ChaosKind::Split, 8),
     (ChaosKind::Gc, 6),
     (ChaosKind::LinkDown, 6),
+    (ChaosKind::ZooKeeperCut, 8),
+    (ChaosKind::HostFlap, 10),
+    (ChaosKind::HostReset, 6),
 ];
 
 /// The kinds of a profile with their weights.
@@ -116,13 +126,26 @@ pub(super) fn draw(profile: Profile, scenario: &Scenario, world: u64) -> ChaosPr
     }
     let short = profile == Profile::Flap;
     ChaosProfile {
-        faults: (1, random.log_uniform(if short { 4 } else { 2 }, if short { 30 } else { 12 }) as u32),
+        faults: (1, random.log_uniform(if short { 4 } else { 2 }, if short { 30 } else { 16 }) as u32),
         lengths: lengths(short, scenario.phases.faults, random),
         loss: loss(random),
-        delay: spread((Span::from_ms(5), Span::from_secs(2)), random),
-        disk_latency: spread((Span::from_ms(2), Span::from_secs(5)), random),
+        delay: spread((Span::from_ms(5), Span::from_secs(8)), random),
+        disk_latency: spread((Span::from_ms(2), Span::from_secs(15)), random),
+        stretch: stretch(scenario.phases.faults, random),
+        victims: victims(random),
         weights: on,
     }
+}
+
+/// In two worlds of three faults come close together, from within seconds to within the phase.
+fn stretch(phase: Span, random: &mut Random) -> Option<(Span, Span)> {
+    let close = random.chance(2, 3);
+    close.then(|| (Span::from_secs(1).min(phase), Span::from_secs(60).min(phase)))
+}
+
+/// In two worlds of three the faults of a schedule hit the same few processes.
+fn victims(random: &mut Random) -> Option<(u32, u32)> {
+    [None, Some((1, 2)), Some((1, 4))][random.weighted(&[1, 1, 1])]
 }
 
 /// How long faults last. What breaks clusters is often an outage about as long as a timeout, so worlds differ by decades.
