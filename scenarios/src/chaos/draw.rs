@@ -17,6 +17,8 @@ use crate::units::Share;
 
 /// How long a flapping route is cut, and sound, at a time.
 const FLAP: (Span, Span) = (Span::from_ms(50), Span::from_secs(15));
+/// The same for a host: also longer than sessions last.
+const HOST_FLAP: (Span, Span) = (Span::from_ms(50), Span::from_secs(40));
 /// How long a service may take to end before systemd kills it.
 const GRACE: (Span, Span) = (Span::from_secs(1), Span::from_secs(90));
 /// Bits a second of a narrow WAN: from a modem's to half of a good line's.
@@ -146,7 +148,7 @@ impl ChaosProfile {
             ChaosKind::HostDelay => self.slow(isolation(scenario, aim, random), random),
             ChaosKind::PairDelay => self.slow(pair(scenario, aim, random), random),
             ChaosKind::HostFlap => {
-                let (down, up) = (log_span(FLAP, random), log_span(FLAP, random));
+                let (down, up) = (log_span(HOST_FLAP, random), log_span(HOST_FLAP, random));
                 Fault::Flap { route: isolation(scenario, aim, random), down, up }
             }
             ChaosKind::ClientCut => Fault::cut(to_clients(scenario, aim, random)),

@@ -36,7 +36,9 @@ const SESSION_PAUSE: (Span, Span) = (Span::from_ms(50), Span::from_secs(2));
 pub(super) fn draw(scenario: &mut Scenario, world: u64) {
     let stream = |entity| Random::new(world, Purpose::World, entity);
     let mut random = stream(CLUSTER);
-    let brokers = if scenario.cluster.has_kafka() { [3, 4, 5, 6][random.weighted(&[35, 40, 15, 10])] } else { 0 };
+    // What races with itself does so most often where there is nobody else: a broker that is the only one wins every election.
+    let sizes = [1, 2, 3, 4, 5, 6][random.weighted(&[8, 12, 28, 32, 12, 8])];
+    let brokers = if scenario.cluster.has_kafka() { sizes } else { 0 };
     let servers = [3, 4, 5][random.weighted(&[45, 25, 30])];
     let layout = layout::draw(scenario, brokers, servers, &mut random);
     place_servers(scenario, &layout);
@@ -90,7 +92,8 @@ fn zookeeper_settings(scenario: &mut Scenario, random: &mut Random) {
 fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> BrokerConfig {
     let kafka = &scenario.cluster.kafka;
     let mut config = kafka.brokers.first().map(|broker| broker.config.clone()).unwrap_or_default();
-    let replicas = random.within(2, brokers.min(5).into()) as u32;
+    let most = u64::from(brokers.min(5));
+    let replicas = random.within(most.min(2), most) as u32;
     // A majority or more is what people set; fewer is what the gates of the laws are for.
     let min_isr = match random.weighted(&[30, 45, 25]) {
         0 => random.within(1, replicas.into()) as u32,
@@ -99,11 +102,16 @@ fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> Br
     };
     config.default_replication_factor = replicas;
     config.min_insync_replicas = min_isr;
-    config.unclean_leader_election_enable = random.chance(1, 8);
+    // Who would rather lose records than wait does not wait for replicas either.
+    config.unclean_leader_election_enable = random.chance(1, 6);
+    if config.unclean_leader_election_enable && random.chance(3, 4) {
+        config.min_insync_replicas = 1;
+    }
     config.offsets_topic_replication_factor = replicas;
     config.offsets_topic_num_partitions = OFFSETS_PARTITIONS;
     config.num_partitions = scenario.workload.partitions.into();
-    let session = *random.pick(&[18_000, 18_000, 6_000, 9_000, 30_000]);
+    // The default of today, that of before 2.5, and others: the shorter a session, the more faults outlast it.
+    let session = *random.pick(&[18_000, 18_000, 6_000, 6_000, 6_000, 9_000, 30_000]);
     config.zookeeper_session_timeout_ms = session;
     config.zookeeper_connection_timeout_ms = Some(session);
     config.replica_lag_time_max_ms = *random.pick(&[30_000, 30_000, 10_000, 5_000]);

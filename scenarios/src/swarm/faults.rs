@@ -119,14 +119,16 @@ pub(super) fn draw(profile: Profile, scenario: &Scenario, world: u64) -> ChaosPr
         kinds = vec![(ChaosKind::Isolate, 1), (ChaosKind::PairCut, 1)];
     }
     let always = *random.pick(&kinds);
-    // Half of the kinds are off: what they would hide can be seen.
-    let mut on: Weights = kinds.into_iter().filter(|_| random.chance(1, 2)).collect();
+    // Half of the kinds are off, or more: what they would hide can be seen. What takes the same kind of fault twice or three
+    // times is found where few others are on.
+    let one_of = *random.pick(&[2, 5, 12]);
+    let mut on: Weights = kinds.into_iter().filter(|_| random.chance(1, one_of)).collect();
     if on.is_empty() {
         on = [always].into_iter().collect();
     }
     let short = profile == Profile::Flap;
     ChaosProfile {
-        faults: (1, random.log_uniform(if short { 4 } else { 2 }, if short { 30 } else { 16 }) as u32),
+        faults: (1, random.log_uniform(if short { 4 } else { 3 }, if short { 30 } else { 24 }) as u32),
         lengths: lengths(short, scenario.phases.faults, random),
         loss: loss(random),
         delay: spread((Span::from_ms(5), Span::from_secs(8)), random),
