@@ -1,7 +1,6 @@
 //! Cluster, settings and clients of a world.
 //!
-//! What is drawn is what the laws can judge: `acks=all` always, and clean elections in all but a few worlds. In those the laws
-//! permit what an unclean election that happened may cost, and nothing else.
+//! What is drawn is what the laws can judge: `acks=all` and clean elections always, so that nothing is lost that may be lost.
 
 use models::id::{BrokerId, Group, HostId, Sid};
 use models::kafka::config::{Acks, BrokerConfig, ConsumerConfig, OffsetReset, ProducerConfig, Text};
@@ -102,11 +101,7 @@ fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> Br
     };
     config.default_replication_factor = replicas;
     config.min_insync_replicas = min_isr;
-    // Who would rather lose records than wait does not wait for replicas either.
-    config.unclean_leader_election_enable = random.chance(1, 6);
-    if config.unclean_leader_election_enable && random.chance(3, 4) {
-        config.min_insync_replicas = 1;
-    }
+    config.unclean_leader_election_enable = false;
     config.offsets_topic_replication_factor = replicas;
     config.offsets_topic_num_partitions = OFFSETS_PARTITIONS;
     config.num_partitions = scenario.workload.partitions.into();
@@ -114,7 +109,7 @@ fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> Br
     let session = *random.pick(&[18_000, 18_000, 6_000, 6_000, 6_000, 9_000, 30_000]);
     config.zookeeper_session_timeout_ms = session;
     config.zookeeper_connection_timeout_ms = Some(session);
-    config.replica_lag_time_max_ms = *random.pick(&[30_000, 30_000, 10_000, 5_000]);
+    config.replica_lag_time_max_ms = *random.pick(&[30_000, 10_000, 5_000, 5_000]);
     config.num_replica_fetchers = *random.pick(&[1, 1, 2, 4]);
     config.replica_high_watermark_checkpoint_interval_ms = *random.pick(&[5_000, 5_000, 1_000, 20_000]);
     config.log_flush_interval_messages = *random.pick(&[u64::from(u32::MAX), 1, 50]);
