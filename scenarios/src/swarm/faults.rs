@@ -91,14 +91,36 @@ const FLAP: &[(ChaosKind, u32)] = &[
     (ChaosKind::HostReset, 6),
 ];
 
-/// The kinds of a profile with their weights.
-fn kinds(profile: Profile) -> Vec<(ChaosKind, u32)> {
+/// What comes between brokers and those who decide who leads: ZooKeeper and the controller.
+const CONTROL: &[(ChaosKind, u32)] = &[
+    (ChaosKind::ZooKeeperCut, 14),
+    (ChaosKind::ZooKeeperDelay, 12),
+    (ChaosKind::DeleteController, 10),
+    (ChaosKind::PairCut, 10),
+    (ChaosKind::PairDelay, 8),
+    (ChaosKind::Isolate, 6),
+    (ChaosKind::HostFlap, 6),
+    (ChaosKind::HostReset, 8),
+    (ChaosKind::Kill, 12),
+    (ChaosKind::Restart, 8),
+    (ChaosKind::Pause, 10),
+    (ChaosKind::AuthFailed, 4),
+];
+
+/// The kinds that a world of a profile may have, with their weights. Two given kinds out of sixty hardly ever meet: half of
+/// the worlds that may have any kind keep to a group of kinds that have to do with each other.
+fn kinds(profile: Profile, random: &mut Random) -> Vec<(ChaosKind, u32)> {
     let mut kinds = match profile {
         Profile::Wan => WAN.to_vec(),
         Profile::Disk => DISK.to_vec(),
         Profile::Clock => CLOCK.to_vec(),
         Profile::Flap => FLAP.to_vec(),
-        Profile::Everything => [WAN, MACHINES, DISK, CLOCK].concat(),
+        Profile::Everything => match random.weighted(&[50, 25, 10, 15]) {
+            0 => [WAN, MACHINES, DISK, CLOCK].concat(),
+            1 => CONTROL.to_vec(),
+            2 => WAN.to_vec(),
+            _ => [MACHINES, DISK].concat(),
+        },
     };
     kinds.sort_by_key(|(kind, weight)| (*kind, std::cmp::Reverse(*weight)));
     kinds.dedup_by_key(|(kind, _)| *kind);
@@ -112,7 +134,7 @@ pub(super) fn draw(profile: Profile, scenario: &Scenario, world: u64) -> ChaosPr
     let two_sites = scenario.topology.sites.len() > 1;
     let possible =
         |kind: ChaosKind| (two_sites || !kind.needs_wan()) && (scenario.cluster.has_kafka() || !kind.needs_kafka());
-    let mut kinds = kinds(profile);
+    let mut kinds = kinds(profile, random);
     kinds.retain(|(kind, _)| possible(*kind));
     if kinds.is_empty() {
         // One site has no WAN to be disturbed: what remains of a network is the way to a host.
@@ -131,7 +153,7 @@ pub(super) fn draw(profile: Profile, scenario: &Scenario, world: u64) -> ChaosPr
         faults: (1, random.log_uniform(if short { 4 } else { 3 }, if short { 30 } else { 24 }) as u32),
         lengths: lengths(short, scenario.phases.faults, random),
         loss: loss(random),
-        delay: spread((Span::from_ms(5), Span::from_secs(8)), random),
+        delay: spread((Span::from_ms(20), Span::from_secs(8)), random),
         disk_latency: spread((Span::from_ms(2), Span::from_secs(15)), random),
         stretch: stretch(scenario.phases.faults, random),
         victims: victims(random),
