@@ -7,6 +7,7 @@ use super::storage::FlushWaiter;
 use super::{ReplicaManager, ReplicaTimer};
 use crate::defect::Defect;
 use crate::id::TopicPartition;
+use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::channel::{ChannelEvent, ChannelId, ChannelTimer, ConnInput};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::{
@@ -14,7 +15,7 @@ use crate::kafka::protocol::{
 };
 use crate::observation::TruncateReason;
 use crate::time::Span;
-use crate::world::Ctx;
+use crate::world::{Ctx, Timer};
 
 impl ReplicaManager {
     /// Something happened on a connection. Gives it back if the connection is none of the fetchers'.
@@ -256,18 +257,21 @@ impl ReplicaManager {
     fn arm_backoff(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
         let Some(fetcher) = self.fetchers.get_mut(key) else { return };
         let Some(first) = fetcher.first_delay() else { return };
-        if fetcher.backoff_armed.is_none_or(|armed| first < armed) {
-            fetcher.backoff_armed = Some(first);
-            let after = first - ctx.now;
-            self.schedule(ctx, after, ReplicaTimer::FetcherBackoff(key.0, key.1));
+        if fetcher.backoff_armed.is_none_or(|(armed, _)| first < armed) {
+            let timer = ReplicaTimer::FetcherBackoff(key.0, key.1);
+            let timer = ctx.set_timer(first - ctx.now, Timer::Kafka(KafkaTimer::Replica(timer)));
+            fetcher.backoff_armed = Some((first, timer));
         }
     }
 
     /// Delays of a thread may be over.
     pub(super) fn on_fetcher_backoff(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
         let Some(fetcher) = self.fetchers.get_mut(key) else { return };
-        if fetcher.backoff_armed.is_some_and(|armed| armed <= ctx.now) {
-            fetcher.backoff_armed = None;
+        // Of a clock that was slowed down meanwhile it is too early still: the timer is over, the delay is not.
+        if let Some((armed, timer)) = fetcher.backoff_armed.take()
+            && armed > ctx.now
+        {
+            ctx.cancel(timer);
         }
         fetcher.end_delays(ctx.now);
         self.arm_backoff(ctx, key);

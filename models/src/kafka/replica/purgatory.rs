@@ -2,7 +2,7 @@
 
 use super::ReplicaTimer;
 use super::coordinator::{CoordinatorEvent, appended};
-use crate::id::ConnId;
+use crate::id::{ConnId, TimerId};
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, ProduceResult, Response};
 use crate::sorted_map::SortedMap;
@@ -16,7 +16,7 @@ use crate::world::{Ctx, Message, Timer};
 pub(super) struct Deadlines {
     timer: ReplicaTimer,
     queue: SortedSet<(Instant, u64)>,
-    armed: Option<Instant>,
+    armed: Option<(Instant, TimerId)>,
 }
 
 impl Deadlines {
@@ -38,8 +38,11 @@ impl Deadlines {
 
     /// The timer fired: takes out and returns the keys whose time has come, in order.
     pub(super) fn expired(&mut self, ctx: &mut Ctx<'_>) -> Vec<u64> {
-        if self.armed.is_some_and(|at| at <= ctx.now) {
-            self.armed = None;
+        // Of a clock that was slowed down meanwhile it is too early still: the timer is over, the deadline is not.
+        if let Some((armed, timer)) = self.armed.take()
+            && armed > ctx.now
+        {
+            ctx.cancel(timer);
         }
         let mut keys = Vec::new();
         while let Some((at, key)) = self.queue.first()
@@ -54,9 +57,9 @@ impl Deadlines {
 
     fn arm(&mut self, ctx: &mut Ctx<'_>) {
         let Some((first, _)) = self.queue.first() else { return };
-        if self.armed.is_none_or(|armed| first < armed) {
-            self.armed = Some(first);
-            ctx.set_timer(first - ctx.now, Timer::Kafka(KafkaTimer::Replica(self.timer)));
+        if self.armed.is_none_or(|(armed, _)| first < armed) {
+            let timer = ctx.set_timer(first - ctx.now, Timer::Kafka(KafkaTimer::Replica(self.timer)));
+            self.armed = Some((first, timer));
         }
     }
 }
