@@ -68,6 +68,7 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "last-zxid-from-diff-header",
     "retained-database",
     "epoch-file-mismatch-refuses-start",
+    "stranded-by-accepted-epoch",
     "sync-thread-survives-shutdown",
     "ack-overtakes-new-leader",
     "commit-before-up-to-date",

@@ -267,6 +267,14 @@ defects! {
     ClientNeverGivesUp = "X04", "client-never-gives-up", ZooKeeper {
         ticket: "ZOOKEEPER-4508", laws: [], fixed_in: "3.9.3",
     }
+    /// A server whose `acceptedEpoch` ran ahead (it was about to lead, and whoever helped it to a quorum failed before it
+    /// had written the epoch) is turned away for as long as the others keep their leader: `Learner.registerWithLeader`
+    /// throws "Leaders epoch, x is less than accepted epoch, y", and the leader takes no notice. Found by fuzzing; all
+    /// releases. The repaired rule, ours: a leader gives up when a voter tells it of a newer epoch, so that the next one
+    /// lies above.
+    StrandedByAcceptedEpoch = "X07", "stranded-by-accepted-epoch", ZooKeeper {
+        ticket: "Learner.registerWithLeader, no ticket", laws: ["L-ZK-QUORUM"], fixed_in: "never",
+    }
     /// KAFKA-3197: one request in flight is counted for each connection, not for each partition, so that a retry lands
     /// behind its successor.
     ReorderWithOneInFlight = "T01", "reorder-with-one-in-flight", Kafka {

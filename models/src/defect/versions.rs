@@ -9,6 +9,7 @@ const ZOOKEEPER_3_8_0_TO_3_8_4: &[Defect] = &[
     Defect::CommitBeforeUpToDate,
     Defect::ClientNeverGivesUp,
     Defect::EpochFileMismatchRefusesStart,
+    Defect::StrandedByAcceptedEpoch,
 ];
 
 /// The words for ZooKeeper versions in scenario files, and what each switches on.
@@ -23,6 +24,7 @@ pub const ZOOKEEPER_VERSIONS: &[(&str, &[Defect])] = &[
             Defect::CommitBeforeUpToDate,
             Defect::ClientNeverGivesUp,
             Defect::EpochFileMismatchRefusesStart,
+            Defect::StrandedByAcceptedEpoch,
         ],
     ),
 ];

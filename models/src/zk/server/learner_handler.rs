@@ -166,6 +166,9 @@ impl Server {
                 handler.sid = Some(sid);
                 handler.phase = HandlerPhase::AwaitEpoch;
                 self.report_epoch(ctx, sid, accepted_epoch);
+                if self.strands(sid, accepted_epoch) && !self.spec.defects.has(Defect::StrandedByAcceptedEpoch) {
+                    return self.look(ctx);
+                }
                 if let Role::Leading(leader) = &self.role
                     && leader.phase >= LeaderPhase::EpochAcks
                 {
@@ -196,6 +199,13 @@ impl Server {
                 self.drop_handler(ctx, conn);
             }
         }
+    }
+
+    /// Whether a voter has promised to follow no epoch as old as the one that is being led.
+    fn strands(&self, sid: Sid, accepted_epoch: u32) -> bool {
+        let Role::Leading(leader) = &self.role else { return false };
+        let decided = leader.phase > LeaderPhase::Discovery;
+        decided && accepted_epoch > leader.epoch && self.spec.ensemble.contains_key(&sid)
     }
 
     /// LEADERINFO.
