@@ -1,8 +1,8 @@
-//! Messages a second of the engine alone, on W1, beside those of turmoil.
+//! Messages a second of the engine alone, on W1, beside those of turmoil and nexosim.
 
 use std::hint::black_box;
 
-use benches::w1::{FULL, Outcome, TENTH, Transport, on_turmoil, run};
+use benches::w1::{FULL, Outcome, TENTH, Transport, on_nexosim, on_turmoil, run};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 
@@ -21,6 +21,8 @@ fn side_by_side(criterion: &mut Criterion) {
     measure(&mut group, "streams", |seed| run(seed, Transport::Stream, TENTH));
     on_turmoil::run(1, TENTH).assert_complete(TENTH);
     measure(&mut group, "turmoil-datagrams", |seed| on_turmoil::run(seed, TENTH));
+    on_nexosim::run(1, TENTH).assert_complete(TENTH);
+    measure(&mut group, "nexosim-datagrams", |seed| on_nexosim::run(seed, TENTH));
     group.finish();
 }
 

@@ -78,7 +78,7 @@ impl Writer {
             }
             Input::Opened { conn } => self.zookeeper.on_opened(ctx, conn),
             Input::Message { conn, message: Message::Zk(message) } => {
-                self.zookeeper.on_message(ctx, conn, message, &mut out);
+                self.zookeeper.on_message(ctx, conn, *message, &mut out);
             }
             Input::Closed { conn, .. } => self.zookeeper.on_closed(ctx, conn, &mut out),
             Input::Timer { timer: Timer::ZkClient(timer), .. } => self.zookeeper.on_timer(ctx, timer, &mut out),

@@ -2,8 +2,10 @@
 //!
 //! | bench | group | what is run | an element is |
 //! |---|---|---|---|
-//! | `engine` | `w1-30s` | a tenth of [`w1`]: our engine over datagrams and streams, turmoil over UDP | a delivered message |
+//! | `engine` | `w1-30s` | a tenth of [`w1`]: our engine over datagrams and streams, turmoil over UDP, nexosim | a delivered message |
 //! | `engine` | `w1` | the whole of [`w1`] on our engine | a delivered message |
+//! | `queues` | `hold` | each event queue alone: an event out, one in, some cancelled | an event |
+//! | `queues` | `w1-30s` | a tenth of [`w1`] with each event queue | a delivered message |
 //! | `cluster` | `zookeeper-30s` | the [`ensemble`] alone, 30 virtual seconds | an input given to a process |
 //! | `cluster` | `stretch-cluster-60s` | the scenario of that name, seed 7, laws included, 60 virtual seconds | the same |
 //! | `forks` | `w1-forks` | [`w1`] at 200 s: a clone, and a clone that goes on for 100 virtual ms | a fork |

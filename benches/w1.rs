@@ -5,6 +5,7 @@
 //! the client. Latency is 0.5 ms within a site and 13 to 17 ms across; for a fifth of the time the sites are cut off from each
 //! other, as a [`Plan`] says. How much is delivered does not depend on the engine.
 
+pub mod on_nexosim;
 pub mod on_turmoil;
 
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use models::observation::Observed;
 use models::process::{Context, Input, Loss, Payload, Process};
 use models::random::Random;
 use models::time::{Instant, Span};
-use sim::kernel::{HostSpec, LOOPBACK, ProcessSpec, RestartPolicy, Simulation, SimulationSpec};
+use serde::{Deserialize, Serialize};
+use sim::kernel::{HostSpec, LOOPBACK, ProcessSpec, QueueKind, RestartPolicy, Simulation, SimulationSpec};
 use sim::net::rule::Rule;
 use sim::net::tcp::TcpConfig;
 use sim::net::topology::{LinkProfile, Site, SiteGraph};
@@ -84,7 +86,7 @@ pub struct Message {
     id: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
     Heartbeat,
     HeartbeatReply,
@@ -344,7 +346,13 @@ impl Outcome {
 
 /// Runs W1 from beginning to end on our engine.
 pub fn run(seed: u64, transport: Transport, plan: Plan) -> Outcome {
+    run_with(QueueKind::default(), seed, transport, plan)
+}
+
+/// The same with a queue of another kind.
+pub fn run_with(queue: QueueKind, seed: u64, transport: Transport, plan: Plan) -> Outcome {
     let mut sim = simulation(seed, transport, plan);
+    sim.use_queue(queue);
     let observer = &mut |_: &Observed| {};
     let hosts = |far: bool| (0..=CLIENT).filter(|id| is_far(*id) == far).map(HostId).collect::<Vec<_>>();
     let (near, far) = (hosts(false), hosts(true));
@@ -377,6 +385,16 @@ fn check(plan: Plan, run: impl Fn(u64) -> Outcome) {
 fn datagrams_deliver_what_every_engine_delivers() {
     for plan in [FULL, TENTH] {
         check(plan, |seed| run(seed, Transport::Datagram, plan));
+    }
+}
+
+#[test]
+fn every_queue_gives_the_same_run() {
+    for transport in [Transport::Datagram, Transport::Stream] {
+        for seed in 1..4 {
+            let outcomes = QueueKind::ALL.map(|queue| run_with(queue, seed, transport, TENTH));
+            assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{transport:?}, seed {seed}: {outcomes:?}");
+        }
     }
 }
 

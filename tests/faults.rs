@@ -96,6 +96,22 @@ fn damaged_indexes_make_a_clean_restart_read_all_logs() {
     assert!(restart("\n    - {at: 5s, fault: damage-indexes, process: broker1") > 50_000);
 }
 
+/// A disk that one of two overlapping faults left full would keep its broker from ever registering again.
+#[test]
+fn a_disk_that_two_faults_fill_has_room_after_the_last_of_them() {
+    let seen = see("for: 10s, fault: fill-disk, host: k1, leave: 1B}\n    \
+                    - {at: 12s, for: 12s, fault: fill-disk, host: k1, leave: 1B");
+    assert!(!seen.downs.is_empty(), "a broker without log directories exits: {seen:?}");
+}
+
+/// The back-off of a fetcher ends although the clock that it was set by runs slower since.
+#[test]
+fn replicas_fetch_again_when_their_clock_slows_down_during_a_back_off() {
+    let seen = see("for: 2s, fault: clock-drift, host: k1, by: 50000ppm}\n    \
+                    - {at: 11500ms, for: 1ms, fault: reset-connections, between: [k1, [k2, k3]]");
+    assert_eq!(seen.isr_changes, 0, "a second is no lag");
+}
+
 #[test]
 fn a_restart_starts_a_process_when_it_has_ended() {
     let seen = see("fault: restart, process: broker1, grace: 30s, delay: 3s");

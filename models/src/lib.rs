@@ -17,6 +17,7 @@ pub mod process;
 pub mod random;
 pub mod shared_log;
 pub mod shared_vec;
+pub(crate) mod sorted_map;
 pub(crate) mod sorted_set;
 #[cfg(test)]
 pub(crate) mod testing;

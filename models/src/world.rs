@@ -30,7 +30,7 @@ pub const KAFKA_PORT: Port = Port(9092);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Between a ZooKeeper client and a server.
-    Zk(ClientMessage),
+    Zk(Box<ClientMessage>),
     /// Between ZooKeeper servers on the quorum port.
     Quorum(QuorumPacket),
     /// Between ZooKeeper servers on the election port.
@@ -73,4 +73,11 @@ impl Payload for Message {
     fn fold(&self, into: &mut Fingerprint) {
         self.hash(into);
     }
+}
+
+#[test]
+fn what_is_moved_at_every_event_stays_small() {
+    let effect = size_of::<crate::process::Effect<Message, Timer>>();
+    let sizes = (size_of::<Message>(), size_of::<crate::observation::Observation>(), effect);
+    assert!(sizes.0 <= 64 && sizes.1 <= 64 && sizes.2 <= 72, "box what is large and rare: {sizes:?}");
 }

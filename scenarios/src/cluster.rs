@@ -82,12 +82,27 @@ impl Kafka {
             broker.config.inter_broker_protocol_version = None;
         }
     }
+
+    /// Switches one defect off; what it implied stays. A broker whose protocol has the defect as a part speaks the default.
+    pub fn repair_one(&mut self, defect: Defect) {
+        self.defects = self.defects.without(defect);
+        for broker in &mut self.brokers {
+            if broker.config.rules(self.defects).1.has(defect) {
+                broker.config.inter_broker_protocol_version = None;
+            }
+        }
+    }
 }
 
 impl ZooKeeper {
     /// Switches every defect off.
     pub fn repair(&mut self) {
         (self.version, self.defects) = (FIXED.to_owned(), Defects::NONE);
+    }
+
+    /// Switches one defect off; what it implied stays.
+    pub fn repair_one(&mut self, defect: Defect) {
+        self.defects = self.defects.without(defect);
     }
 
     /// Servers that make a majority.

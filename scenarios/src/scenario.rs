@@ -1,5 +1,6 @@
 //! A scenario: the argument of a run, beside the seed.
 
+use models::defect::Defect;
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
@@ -157,6 +158,15 @@ impl Scenario {
         let mut repaired = self.clone();
         repaired.cluster.kafka.repair();
         repaired.cluster.zookeeper.repair();
+        repaired
+    }
+
+    /// The same scenario with this one defect repaired, and all else as it is: what its rule alone makes of a run.
+    #[must_use]
+    pub fn repaired_of(&self, defect: Defect) -> Self {
+        let mut repaired = self.clone();
+        repaired.cluster.kafka.repair_one(defect);
+        repaired.cluster.zookeeper.repair_one(defect);
         repaired
     }
 

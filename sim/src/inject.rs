@@ -30,6 +30,9 @@ pub(crate) use self::words::netem;
 /// How often a process that is restarted is looked at, whether it has ended.
 const LOOK: Span = Span::from_ms(100);
 
+/// A clock has to go on, in parts per billion.
+const SLOWEST: i32 = -999_000_000;
+
 /// Something that the schedule does at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
@@ -56,7 +59,7 @@ enum Undo {
     Boot(HostId),
     Disk(HostId, DiskFault),
     Dir(ProcessId, u8),
-    Capacity(HostId, u64),
+    Room(HostId, u64),
     Jump(HostId, i64),
     Drift(HostId, i32),
     Name(HostId, HostId, Answer),
@@ -92,6 +95,37 @@ pub(crate) struct Injector {
     holds: BTreeMap<Hold, u32>,
     /// How long an input keeps a process busy: what all faults take together.
     busy: BTreeMap<ProcessId, Span>,
+    /// Disks that faults have filled: the least room that one of them leaves is what there is.
+    room: BTreeMap<HostId, Piled<u64>>,
+    /// Clocks that faults make drift, in parts per billion: drifts add up.
+    drift: BTreeMap<HostId, Piled<i32>>,
+}
+
+/// A value of a host, and what the faults that are in force make of it.
+#[derive(Clone, Debug)]
+struct Piled<T> {
+    without: T,
+    faults: Vec<T>,
+}
+
+impl<T: Copy + PartialEq> Piled<T> {
+    fn remove(&mut self, fault: T) {
+        if let Some(index) = self.faults.iter().position(|other| *other == fault) {
+            self.faults.remove(index);
+        }
+    }
+}
+
+impl Piled<u64> {
+    fn least(&self) -> u64 {
+        self.faults.iter().copied().fold(self.without, u64::min)
+    }
+}
+
+impl Piled<i32> {
+    fn sum(&self) -> i32 {
+        self.faults.iter().fold(self.without, |sum, more| sum.saturating_add(*more)).max(SLOWEST)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +151,8 @@ impl Injector {
             cycles: BTreeMap::new(),
             holds: BTreeMap::new(),
             busy: BTreeMap::new(),
+            room: BTreeMap::new(),
+            drift: BTreeMap::new(),
         }
     }
 
@@ -169,8 +205,12 @@ impl Injector {
         let Timed { id, name, fault, .. } = self.faults[index].clone();
         let (scope, text) = scope::of(&fault, scenario, deployment, roles);
         let text = name.map_or(text.clone(), |name| format!("{name}: {text}"));
-        let begin =
-            Observation::FaultBegin { fault: id, name: fault.kind().into(), text: text.into(), scope: scope.clone() };
+        let begin = Observation::FaultBegin {
+            fault: id,
+            name: fault.kind().into(),
+            text: text.into(),
+            scope: Box::new(scope.clone()),
+        };
         sim.observe(ProcessId(0), begin);
         let undo = self.strike(index, &fault, &scope, (scenario, deployment), sim);
         self.undo.insert(index, undo);
@@ -210,13 +250,19 @@ impl Injector {
             }
             Undo::Disk(host, fault) => sim.clear_disk_fault(host, fault),
             Undo::Dir(process, dir) => sim.set_dir_failing(process, dir, false),
-            Undo::Capacity(host, capacity) => {
-                sim.set_disk_capacity(host, capacity);
+            Undo::Room(host, capacity) => {
+                if let Some(room) = self.room.get_mut(&host) {
+                    room.remove(capacity);
+                    sim.set_disk_capacity(host, room.least());
+                }
             }
             Undo::Ensemble(whole, processes) => self.reconfigure(sim, &whole, &processes),
             Undo::Jump(host, by_ns) => sim.jump_clock(host, by_ns),
             Undo::Drift(host, ppb) => {
-                sim.set_clock_drift(host, ppb);
+                if let Some(drift) = self.drift.get_mut(&host) {
+                    drift.remove(ppb);
+                    sim.set_clock_drift(host, drift.sum());
+                }
             }
             Undo::Name(at, name, answer) => sim.mend_name(at, name, answer),
         }

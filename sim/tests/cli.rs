@@ -70,12 +70,30 @@ fn bad_input_exits_with_2_and_says_what_would_be_valid() {
         (&["--seed", "1", "--duration", "soon"], "--duration soon: expected a number with a unit"),
         (&["--seed", "1", "--topics", "0"], "--topics 0: expected at least 1"),
         (&["survey", "--seeds", "9..3"], "expected A..B with A < B"),
+        (&["survey", "--queue", "heap"], "expected one of: wheel, binary-heap, 4-ary-heap, radix-heap"),
         (&["run", "--server-properties", "no/*.properties", "--zoo-cfg", "zoo.cfg"], "no such file"),
     ];
     for (args, expected) in table {
         let output = sim(folder.path(), args);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", errors(&output));
         assert!(errors(&output).contains(expected), "{args:?}: `{expected}` is missing in:\n{}", errors(&output));
+    }
+}
+
+/// Thousands of runs are compared by one word; what keeps their events in order must not show in it.
+#[test]
+fn a_survey_comes_to_the_same_with_every_queue_and_any_number_of_jobs() {
+    let base = ["survey", "--seeds", "0..3", "--duration", "20s", "--topics", "1", "--partitions", "4", "--rate", "50"];
+    let survey = |more: &[&str]| {
+        let output = sim(folder().path(), &[&base, more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+        text(&output)
+    };
+    let expected = survey(&["--jobs", "1"]);
+    assert!(expected.contains("fingerprint of all"), "{expected}");
+    assert_eq!(survey(&["--jobs", "2"]), expected);
+    for queue in ["wheel", "binary-heap", "4-ary-heap", "radix-heap"] {
+        assert_eq!(survey(&["--queue", queue]), expected, "{queue}");
     }
 }
 

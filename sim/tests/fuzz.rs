@@ -328,3 +328,24 @@ fn a_panic_is_a_finding_whose_record_verifies_and_the_rest_goes_on() {
         assert_eq!((&*shrunk.broken.law, shrunk.broken.signature()), (PANIC, broken.signature()));
     }
 }
+
+#[test]
+fn a_hunt_counts_what_its_switch_broke_and_nothing_else() {
+    let folder = folder();
+    let hunt = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
+        let fixed = ["--within", "16", "--at-least", "16", "--shrink", "0s"];
+        let output = command.current_dir(folder.path()).args(["defects", "hunt"]).args(args).args(fixed).output();
+        output.expect("the binary runs")
+    };
+    let found = hunt(&["no-min-isr"]);
+    assert_eq!(found.status.code(), Some(0), "{}", text(&found));
+    // The same failures, beside another switch that has nothing to do with them.
+    let scenario = library::find("stretch-cluster").expect("it is the default").scenario();
+    let mut scenario = scenario.unwrap_or_else(|errors| panic!("{errors:?}"));
+    scenario.cluster.kafka.defects = scenario.cluster.kafka.defects.with(models::defect::Defect::NoMinIsr);
+    fs::write(folder.path().join("both.yaml"), scenario.to_yaml()).expect("it can be written");
+    let other = hunt(&["late-update-metadata", "--scenario", "both.yaml", "--partitions", "10", "--topics", "1"]);
+    assert_eq!(other.status.code(), Some(1), "{}", text(&other));
+    assert!(text(&other).contains("more failed without it too"), "{}", text(&other));
+}

@@ -112,6 +112,12 @@ impl Defects {
         implied.fold(Self(self.0 | 1 << defect as u8), Self::with)
     }
 
+    /// With `defect` alone switched off: what it implied stays.
+    #[must_use]
+    pub const fn without(self, defect: Defect) -> Self {
+        Self(self.0 & !(1 << defect as u8))
+    }
+
     /// Everything that is on in either.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {

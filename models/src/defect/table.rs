@@ -216,13 +216,15 @@ defects! {
     }
     /// KIP-966's unclean-shutdown rule has no counterpart in ZooKeeper mode: a controller elected after a broker has
     /// re-registered finds it alive and in the ISRs that its earlier life had earned, whatever that life lost. All releases
-    /// in
-    /// ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the
+    /// in ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the
     /// new controller treat the broker as bounced, as `processBrokerChange` of a sitting controller does.
     UnnoticedRestart = "X02", "unnoticed-restart", Kafka {
         ticket: "KIP-966 (unclean shutdown), no ticket in ZooKeeper mode", laws: ["R-LEADER-COMPLETE", "R-CANDIDATE-COMPLETE", "L-ISR-FULL"], fixed_in: "never",
     }
-    /// KAFKA-15510: a follower forgets `lastFetchedEpoch` after an empty response. 3.6.x.
+    /// KAFKA-15510: a follower forgets `lastFetchedEpoch` after an empty response. 3.6.x. It has no scenario: no history is
+    /// known in which it breaks a law (the reviewers of its fix, apache/kafka#14457, asked for one in vain). The answer that
+    /// makes it forget is one that found no divergence; from then on the leader's log only grows within the epoch, and a new
+    /// epoch adds the partition anew with the epoch of its last record.
     ForgottenFetchedEpoch = "C28", "forgotten-fetched-epoch", Kafka {
         ticket: "KAFKA-15510", laws: ["R-LOG-MATCH"], fixed_in: "3.7.0",
     }

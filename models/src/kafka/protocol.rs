@@ -43,7 +43,7 @@ pub enum Request {
     /// Append records.
     Produce(ProduceRequest),
     /// Read records, as a replica or as a consumer.
-    Fetch(FetchRequest),
+    Fetch(Box<FetchRequest>),
     /// Where does an epoch end?
     OffsetsForLeaderEpoch(Vec<EpochQuery>),
     /// Where does a log begin or end?
@@ -58,7 +58,7 @@ pub enum Request {
     /// Give me a producer id.
     InitProducerId,
     /// Of a consumer group, to its coordinator or in search of it.
-    Group(GroupRequest),
+    Group(Box<GroupRequest>),
     /// Create topics; answered by the controller.
     CreateTopics {
         /// Topic, partitions, replication factor.

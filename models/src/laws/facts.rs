@@ -121,9 +121,9 @@ pub(super) struct Roster {
     /// Per process its number among brokers or servers.
     numbers: Vec<Option<u16>>,
     /// Per topic and partition number the dense number.
-    partitions: Vec<Vec<Option<u16>>>,
+    partitions: Vec<Vec<Option<u32>>>,
     /// The same for the brokers' own topics, whose numbers are large.
-    internal: Vec<Vec<Option<u16>>>,
+    internal: Vec<Vec<Option<u32>>>,
 }
 
 impl Roster {
@@ -144,7 +144,7 @@ impl Roster {
                 ProcessKind::Producer | ProcessKind::Consumer | ProcessKind::Admin | ProcessKind::Session => None,
             });
         }
-        let (mut partitions, mut internal) = (Vec::<Vec<Option<u16>>>::new(), Vec::<Vec<Option<u16>>>::new());
+        let (mut partitions, mut internal) = (Vec::<Vec<Option<u32>>>::new(), Vec::<Vec<Option<u32>>>::new());
         for (index, PartitionFacts { partition, .. }) in facts.partitions.iter().enumerate() {
             let number = usize::from(partition.partition);
             let (topics, topic) = match partition.topic.0.checked_sub(Topic::FIRST_INTERNAL) {
@@ -154,7 +154,7 @@ impl Roster {
             topics.resize_with(topics.len().max(topic + 1), Vec::new);
             let numbers = &mut topics[topic];
             numbers.resize(numbers.len().max(number + 1), None);
-            numbers[number] = Some(index as u16);
+            numbers[number] = Some(index as u32);
         }
         Self { facts, brokers, servers, numbers, partitions, internal }
     }
@@ -186,7 +186,7 @@ impl Roster {
             None => self.partitions.get(usize::from(partition.topic.0))?,
             Some(topic) => self.internal.get(usize::from(topic))?,
         };
-        numbers.get(usize::from(partition.partition)).copied().flatten().map(usize::from)
+        numbers.get(usize::from(partition.partition)).copied().flatten().map(|number| number as usize)
     }
 
     /// The name of partition number `index`.
@@ -197,5 +197,16 @@ impl Roster {
     /// Whether the scenario wants `process` running in the end.
     pub(super) fn wanted(&self, process: ProcessId) -> bool {
         self.facts.processes.get(usize::from(process.0)).is_some_and(|process| process.wanted)
+    }
+}
+
+#[test]
+fn every_partition_has_a_number_of_its_own_however_many_there_are() {
+    let all =
+        (0..300).flat_map(|topic| (0..300).map(move |partition| TopicPartition { topic: Topic(topic), partition }));
+    let partitions = all.map(|partition| PartitionFacts { partition, replication_factor: 3 }).collect();
+    let roster = Roster::new(Facts { partitions, ..super::tests::history::facts() });
+    for (number, PartitionFacts { partition, .. }) in roster.facts.partitions.iter().enumerate() {
+        assert_eq!(roster.partition(*partition), Some(number));
     }
 }

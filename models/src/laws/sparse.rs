@@ -12,37 +12,47 @@ type Page<T> = Vec<(u64, T)>;
 pub(super) struct Sparse<T> {
     /// In order, none empty, each with its first number.
     pages: Vec<(u64, Arc<Page<T>>)>,
+    /// Which page a counter used last: most likely the one that it uses next. Counters of producers are 2^40 apart.
+    recent: [u32; COUNTERS],
 }
 
 impl<T> Default for Sparse<T> {
     fn default() -> Self {
-        Self { pages: Vec::new() }
+        Self { pages: Vec::new(), recent: [0; COUNTERS] }
     }
 }
 
 impl<T: Copy + Default> Sparse<T> {
     /// The value of `number`, to be written; the default if it never was.
     pub(super) fn entry(&mut self, number: u64) -> &mut T {
-        let after = self.pages.partition_point(|(first, _)| *first <= number);
-        let (at, index) = match self.pages.get(after.saturating_sub(1)) {
+        let counter = (number >> 40) as usize % COUNTERS;
+        let at = self.page_for(number, self.recent[counter] as usize);
+        let (at, index) = match self.pages.get(at) {
             None => {
                 self.pages.push((number, Arc::new(vec![(number, T::default())])));
                 (0, 0)
             }
-            Some((_, page)) => {
-                let at = after.saturating_sub(1);
-                match search(page, number) {
-                    Ok(index) => (at, index),
-                    Err(index) => self.insert(at, index, number),
-                }
-            }
+            Some((_, page)) => match search(page, number) {
+                Ok(index) => (at, index),
+                Err(index) => self.insert(at, index, number),
+            },
         };
+        self.recent[counter] = at as u32;
         &mut Arc::make_mut(&mut self.pages[at].1)[index].1
     }
 
     /// Every number that was written with its value, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
         self.pages.iter().flat_map(|(_, page)| page.iter().map(|(number, value)| (*number, value)))
+    }
+
+    /// The last page that begins at the number or before it, or else the first one; `likely` is looked at before all others.
+    fn page_for(&self, number: u64, likely: usize) -> usize {
+        let begins_behind = |at: usize| self.pages.get(at).is_none_or(|(first, _)| *first > number);
+        if !begins_behind(likely) && begins_behind(likely + 1) {
+            return likely;
+        }
+        self.pages.partition_point(|(first, _)| *first <= number).saturating_sub(1)
     }
 
     /// Puts a number into a page, or behind what lies before it in a full one. Returns its place.
@@ -75,6 +85,8 @@ fn search<T>(page: &[(u64, T)], number: u64) -> Result<usize, usize> {
     }
 }
 
+/// Counters whose last pages are remembered.
+const COUNTERS: usize = 8;
 /// Values at the end of a page that are looked at first.
 const TAIL: usize = 4;
 /// Values of a page: what the first write after a clone copies.
@@ -90,7 +102,7 @@ fn it_does_what_a_tree_does_and_a_clone_is_not_disturbed() {
     };
     // Three counters by turns, with gaps; then what lies in between, and before all.
     for n in 0..200 {
-        [7 << 32, 0, 9].iter().enumerate().for_each(|(i, base)| write(&mut table, base + 97 * n + i as u64, n));
+        [7 << 40, 0, 9].iter().enumerate().for_each(|(i, base)| write(&mut table, base + 97 * n + i as u64, n));
     }
     let before = table.clone();
     let snapshot: Vec<_> = before.iter().map(|(number, value)| (number, *value)).collect();

@@ -66,7 +66,7 @@ pub enum Observation {
         /// The whole of it in words.
         text: Arc<str>,
         /// What it touches.
-        scope: FaultScope,
+        scope: Box<FaultScope>,
     },
     /// A fault is over.
     FaultEnd {

@@ -244,7 +244,7 @@ impl Process for SessionClient {
             Input::Timer { timer: Timer::ZkClient(timer), .. } => self.zk.on_timer(ctx, timer, &mut events),
             Input::Opened { conn } => self.zk.on_opened(ctx, conn),
             Input::Message { conn, message: Message::Zk(message) } => {
-                self.zk.on_message(ctx, conn, message, &mut events);
+                self.zk.on_message(ctx, conn, *message, &mut events);
             }
             Input::Closed { conn, .. } => self.zk.on_closed(ctx, conn, &mut events),
             // Not of this process's vocabulary.

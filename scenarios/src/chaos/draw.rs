@@ -1,9 +1,9 @@
 //! One draw for each kind: this is the only place that knows how a kind becomes a fault.
 
-use models::id::{BrokerId, Sid};
 use models::random::Random;
 use models::time::Span;
 
+use super::aim::Aim;
 use super::{ChaosKind, ChaosProfile};
 use crate::choice::{Shape, server_hosts};
 use crate::fault::{
@@ -17,6 +17,8 @@ use crate::units::Share;
 
 /// How long a flapping route is cut, and sound, at a time.
 const FLAP: (Span, Span) = (Span::from_ms(50), Span::from_secs(15));
+/// The same for a host: also longer than sessions last.
+const HOST_FLAP: (Span, Span) = (Span::from_ms(50), Span::from_secs(40));
 /// How long a service may take to end before systemd kills it.
 const GRACE: (Span, Span) = (Span::from_secs(1), Span::from_secs(90));
 /// Bits a second of a narrow WAN: from a modem's to half of a good line's.
@@ -39,12 +41,16 @@ const SLOT: (Span, Span) = (Span::from_ms(1), Span::from_ms(500));
 const DISK_RATE: (u64, u64) = (20_000, 50_000_000);
 const IOPS: (u64, u64) = (5, 500);
 
+/// How long something without duration lasts.
+const MOMENT: Span = Span::from_ms(1);
+
 impl ChaosProfile {
     /// What `kind` comes to at that time for so long: one fault, or one for each machine that fails with the others.
-    pub(crate) fn draw_kind(
+    pub(super) fn draw_kind(
         &self,
         kind: ChaosKind,
         scenario: &Scenario,
+        aim: &Aim<'_>,
         (at, duration): (Span, Span),
         random: &mut Random,
     ) -> Vec<Planned> {
@@ -71,16 +77,24 @@ impl ChaosProfile {
                 let ids = (0..).zip(brokers.iter().map(|broker| broker.id));
                 ids.map(one).filter(|planned| planned.at + planned.duration <= scenario.phases.faults).collect()
             }
-            kind => vec![Planned::new(at, duration, self.draw_fault(kind, scenario, duration, random))],
+            ChaosKind::HostReset => resets(scenario, aim, (at, duration), random),
+            kind => vec![Planned::new(at, duration, self.draw_fault(kind, scenario, aim, duration, random))],
         }
     }
 
-    fn draw_fault(&self, kind: ChaosKind, scenario: &Scenario, duration: Span, random: &mut Random) -> Fault {
+    fn draw_fault(
+        &self,
+        kind: ChaosKind,
+        scenario: &Scenario,
+        aim: &Aim<'_>,
+        duration: Span,
+        random: &mut Random,
+    ) -> Fault {
         match kind {
             ChaosKind::WanCut => Fault::cut(wan(scenario, true, random)),
             ChaosKind::OneWayCut => Fault::cut(wan(scenario, false, random)),
-            ChaosKind::Isolate => Fault::cut(isolation(scenario, random)),
-            ChaosKind::PairCut => Fault::cut(pair(scenario, random)),
+            ChaosKind::Isolate => Fault::cut(isolation(scenario, aim, random)),
+            ChaosKind::PairCut => Fault::cut(pair(scenario, aim, random)),
             ChaosKind::Split => {
                 split(&[Shape::Halves, Shape::One, Shape::Majority, Shape::MinorityThird], scenario, random)
             }
@@ -128,14 +142,28 @@ impl ChaosProfile {
             | ChaosKind::Gc
             | ChaosKind::Cpu
             | ChaosKind::AuthFailed
-            | ChaosKind::DamageIndexes => process_fault(kind, scenario, duration, random),
-            kind => self.host_fault(kind, scenario, random),
+            | ChaosKind::DamageIndexes => process_fault(kind, aim, duration, random),
+            ChaosKind::ZooKeeperCut => Fault::cut(to_zookeeper(scenario, aim, random)),
+            ChaosKind::ZooKeeperDelay => self.slow(to_zookeeper(scenario, aim, random), random),
+            ChaosKind::HostDelay => self.slow(isolation(scenario, aim, random), random),
+            ChaosKind::PairDelay => self.slow(pair(scenario, aim, random), random),
+            ChaosKind::HostFlap => {
+                let (down, up) = (log_span(HOST_FLAP, random), log_span(HOST_FLAP, random));
+                Fault::Flap { route: isolation(scenario, aim, random), down, up }
+            }
+            ChaosKind::ClientCut => Fault::cut(to_clients(scenario, aim, random)),
+            kind => self.host_fault(kind, scenario, aim, random),
         }
     }
 
+    /// Packets of the route come late.
+    fn slow(&self, route: Route, random: &mut Random) -> Fault {
+        Fault::Impair { route, netem: Netem::delay(log_span(self.delay, random)) }
+    }
+
     /// What is wrong with a machine.
-    fn host_fault(&self, kind: ChaosKind, scenario: &Scenario, random: &mut Random) -> Fault {
-        let host = |random: &mut Random| HostSelector::Of(server(scenario, random));
+    fn host_fault(&self, kind: ChaosKind, scenario: &Scenario, aim: &Aim<'_>, random: &mut Random) -> Fault {
+        let host = |random: &mut Random| HostSelector::Of(aim.server(random));
         let sign = |random: &mut Random| if random.chance(1, 2) { 1 } else { -1 };
         match kind {
             ChaosKind::LinkDown => Fault::LinkDown { host: host(random) },
@@ -223,29 +251,29 @@ impl ChaosProfile {
 }
 
 /// What is done to a process.
-fn process_fault(kind: ChaosKind, scenario: &Scenario, duration: Span, random: &mut Random) -> Fault {
+fn process_fault(kind: ChaosKind, aim: &Aim<'_>, duration: Span, random: &mut Random) -> Fault {
     match kind {
-        ChaosKind::Pause => Fault::Pause { process: server(scenario, random) },
+        ChaosKind::Pause => Fault::Pause { process: aim.server(random) },
         ChaosKind::Stop => {
             let grace = log_span(GRACE, random).min(duration);
-            Fault::Stop { process: server(scenario, random), grace }
+            Fault::Stop { process: aim.server(random), grace }
         }
         ChaosKind::Restart => {
             let grace = log_span(GRACE, random).min(duration);
             let delay = Span::from_ms(random.span(Span::ZERO, duration - grace).as_ms());
-            Fault::Restart { process: server(scenario, random), grace, delay }
+            Fault::Restart { process: aim.server(random), grace, delay }
         }
         ChaosKind::Gc => {
             let (pause, work) = (log_span(GC, random), log_span(GC, random));
-            Fault::Gc { process: server(scenario, random), pause, period: pause + work }
+            Fault::Gc { process: aim.server(random), pause, period: pause + work }
         }
         ChaosKind::Cpu => {
             let delay = log_span(CPU, random);
-            Fault::Cpu { process: server(scenario, random), delay }
+            Fault::Cpu { process: aim.server(random), delay }
         }
-        ChaosKind::AuthFailed => Fault::AuthFailed { process: broker(scenario, random) },
-        ChaosKind::DamageIndexes => Fault::DamageIndexes { process: broker(scenario, random) },
-        _ => Fault::Kill { process: server(scenario, random) },
+        ChaosKind::AuthFailed => Fault::AuthFailed { process: aim.broker(random) },
+        ChaosKind::DamageIndexes => Fault::DamageIndexes { process: aim.broker(random) },
+        _ => Fault::Kill { process: aim.server(random) },
     }
 }
 
@@ -295,8 +323,8 @@ fn wan(scenario: &Scenario, both_ways: bool, random: &mut Random) -> Route {
 }
 
 /// One server's host against the hosts of all other servers. Clients still reach it: that makes a zombie.
-fn isolation(scenario: &Scenario, random: &mut Random) -> Route {
-    let victim = server(scenario, random);
+fn isolation(scenario: &Scenario, aim: &Aim<'_>, random: &mut Random) -> Route {
+    let victim = aim.server(random);
     let place = |host| Place::Host(HostSelector::Host(host));
     Route {
         from: vec![Place::Host(HostSelector::Of(victim))],
@@ -307,34 +335,52 @@ fn isolation(scenario: &Scenario, random: &mut Random) -> Route {
 }
 
 /// One server's host against that of another: no majority is lost, but they cannot talk.
-fn pair(scenario: &Scenario, random: &mut Random) -> Route {
-    let victim = HostSelector::Of(server(scenario, random));
+fn pair(scenario: &Scenario, aim: &Aim<'_>, random: &mut Random) -> Route {
+    let process = aim.server(random);
+    let victim = HostSelector::Of(process);
     let own = victim.fixed(&scenario.deployment());
     let mut peers = server_hosts(scenario);
     peers.retain(|host| Some(*host) != own);
     // A single server has no peer; then it is cut from nobody.
     let peer = peers.get(random.below(peers.len().max(1) as u64) as usize).map(|host| HostSelector::Host(*host));
+    let peer = aim.other_than(process, random).map(HostSelector::Of).or(peer);
     let (from, to) = (Place::Host(victim), Place::Host(peer.unwrap_or(victim)));
     if random.chance(2, 3) { Route::between(from, to) } else { Route::one_way(from, to) }
 }
 
-/// A broker: the controller as often as all others together.
-fn broker(scenario: &Scenario, random: &mut Random) -> ProcessSelector {
-    let brokers = &scenario.cluster.kafka.brokers;
-    match random.chance(1, 2) || brokers.is_empty() {
-        true => ProcessSelector::Controller,
-        false => ProcessSelector::Broker(random.pick(brokers).id),
-    }
+/// A broker's host and those of all ZooKeeper servers.
+fn to_zookeeper(scenario: &Scenario, aim: &Aim<'_>, random: &mut Random) -> Route {
+    let broker = Place::Host(HostSelector::Of(aim.broker(random)));
+    let servers = scenario.cluster.zookeeper.servers.iter();
+    let servers = servers.map(|server| Place::Host(HostSelector::Host(server.host))).collect();
+    some_ways(vec![broker], servers, random)
 }
 
-/// Whom to hit: the leaders more often than chance would have it, brokers more often than ZooKeeper.
-fn server(scenario: &Scenario, random: &mut Random) -> ProcessSelector {
-    let brokers: Vec<BrokerId> = scenario.cluster.kafka.brokers.iter().map(|broker| broker.id).collect();
-    let servers: Vec<Sid> = scenario.cluster.zookeeper.servers.iter().map(|server| server.sid).collect();
-    match random.weighted(&[35, 35, 15, 15]) {
-        0 => ProcessSelector::Controller,
-        1 if !brokers.is_empty() => ProcessSelector::Broker(*random.pick(&brokers)),
-        2 if !servers.is_empty() => ProcessSelector::ZooKeeper(*random.pick(&servers)),
-        _ => ProcessSelector::ZooKeeperLeader,
-    }
+/// The hosts without servers, which is where clients run, and a broker's.
+fn to_clients(scenario: &Scenario, aim: &Aim<'_>, random: &mut Random) -> Route {
+    let broker = Place::Host(HostSelector::Of(aim.broker(random)));
+    let servers = server_hosts(scenario);
+    let clients = scenario.topology.host_ids().filter(|host| !servers.contains(host));
+    some_ways(clients.map(|host| Place::Host(HostSelector::Host(host))).collect(), vec![broker], random)
+}
+
+/// Both ways, or one of them.
+fn some_ways(from: Vec<Place>, to: Vec<Place>, random: &mut Random) -> Route {
+    let both_ways = random.chance(1, 2);
+    let (from, to) = if !both_ways && random.chance(1, 2) { (to, from) } else { (from, to) };
+    Route { from, to, both_ways, ..Route::default() }
+}
+
+/// The connections of a host reset up to eight times, evenly over the time given: all of them, or a broker's to ZooKeeper.
+fn resets(scenario: &Scenario, aim: &Aim<'_>, (at, duration): (Span, Span), random: &mut Random) -> Vec<Planned> {
+    let route = if random.chance(1, 2) && scenario.cluster.has_kafka() {
+        Route { both_ways: true, ..to_zookeeper(scenario, aim, random) }
+    } else {
+        isolation(scenario, aim, random)
+    };
+    let count = random.within(1, 8);
+    let every = Span::from_ms((duration / count).as_ms().max(1));
+    let last = scenario.phases.faults - MOMENT;
+    let reset = |number| Planned::new((at + every * number).min(last), MOMENT, Fault::ResetConnections(route.clone()));
+    (0..count).map(reset).collect()
 }

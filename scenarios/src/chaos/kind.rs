@@ -111,6 +111,20 @@ kinds! {
     DamageIndexes = "damage-indexes";
     /// A wall clock jumps to and fro.
     ClockStrobe = "clock-strobe";
+    /// A broker's host is cut from all ZooKeeper servers, both ways or one; brokers and clients reach it.
+    ZooKeeperCut = "zookeeper-cut";
+    /// The way from a broker's host to all ZooKeeper servers is slow.
+    ZooKeeperDelay = "zookeeper-delay";
+    /// The way from a server's host to all others is slow.
+    HostDelay = "host-delay";
+    /// The way from one server's host to that of another is slow.
+    PairDelay = "pair-delay";
+    /// A server's host comes and goes.
+    HostFlap = "host-flap";
+    /// The connections of a server's host are reset, again and again.
+    HostReset = "host-reset";
+    /// Clients do not reach a broker, or do not hear from it; other brokers do.
+    ClientCut = "client-cut";
 }
 
 impl ChaosKind {
@@ -139,7 +153,16 @@ impl ChaosKind {
 
     /// Whether it needs brokers.
     pub fn needs_kafka(self) -> bool {
-        matches!(self, Self::AuthFailed | Self::DeleteController | Self::RollingRestart | Self::DamageIndexes)
+        matches!(
+            self,
+            Self::AuthFailed
+                | Self::DeleteController
+                | Self::RollingRestart
+                | Self::DamageIndexes
+                | Self::ZooKeeperCut
+                | Self::ZooKeeperDelay
+                | Self::ClientCut
+        )
     }
 }
 

@@ -83,3 +83,36 @@ fn the_profile_is_kept_and_no_kind_of_fault_is_rare() {
     assert!(seeds_with.values().all(|seeds| *seeds * 10 > SEEDS), "{seeds_with:?}");
     assert!(long_cuts * 4 > SEEDS, "{long_cuts}");
 }
+
+#[test]
+fn faults_of_a_stretch_begin_together() {
+    let scenario = stretch_cluster();
+    let stretch = Some((Span::from_secs(1), Span::from_secs(5)));
+    let profile = super::ChaosProfile { stretch, ..scenario.chaos.clone().unwrap() };
+    let mut close = 0;
+    const SEEDS: u64 = 300;
+    for seed in 0..SEEDS {
+        let faults = profile.draw(&scenario, seed);
+        let begins = || faults.iter().map(|planned| planned.at);
+        assert!(faults.iter().all(|planned| planned.end() <= scenario.phases.faults), "seed {seed}");
+        let apart = begins().max().unwrap() - begins().min().unwrap();
+        close += u64::from(apart <= Span::from_secs(10));
+    }
+    // The others begin when a long one ends.
+    assert!(close > SEEDS / 3, "{close}");
+}
+
+#[test]
+fn faults_with_one_victim_hit_no_other_process() {
+    let scenario = stretch_cluster();
+    let profile = super::ChaosProfile { victims: Some((1, 1)), faults: (6, 6), ..scenario.chaos.clone().unwrap() };
+    let mut victims = std::collections::BTreeSet::new();
+    for seed in 0..100 {
+        let faults = profile.draw(&scenario, seed);
+        let hit: std::collections::BTreeSet<String> =
+            faults.iter().filter_map(|planned| planned.fault.process()).map(|process| format!("{process:?}")).collect();
+        assert!(hit.len() <= 1, "seed {seed}: {hit:?}");
+        victims.extend(hit);
+    }
+    assert!(victims.len() > 6, "{victims:?}");
+}

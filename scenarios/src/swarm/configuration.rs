@@ -7,29 +7,37 @@ use models::kafka::config::{Acks, BrokerConfig, ConsumerConfig, OffsetReset, Pro
 use models::kafka::inter_broker_protocol::ProtocolVersion;
 use models::options::OptionValue;
 use models::random::{Purpose, Random};
+use models::time::Span;
+use models::zk::client::ClientCnxnSocket;
 
 use super::layout::{self, Layout};
 use crate::cluster::{Broker, ZooKeeperServer};
 use crate::expect::{Bound, Gauge};
 use crate::monitoring::Monitoring;
-use crate::scenario::Scenario;
-use crate::workload::ClientGroup;
+use crate::scenario::{Restart, Scenario};
+use crate::workload::{ClientGroup, SessionConfig};
 
 /// The streams of a world that decide on the cluster, its settings, and the clients.
 const CLUSTER: u64 = 1;
 const SETTINGS: u64 = 2;
 const CLIENTS: u64 = 3;
+const SESSIONS: u64 = 4;
+const SUPERVISOR: u64 = 5;
 
 /// Protocols among brokers whose rules differ and that bring no defect along.
 const PROTOCOLS: [&str; 6] = ["2.1", "2.4", "2.6", "2.7-IV1", "2.8", "3.2"];
 /// A consumer group needs so many partitions to keep its offsets in; Kafka's 50 would only cost time.
 const OFFSETS_PARTITIONS: u32 = 3;
+/// Between two writes of an application that has a ZooKeeper session.
+const SESSION_PAUSE: (Span, Span) = (Span::from_ms(50), Span::from_secs(2));
 
 /// Gives `scenario` the configuration of a world.
 pub(super) fn draw(scenario: &mut Scenario, world: u64) {
     let stream = |entity| Random::new(world, Purpose::World, entity);
     let mut random = stream(CLUSTER);
-    let brokers = if scenario.cluster.has_kafka() { [3, 4, 5, 6][random.weighted(&[35, 40, 15, 10])] } else { 0 };
+    // What races with itself does so most often where there is nobody else: a broker that is the only one wins every election.
+    let sizes = [1, 2, 3, 4, 5, 6][random.weighted(&[8, 12, 28, 32, 12, 8])];
+    let brokers = if scenario.cluster.has_kafka() { sizes } else { 0 };
     let servers = [3, 4, 5][random.weighted(&[45, 25, 30])];
     let layout = layout::draw(scenario, brokers, servers, &mut random);
     place_servers(scenario, &layout);
@@ -41,7 +49,8 @@ pub(super) fn draw(scenario: &mut Scenario, world: u64) {
         place_brokers(scenario, &layout, &config);
         clients(scenario, &layout, &mut stream(CLIENTS));
     }
-    sessions(scenario, &layout);
+    sessions(scenario, &layout, &mut stream(SESSIONS));
+    supervisor(scenario, &mut stream(SUPERVISOR));
     scenario.monitoring = Monitoring { hosts: None, ..scenario.monitoring.clone() };
     let fits = |(gauge, bound): &mut (Gauge, Bound)| match gauge {
         Gauge::Brokers => {
@@ -82,9 +91,10 @@ fn zookeeper_settings(scenario: &mut Scenario, random: &mut Random) {
 fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> BrokerConfig {
     let kafka = &scenario.cluster.kafka;
     let mut config = kafka.brokers.first().map(|broker| broker.config.clone()).unwrap_or_default();
-    let replicas = random.within(2, brokers.min(5).into()) as u32;
+    let most = u64::from(brokers.min(5));
+    let replicas = random.within(most.min(2), most) as u32;
     // A majority or more is what people set; fewer is what the gates of the laws are for.
-    let min_isr = match random.weighted(&[15, 60, 25]) {
+    let min_isr = match random.weighted(&[30, 45, 25]) {
         0 => random.within(1, replicas.into()) as u32,
         1 => (replicas / 2 + 1).min(replicas),
         _ => (replicas - 1).max(1),
@@ -95,16 +105,19 @@ fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> Br
     config.offsets_topic_replication_factor = replicas;
     config.offsets_topic_num_partitions = OFFSETS_PARTITIONS;
     config.num_partitions = scenario.workload.partitions.into();
-    let session = *random.pick(&[18_000, 18_000, 6_000, 9_000, 30_000]);
+    // The default of today, that of before 2.5, and others: the shorter a session, the more faults outlast it.
+    let session = *random.pick(&[18_000, 18_000, 6_000, 6_000, 6_000, 9_000, 30_000]);
     config.zookeeper_session_timeout_ms = session;
     config.zookeeper_connection_timeout_ms = Some(session);
-    config.replica_lag_time_max_ms = *random.pick(&[30_000, 30_000, 10_000, 5_000]);
+    config.replica_lag_time_max_ms = *random.pick(&[30_000, 10_000, 5_000, 5_000]);
     config.num_replica_fetchers = *random.pick(&[1, 1, 2, 4]);
     config.replica_high_watermark_checkpoint_interval_ms = *random.pick(&[5_000, 5_000, 1_000, 20_000]);
     config.log_flush_interval_messages = *random.pick(&[u64::from(u32::MAX), 1, 50]);
     config.auto_leader_rebalance_enable = random.chance(3, 4);
-    config.leader_imbalance_check_interval_seconds = *random.pick(&[300, 300, 30]);
+    // Leadership moves without a crash when it is soon given back to who is preferred.
+    config.leader_imbalance_check_interval_seconds = *random.pick(&[300, 30, 10, 5, 2]);
     config.controlled_shutdown_enable = random.chance(4, 5);
+    config.zookeeper_client_cnxn_socket = *random.pick(&[ClientCnxnSocket::Nio, ClientCnxnSocket::Netty]);
     config.inter_broker_protocol_version = protocol(scenario, random);
     config
 }
@@ -133,6 +146,9 @@ fn clients(scenario: &mut Scenario, layout: &Layout, random: &mut Random) {
     let workload = &mut scenario.workload;
     workload.admin = layout.clients[0];
     workload.auto_create_topics = false;
+    // Lag monitors ask for ends all the time.
+    let ends = *random.pick(&[None, None, Some(2_000), Some(500)]);
+    workload.end_offsets_every = ends.map(Span::from_ms);
     let like = workload.producers.first().map(|group| group.config.clone()).unwrap_or_default();
     let producers = random.within(2, 4);
     let host = |random: &mut Random| *random.pick(&layout.clients);
@@ -183,11 +199,30 @@ fn member(like: ConsumerConfig, random: &mut Random) -> ConsumerConfig {
     }
 }
 
-/// ZooKeeper's own clients stay as many as they are, each somewhere, with the whole ensemble to choose from.
-fn sessions(scenario: &mut Scenario, layout: &Layout) {
+/// ZooKeeper's own clients stay as many as they are, each somewhere, with the whole ensemble to choose from. Where there are
+/// none, an ensemble is sometimes shared with other applications: brokers alone write so little that few writes are under way
+/// when something happens.
+fn sessions(scenario: &mut Scenario, layout: &Layout, random: &mut Random) {
     let sids: Vec<Sid> = scenario.cluster.zookeeper.servers.iter().map(|server| server.sid).collect();
-    for (number, group) in scenario.workload.sessions.iter_mut().enumerate() {
+    let sessions = &mut scenario.workload.sessions;
+    if sessions.is_empty() && random.chance(1, 3) {
+        let pause = Span::from_ms(random.log_uniform(SESSION_PAUSE.0.as_ms(), SESSION_PAUSE.1.as_ms()));
+        let session_timeout = Span::from_ms(*random.pick(&[18_000, 6_000]));
+        let config = SessionConfig { servers: Vec::new(), shuffle: true, session_timeout, pause };
+        let group = ClientGroup { host: layout.clients[0], count: 1, group: None, config };
+        sessions.extend(vec![group; random.within(1, 2) as usize]);
+    }
+    for (number, group) in sessions.iter_mut().enumerate() {
         group.host = layout.clients[number % layout.clients.len()];
         group.config.servers.clone_from(&sids);
     }
+}
+
+/// How soon a process that has ended runs again: within a moment, or after all that waits for it has given up.
+fn supervisor(scenario: &mut Scenario, random: &mut Random) {
+    if let Restart::After(usual) = scenario.supervisor {
+        scenario.supervisor = Restart::After(*random.pick(&[usual, usual, Span::from_ms(100), Span::from_secs(1)]));
+    }
+    let (low, high) = *random.pick(&[(0, 0), (100, 500), (1_000, 3_000), (2_000, 6_000)]);
+    scenario.start_up = (Span::from_ms(low), Span::from_ms(high));
 }

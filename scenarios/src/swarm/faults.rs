@@ -37,6 +37,13 @@ const WAN: &[(ChaosKind, u32)] = &[
     (ChaosKind::RouteLost, 4),
     (ChaosKind::LinkDown, 5),
     (ChaosKind::Dns, 3),
+    (ChaosKind::ZooKeeperCut, 10),
+    (ChaosKind::ZooKeeperDelay, 8),
+    (ChaosKind::HostDelay, 6),
+    (ChaosKind::PairDelay, 8),
+    (ChaosKind::HostFlap, 5),
+    (ChaosKind::HostReset, 5),
+    (ChaosKind::ClientCut, 4),
 ];
 /// What machines do.
 const MACHINES: &[(ChaosKind, u32)] = &[
@@ -44,8 +51,8 @@ const MACHINES: &[(ChaosKind, u32)] = &[
     (ChaosKind::Stop, 8),
     (ChaosKind::Pause, 12),
     (ChaosKind::HostCrash, 14),
-    (ChaosKind::AuthFailed, 3),
-    (ChaosKind::DeleteController, 3),
+    (ChaosKind::AuthFailed, 5),
+    (ChaosKind::DeleteController, 8),
     (ChaosKind::Restart, 8),
     (ChaosKind::RollingRestart, 4),
     (ChaosKind::Gc, 6),
@@ -79,16 +86,41 @@ const FLAP: &[(ChaosKind, u32)] = &[
     (ChaosKind::Split, 8),
     (ChaosKind::Gc, 6),
     (ChaosKind::LinkDown, 6),
+    (ChaosKind::ZooKeeperCut, 8),
+    (ChaosKind::HostFlap, 10),
+    (ChaosKind::HostReset, 6),
 ];
 
-/// The kinds of a profile with their weights.
-fn kinds(profile: Profile) -> Vec<(ChaosKind, u32)> {
+/// What comes between brokers and those who decide who leads: ZooKeeper and the controller.
+const CONTROL: &[(ChaosKind, u32)] = &[
+    (ChaosKind::ZooKeeperCut, 14),
+    (ChaosKind::ZooKeeperDelay, 12),
+    (ChaosKind::DeleteController, 10),
+    (ChaosKind::PairCut, 10),
+    (ChaosKind::PairDelay, 8),
+    (ChaosKind::Isolate, 6),
+    (ChaosKind::HostFlap, 6),
+    (ChaosKind::HostReset, 8),
+    (ChaosKind::Kill, 12),
+    (ChaosKind::Restart, 8),
+    (ChaosKind::Pause, 10),
+    (ChaosKind::AuthFailed, 4),
+];
+
+/// The kinds that a world of a profile may have, with their weights. Two given kinds out of sixty hardly ever meet: half of
+/// the worlds that may have any kind keep to a group of kinds that have to do with each other.
+fn kinds(profile: Profile, random: &mut Random) -> Vec<(ChaosKind, u32)> {
     let mut kinds = match profile {
         Profile::Wan => WAN.to_vec(),
         Profile::Disk => DISK.to_vec(),
         Profile::Clock => CLOCK.to_vec(),
         Profile::Flap => FLAP.to_vec(),
-        Profile::Everything => [WAN, MACHINES, DISK, CLOCK].concat(),
+        Profile::Everything => match random.weighted(&[50, 25, 10, 15]) {
+            0 => [WAN, MACHINES, DISK, CLOCK].concat(),
+            1 => CONTROL.to_vec(),
+            2 => WAN.to_vec(),
+            _ => [MACHINES, DISK].concat(),
+        },
     };
     kinds.sort_by_key(|(kind, weight)| (*kind, std::cmp::Reverse(*weight)));
     kinds.dedup_by_key(|(kind, _)| *kind);
@@ -102,27 +134,42 @@ pub(super) fn draw(profile: Profile, scenario: &Scenario, world: u64) -> ChaosPr
     let two_sites = scenario.topology.sites.len() > 1;
     let possible =
         |kind: ChaosKind| (two_sites || !kind.needs_wan()) && (scenario.cluster.has_kafka() || !kind.needs_kafka());
-    let mut kinds = kinds(profile);
+    let mut kinds = kinds(profile, random);
     kinds.retain(|(kind, _)| possible(*kind));
     if kinds.is_empty() {
         // One site has no WAN to be disturbed: what remains of a network is the way to a host.
         kinds = vec![(ChaosKind::Isolate, 1), (ChaosKind::PairCut, 1)];
     }
     let always = *random.pick(&kinds);
-    // Half of the kinds are off: what they would hide can be seen.
-    let mut on: Weights = kinds.into_iter().filter(|_| random.chance(1, 2)).collect();
+    // Half of the kinds are off, or more: what they would hide can be seen. What takes the same kind of fault twice or three
+    // times is found where few others are on.
+    let one_of = *random.pick(&[2, 5, 12]);
+    let mut on: Weights = kinds.into_iter().filter(|_| random.chance(1, one_of)).collect();
     if on.is_empty() {
         on = [always].into_iter().collect();
     }
     let short = profile == Profile::Flap;
     ChaosProfile {
-        faults: (1, random.log_uniform(if short { 4 } else { 2 }, if short { 30 } else { 12 }) as u32),
+        faults: (1, random.log_uniform(if short { 4 } else { 3 }, if short { 30 } else { 24 }) as u32),
         lengths: lengths(short, scenario.phases.faults, random),
         loss: loss(random),
-        delay: spread((Span::from_ms(5), Span::from_secs(2)), random),
-        disk_latency: spread((Span::from_ms(2), Span::from_secs(5)), random),
+        delay: spread((Span::from_ms(20), Span::from_secs(8)), random),
+        disk_latency: spread((Span::from_ms(2), Span::from_secs(15)), random),
+        stretch: stretch(scenario.phases.faults, random),
+        victims: victims(random),
         weights: on,
     }
+}
+
+/// In two worlds of three faults come close together, from within seconds to within the phase.
+fn stretch(phase: Span, random: &mut Random) -> Option<(Span, Span)> {
+    let close = random.chance(2, 3);
+    close.then(|| (Span::from_secs(1).min(phase), Span::from_secs(60).min(phase)))
+}
+
+/// In two worlds of three the faults of a schedule hit the same few processes.
+fn victims(random: &mut Random) -> Option<(u32, u32)> {
+    [None, Some((1, 2)), Some((1, 4))][random.weighted(&[1, 1, 1])]
 }
 
 /// How long faults last. What breaks clusters is often an outage about as long as a timeout, so worlds differ by decades.

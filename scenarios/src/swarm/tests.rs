@@ -76,12 +76,12 @@ fn worlds_reach_every_size_and_switch_kinds_off() {
             *on.entry(kind).or_insert(0u32) += 1;
         }
     }
-    assert_eq!(brokers, BTreeSet::from([3, 4, 5, 6]));
+    assert_eq!(brokers, BTreeSet::from([1, 2, 3, 4, 5, 6]));
     assert_eq!(servers, BTreeSet::from([3, 4, 5]));
     assert_eq!(sites, BTreeSet::from([1, 2, 3]));
     assert!(shapes.len() > 10, "{shapes:?}");
     assert!(on.len() > 20, "{on:?}");
-    assert!(on.values().all(|worlds| (WORLDS / 3..WORLDS * 2 / 3).contains(worlds)), "{on:?}");
+    assert!(on.values().all(|worlds| (WORLDS / 20..WORLDS / 2).contains(worlds)), "{on:?}");
 }
 
 #[test]

@@ -71,6 +71,12 @@ impl<'a> Targets<'a> {
                 .unwrap_or(default.loss),
             delay: fields.optional("delay").and_then(spans).unwrap_or(default.delay),
             disk_latency: fields.optional("disk_latency").and_then(spans).unwrap_or(default.disk_latency),
+            stretch: fields.optional("stretch").and_then(spans),
+            victims: fields.optional("victims").and_then(|item| {
+                item.range(&format!("numbers from 1 to {MAX_FAULTS}"), |text| {
+                    text.parse().ok().filter(|n| (1..=MAX_FAULTS).contains(n))
+                })
+            }),
             weights: fields.optional("weights").map_or(default.weights, |item| read_weights(&item)),
         };
         fields.finish();

@@ -13,8 +13,8 @@ use crate::workload::{ClientGroup, SessionConfig, Workload};
 
 /// Who creates the topics.
 const TOPIC_CREATION: &[(&str, bool)] = &[("admin", false), ("auto", true)];
-/// Most partitions of a scenario: more than the article's thousand, less than what a run could hold.
-const MAX_PARTITIONS: u32 = 20_000;
+/// Most partitions of a scenario: a hundred times the article's thousand. So many take gigabytes.
+const MAX_PARTITIONS: u32 = 100_000;
 
 pub(super) fn no_workload() -> Workload {
     Workload {

@@ -386,6 +386,12 @@ fn chaos(out: &mut Text, profile: &ChaosProfile) {
     out.field("loss", format!("{}..{}", profile.loss.0, profile.loss.1));
     out.field("delay", spans(profile.delay));
     out.field("disk_latency", spans(profile.disk_latency));
+    if let Some(stretch) = profile.stretch {
+        out.field("stretch", spans(stretch));
+    }
+    if let Some((fewest, most)) = profile.victims {
+        out.field("victims", format!("{fewest}..{most}"));
+    }
     let weights: Vec<(&str, String)> =
         profile.weights.iter().map(|(kind, weight)| (kind.word(), weight.to_string())).collect();
     out.field("weights", inline(&weights));

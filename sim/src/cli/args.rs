@@ -7,12 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use scenarios::Seeds;
 
 use super::fuzz::args::{FuzzArgs, StrategyArg};
+use crate::kernel::QueueKind;
 
 /// Faultline: a deterministic network-partition simulator for Kafka.
 ///
 /// A run is a pure function of scenario and seed. Without a subcommand, `sim --seed N` is `sim run stretch-cluster --seed N`.
 ///
-/// Exit status: 0 all laws held, 1 a law or an expectation of the scenario was broken, 2 bad input, 3 internal error.
+/// Exit status: 0 all laws held, 1 a law or an expectation of the scenario was broken, 2 bad input, 3 internal error, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "sim", version, args_conflicts_with_subcommands = true, max_term_width = 120)]
 pub struct Cli {
@@ -323,9 +324,17 @@ pub struct SurveyArgs {
     /// Runs at a time; 0 is one per core.
     #[arg(long, default_value_t = 0)]
     pub jobs: usize,
+    /// The event queue: wheel, binary-heap, 4-ary-heap or radix-heap. It changes how fast runs are and nothing else.
+    #[arg(long, value_name = "KIND", default_value = QueueKind::default().name(), value_parser = queue)]
+    pub queue: QueueKind,
     /// Changes to the scenario.
     #[command(flatten)]
     pub changes: Changes,
+}
+
+fn queue(word: &str) -> Result<QueueKind, String> {
+    let all = QueueKind::ALL.map(QueueKind::name).join(", ");
+    QueueKind::parse(word).ok_or_else(|| format!("there is no such queue; expected one of: {all}"))
 }
 
 /// `sim fidelity`.

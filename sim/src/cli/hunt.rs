@@ -125,7 +125,7 @@ impl<'a> Hunter<'a> {
                 let _ = write!(io::stderr(), "\r{defect}: {schedules} schedules \r");
             }
         };
-        let hunt = crate::fuzz::hunt::hunt((&spec, &swarm), &Forks, limits, self.jobs, &mut show);
+        let hunt = crate::fuzz::hunt::hunt((&spec, &swarm), (&Forks, &defect), limits, self.jobs, &mut show);
         if hunt.panics > 0 {
             let panics = hunt.panics;
             writeln!(
@@ -219,11 +219,16 @@ impl std::fmt::Display for Row<'_> {
         let share = 100.0 * *failures as f64 / (*schedules).max(1) as f64;
         let interval = format!("{share:.2} % ({:.2}..{:.2})", 100.0 * low, 100.0 * high);
         write!(f, " {failures:>9} of {schedules:<6} {interval:<24}")?;
-        let Some(Small { before, after, minimal, took }) = &self.shrunk else { return Ok(()) };
-        let minimal = if *minimal { "" } else { ", not to the end" };
-        let faults = format!("{}->{}", before.faults, after.faults);
-        let hosts = format!("{}->{}", before.hosts, after.hosts);
-        write!(f, "  {faults:>7} {hosts:>7} {:>8.1} s{minimal}", took.as_secs_f64())
+        if let Some(Small { before, after, minimal, took }) = &self.shrunk {
+            let minimal = if *minimal { "" } else { ", not to the end" };
+            let faults = format!("{}->{}", before.faults, after.faults);
+            let hosts = format!("{}->{}", before.hosts, after.hosts);
+            write!(f, "  {faults:>7} {hosts:>7} {:>8.1} s{minimal}", took.as_secs_f64())?;
+        }
+        if self.hunt.unrelated > 0 {
+            write!(f, "  ({} more failed without it too)", self.hunt.unrelated)?;
+        }
+        Ok(())
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use models::observation::Observed;
 use scenarios::Scenario;
+use scenarios::schedule::Schedule;
 
 use super::args::SurveyArgs;
 use super::{Exit, Failure, campaign, input, plan};
-use crate::run::Finished;
+use crate::kernel::QueueKind;
+use crate::run::{Finished, Run};
 
 /// What a set of seeds reached.
 #[derive(Clone, Debug, Default)]
@@ -65,10 +69,12 @@ impl Survey {
 }
 
 /// Runs the seeds `from..to` of a scenario on `jobs` threads. The result does not depend on `jobs`.
-pub(super) fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) -> Survey {
+pub(super) fn run_seeds(scenario: &Scenario, (from, to): (u64, u64), jobs: usize, queue: QueueKind) -> Survey {
     let parts = campaign::map(from..to, jobs, |seed| {
         let mut one = Survey::default();
-        one.add(seed, &campaign::watch(scenario, seed, &mut |_| {}));
+        let mut run = Run::new(scenario.clone(), seed, &Schedule::draw(scenario, seed));
+        run.simulation_mut().use_queue(queue);
+        one.add(seed, &run.finish(&mut |_: &Observed| {}, &mut |_| ControlFlow::Continue(())));
         one
     });
     parts.into_iter().reduce(Survey::merge).unwrap_or_default()
@@ -81,7 +87,7 @@ pub(super) fn run_seeds(scenario: &Scenario, from: u64, to: u64, jobs: usize) ->
 pub(super) fn survey(args: &SurveyArgs) -> Result<Exit, Failure> {
     let mut scenario = input::scenario(&args.scenario)?;
     plan::change(&mut scenario, &args.changes)?;
-    let survey = run_seeds(&scenario, args.seeds.0, args.seeds.1, campaign::threads(args.jobs));
+    let survey = run_seeds(&scenario, args.seeds, campaign::threads(args.jobs), args.queue);
     let mut out = io::stdout().lock();
     writeln!(
         out,

@@ -4,16 +4,20 @@
 //! generation by generation. The number that counts is that of the first failing schedule.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use replay::record::Record;
+use models::defect::Defect;
+use replay::record::{Checkpoint, Record};
+use replay::subject::Subject;
 use scenarios::swarm::{SEEDS_PER_WORLD, Swarm};
 
 use super::campaign::{self, News};
-use super::case::{CaseResult, Runner};
+use super::case::{CaseResult, Guarded, Runner};
 use super::guided::{self, corpus::Corpus};
 use super::spec::{Spec, Strategy};
 use crate::guard::PANIC;
+use crate::run::Simulator;
 
 /// Schedules between two looks: enough worlds for every thread to have some.
 const BLOCK: u64 = 8 * SEEDS_PER_WORLD;
@@ -32,8 +36,10 @@ pub struct Limits {
 pub struct Hunt {
     /// Schedules run.
     pub schedules: u64,
-    /// How many of them failed.
+    /// How many of them failed because of what is hunted.
     pub failures: u64,
+    /// How many failed and break the same law without it: what it implies did that, or a defect of Faultline.
+    pub unrelated: u64,
     /// Runs that ended in a panic: defects of Faultline, not what is hunted.
     pub panics: u64,
     /// The first failing schedule.
@@ -52,11 +58,15 @@ pub struct Catch {
 }
 
 impl Hunt {
-    fn add(&mut self, from: u64, result: CaseResult, record: Option<Box<Record>>) {
+    fn add(&mut self, from: u64, (result, record): (CaseResult, Option<Box<Record>>), quarry: &dyn Quarry) {
         self.schedules += 1;
         let Some(failure) = &result.failure else { return };
         if failure.law == PANIC {
             self.panics += 1;
+            return;
+        }
+        if record.as_ref().is_some_and(|record| !quarry.did(record)) {
+            self.unrelated += 1;
             return;
         }
         self.failures += 1;
@@ -73,27 +83,43 @@ impl Hunt {
     }
 }
 
+/// What is hunted.
+pub trait Quarry {
+    /// Whether the run failed because of it.
+    fn did(&self, failed: &Record) -> bool;
+}
+
+/// One defect: the same schedule does not break the same law once it alone is repaired.
+impl Quarry for Defect {
+    fn did(&self, failed: &Record) -> bool {
+        let Some(broken) = &failed.outcome.violation else { return false };
+        let repaired = failed.scenario.repaired_of(*self);
+        let end = &mut |_: Checkpoint| ControlFlow::Continue(());
+        let Ok(outcome) = Guarded(Simulator).run(&repaired, failed.seeds, &failed.schedule, end);
+        outcome.violation.is_none_or(|other| other.law != broken.law)
+    }
+}
+
 /// Runs the campaign of `spec` from its first seed on, until something fails or `limits` are reached; `spec.to` is not looked at.
 /// `on_run` is told how many schedules are finished.
 pub fn hunt<R: Runner>(
     (spec, swarm): (&Spec, &Swarm),
-    runner: &R,
+    (runner, quarry): (&R, &dyn Quarry),
     limits: Limits,
     jobs: usize,
     on_run: &mut dyn FnMut(u64),
 ) -> Hunt {
     match spec.strategy {
-        Strategy::Random => random(spec, swarm, runner, limits, jobs, on_run),
-        Strategy::Guided => guided(spec, swarm, runner, limits, jobs, on_run),
+        Strategy::Random => random((spec, swarm), (runner, quarry), limits, jobs, on_run),
+        Strategy::Guided => guided((spec, swarm), (runner, quarry), limits, jobs, on_run),
     }
 }
 
 type Never = std::convert::Infallible;
 
 fn random<R: Runner>(
-    spec: &Spec,
-    swarm: &Swarm,
-    runner: &R,
+    (spec, swarm): (&Spec, &Swarm),
+    (runner, quarry): (&R, &dyn Quarry),
     limits: Limits,
     jobs: usize,
     on_run: &mut dyn FnMut(u64),
@@ -112,15 +138,14 @@ fn random<R: Runner>(
             }
             Ok::<(), Never>(())
         });
-        ran.into_values().for_each(|(result, record)| hunt.add(spec.from, result, record));
+        ran.into_values().for_each(|ran| hunt.add(spec.from, ran, quarry));
     }
     hunt
 }
 
 fn guided<R: Runner>(
-    spec: &Spec,
-    swarm: &Swarm,
-    runner: &R,
+    (spec, swarm): (&Spec, &Swarm),
+    (runner, quarry): (&R, &dyn Quarry),
     limits: Limits,
     jobs: usize,
     on_run: &mut dyn FnMut(u64),
@@ -137,7 +162,7 @@ fn guided<R: Runner>(
         &mut |news| {
             if let News::Finished(result, record) = news {
                 let mut hunt = hunt.borrow_mut();
-                hunt.add(spec.from, result, record);
+                hunt.add(spec.from, (result, record), quarry);
                 on_run(hunt.schedules);
             }
             Ok::<(), Never>(())

@@ -16,7 +16,7 @@ use scenarios::Scenario;
 use scenarios::deployment::Deployment;
 use scenarios::fault::{Fault, Route};
 
-use super::{Cycle, Hold, Injector, LOOK, Step, Striking, Undo, words};
+use super::{Cycle, Hold, Injector, LOOK, Piled, Step, Striking, Undo, words};
 use crate::disk::DiskFault;
 use crate::kernel::Simulation;
 use crate::net::rule::{Effect, PortFilter, Rule, RuleId};
@@ -55,11 +55,10 @@ impl Injector {
                 }
                 scope.hosts.iter().map(|host| Undo::Boot(*host)).collect()
             }
-            Fault::SlowDisk { .. }
-            | Fault::DiskRate { .. }
-            | Fault::StallDisk { .. }
-            | Fault::FailDisk { .. }
-            | Fault::FillDisk { .. } => strike_disks(fault, &scope.hosts, scenario, deployment, sim),
+            Fault::FillDisk { leave, .. } => self.fill_disks(*leave, &scope.hosts, sim),
+            Fault::SlowDisk { .. } | Fault::DiskRate { .. } | Fault::StallDisk { .. } | Fault::FailDisk { .. } => {
+                strike_disks(fault, &scope.hosts, scenario, deployment, sim)
+            }
             Fault::ClockJump { .. } | Fault::ClockDrift { .. } | Fault::ClockStrobe { .. } => {
                 self.strike_clocks(index, fault, &scope.hosts, sim)
             }
@@ -199,6 +198,19 @@ impl Injector {
         processes.iter().map(|process| Undo::Resume(*process)).collect()
     }
 
+    /// Leaves so many bytes of each disk.
+    fn fill_disks(&mut self, leave: u64, hosts: &[HostId], sim: &mut Simulation<Node>) -> Vec<Undo> {
+        let fill = |host: &HostId| {
+            let capacity = sim.disk(*host).used.saturating_add(leave);
+            let before = sim.set_disk_capacity(*host, capacity);
+            let room = self.room.entry(*host).or_insert(Piled { without: before, faults: Vec::new() });
+            room.faults.push(capacity);
+            sim.set_disk_capacity(*host, room.least());
+            Undo::Room(*host, capacity)
+        };
+        hosts.iter().map(fill).collect()
+    }
+
     fn strike_clocks(
         &mut self,
         index: usize,
@@ -212,7 +224,14 @@ impl Injector {
                 hosts.iter().map(|host| Undo::Jump(*host, by_ns.saturating_neg())).collect()
             }
             Fault::ClockDrift { ppm, .. } => {
-                let drift = |host: &HostId| Undo::Drift(*host, sim.set_clock_drift(*host, ppm.saturating_mul(1_000)));
+                let ppb = ppm.saturating_mul(1_000);
+                let drift = |host: &HostId| {
+                    let without = sim.set_clock_drift(*host, 0);
+                    let drift = self.drift.entry(*host).or_insert(Piled { without, faults: Vec::new() });
+                    drift.faults.push(ppb);
+                    sim.set_clock_drift(*host, drift.sum());
+                    Undo::Drift(*host, ppb)
+                };
                 hosts.iter().map(drift).collect()
             }
             Fault::ClockStrobe { by_ns, period, .. } => {
@@ -266,12 +285,6 @@ fn strike_disks(
                 let Some((process, dir)) = found else { continue };
                 sim.set_dir_failing(process, dir, true);
                 undo.push(Undo::Dir(process, dir));
-            }
-        }
-        Fault::FillDisk { leave, .. } => {
-            for host in hosts {
-                let used = sim.disk(*host).used;
-                undo.push(Undo::Capacity(*host, sim.set_disk_capacity(*host, used.saturating_add(*leave))));
             }
         }
         _ => {}

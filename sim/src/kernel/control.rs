@@ -243,11 +243,21 @@ impl<P: Process> Simulation<P> {
         std::mem::replace(&mut self.hosts[usize::from(id.0)].disk.state.capacity, capacity)
     }
 
-    /// Changes how much too fast a host's clock runs, in parts per billion, from now on. Timers already set keep the time at
-    /// which they fire. Returns the drift before.
+    /// Changes how much too fast a host's clock runs, in parts per billion, from now on. Timers already set follow the
+    /// clock: none fires before its host's own clock says so. Returns the drift before.
     pub fn set_clock_drift(&mut self, id: HostId, drift_ppb: i32) -> i32 {
         let now = self.now;
-        self.hosts[usize::from(id.0)].clock.set_drift(now, drift_ppb)
+        let Self { hosts, slots, queue, .. } = self;
+        let clock = &mut hosts[usize::from(id.0)].clock;
+        let before = clock.clone();
+        let drift_before = clock.set_drift(now, drift_ppb);
+        queue.retime(|event, at| match event {
+            Event::Timer { process, .. } if slots[usize::from(process.0)].host == id => {
+                now + clock.true_span(before.monotonic(at) - before.monotonic(now))
+            }
+            _ => at,
+        });
+        drift_before
     }
 
     /// Sets the wall clock of a host forward, or back by a negative number of nanoseconds.

@@ -12,7 +12,9 @@ use super::event::Event;
 use super::stream::IP_UDP_HEADERS;
 
 impl<P: Process> Simulation<P> {
-    pub(super) fn carry_out(&mut self, me: ProcessId, effect: Effect<P::Message, P::Timer>) {
+    /// Returns whether the process goes on.
+    #[inline]
+    pub(super) fn carry_out(&mut self, me: ProcessId, effect: Effect<P::Message, P::Timer>) -> bool {
         let slot = &mut self.slots[usize::from(me.0)];
         match effect {
             Effect::Send { conn, message } => self.send(me, conn, message),
@@ -34,8 +36,12 @@ impl<P: Process> Simulation<P> {
             Effect::Close(conn) => self.close(me, conn),
             Effect::Listen(port) => self.listen(me, port, true),
             Effect::Unlisten(port) => self.listen(me, port, false),
-            Effect::Exit { .. } => unreachable!("the caller ends the process, and drops the effects that follow"),
+            Effect::Exit { reason } => {
+                self.exit(me, reason);
+                return false;
+            }
         }
+        true
     }
 
     fn listen(&mut self, me: ProcessId, port: Port, on: bool) {
@@ -51,7 +57,7 @@ impl<P: Process> Simulation<P> {
         let bytes = message.wire_size().saturating_add(IP_UDP_HEADERS);
         let flow = u64::from(me.0) << 16 | u64::from(to.0);
         let header = Header { bytes, src: None, dst: None, flow, opens: false };
-        let fate = self.network.transit(self.now, from_host, to_host, &header);
+        let fate = self.network.transit(self.now, (from_host, to_host), bytes, || header);
         if let Some(at) = fate.copy {
             self.mail(at, me, to, message.clone());
         }

@@ -288,11 +288,9 @@ impl<P: Process> Simulation<P> {
         slot.process.on_input(input, &mut ctx);
         self.trace_effects(me, &effects);
         for effect in effects.drain(..) {
-            if let Effect::Exit { reason } = effect {
-                self.exit(me, reason);
+            if !self.carry_out(me, effect) {
                 break;
             }
-            self.carry_out(me, effect);
         }
         self.effects = effects;
     }

@@ -7,6 +7,7 @@ use crate::net::connection::{Body, ConnRef, EndState, Side};
 
 use super::Simulation;
 use super::event::{Event, News, Packet};
+use super::slot::RunState;
 use super::stream::IP_TCP_HEADERS;
 
 impl<P: Process> Simulation<P> {
@@ -66,6 +67,9 @@ impl<P: Process> Simulation<P> {
             Some(EndState::Gone) => return self.send_reset(conn, receiver),
             Some(EndState::Established | EndState::Orphaned) => {}
         }
+        if self.takes_at_once(conn, side, sequence) {
+            return self.take_segment(conn, side);
+        }
         let paused = self.is_paused_end(conn, receiver);
         let known = &mut self.conns[conn.index as usize];
         let room = self.hosts[usize::from(known.ends[usize::from(receiver)].host.0)].tcp.receive_buffer;
@@ -118,6 +122,30 @@ impl<P: Process> Simulation<P> {
         self.arrivals = arrivals;
     }
 
+    /// Whether a segment from the end `side` is the next one, the only one that has arrived, and its reader reads.
+    fn takes_at_once(&self, conn: ConnRef, side: Side, sequence: u32) -> bool {
+        let known = &self.conns[conn.index as usize];
+        let half = &known.halves[usize::from(side)];
+        let end = &known.ends[usize::from(1 - side)];
+        sequence == half.received
+            && !half.refused
+            && end.state == EndState::Established
+            && self.slot(end.process).run != RunState::Paused
+            && (half.segments.get((sequence + 1 - half.una) as usize)).is_none_or(|next| !next.arrived)
+    }
+
+    /// Takes the next segment from the end `side`.
+    fn take_segment(&mut self, conn: ConnRef, side: Side) {
+        let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
+        let received = half.received;
+        half.received += 1;
+        let segment = half.segment(received);
+        segment.arrived = true;
+        let body = std::mem::replace(&mut segment.body, Body::Taken);
+        self.send_ack(conn, side, News::Nothing, matches!(body, Body::Fin));
+        self.hand_over(conn, 1 - side, body);
+    }
+
     /// Gives the process at the end `side` what came in order.
     fn hand_over(&mut self, conn: ConnRef, side: Side, body: Body<P::Message>) {
         if self.end_state(conn, side) != Some(EndState::Established) {
@@ -157,8 +185,8 @@ impl<P: Process> Simulation<P> {
         let delay = if at_once { Span::ZERO } else { wait };
         // Sent now as far as queues of lines are concerned: an ACK that waits must not keep a line from other packets.
         let ack = half.received;
-        let header = known.header(1 - side, IP_TCP_HEADERS, false);
-        let fate = self.network.transit(self.now, from, to, &header);
+        let header = || known.header(1 - side, IP_TCP_HEADERS, false);
+        let fate = self.network.transit(self.now, (from, to), IP_TCP_HEADERS, header);
         let Some(at) = fate.at.map(|at| at + delay) else {
             self.counts.lost += 1;
             self.answer(conn, 1 - side, fate.told, false);

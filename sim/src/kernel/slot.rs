@@ -16,6 +16,9 @@ use crate::net::tcp::TcpConfig;
 use super::queue::Ticket;
 use super::spec::{HostSpec, ProcessSpec, RestartPolicy};
 
+/// Timers at the end of the list that are looked at first.
+const TAIL: usize = 8;
+
 /// Whether a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunState {
@@ -118,12 +121,21 @@ impl<P: Process> Slot<P> {
     }
 
     pub(crate) fn add_timer(&mut self, id: TimerId, ticket: Ticket) {
-        let index = self.timers.partition_point(|(other, _)| *other < id);
+        // Ids only grow, so the place is the end.
+        let index = match self.timers.last() {
+            Some((last, _)) if *last > id => self.timers.partition_point(|(other, _)| *other < id),
+            _ => self.timers.len(),
+        };
         self.timers.insert(index, (id, Some(ticket)));
     }
 
     pub(crate) fn take_timer(&mut self, id: TimerId) -> Option<Option<Ticket>> {
-        let index = self.timers.binary_search_by_key(&id, |(other, _)| *other).ok()?;
+        // Mostly one of the newest.
+        let tail = self.timers.len().saturating_sub(TAIL);
+        let index = match self.timers[tail..].iter().rposition(|(other, _)| *other <= id) {
+            Some(behind) => Some(tail + behind).filter(|index| self.timers[*index].0 == id)?,
+            None => self.timers[..tail].binary_search_by_key(&id, |(other, _)| *other).ok()?,
+        };
         Some(self.timers.remove(index).1)
     }
 }

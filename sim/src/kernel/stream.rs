@@ -11,7 +11,7 @@ use models::process::{CloseReason, Input, Payload, Process};
 use models::time::Instant;
 
 use crate::net::connection::{Body, ConnRef, Connection, EndState, Side};
-use crate::net::tcp::{TcpConfig, wheel};
+use crate::net::tcp::wheel;
 use crate::net::{LOST, Told};
 
 use super::Simulation;
@@ -33,15 +33,17 @@ impl<P: Process> Simulation<P> {
 
     /// A process writes to a connection.
     pub(super) fn send(&mut self, me: ProcessId, id: ConnId, message: P::Message) {
-        let Some(open) = self.slot(me).conn(id) else { return };
-        let (now, tcp) = (self.now, self.tcp_of(me));
-        let Some(conn) = self.connection(open.conn) else { return };
+        let slot = self.slot(me);
+        let (host, Some(open)) = (slot.host, slot.conn(id)) else { return };
+        let now = self.now;
+        let Self { conns, hosts, .. } = self;
+        let conn = &mut conns[open.conn.index as usize];
         let side = usize::from(open.side);
-        if conn.ends[side].state != EndState::Established {
+        if conn.generation != open.conn.generation || conn.ends[side].state != EndState::Established {
             return;
         }
         let half = &mut conn.halves[side];
-        half.absorb(now, &tcp);
+        half.absorb(now, &hosts[usize::from(host.0)].tcp);
         let bytes = message.wire_size();
         let ahead = message.written_ahead();
         if ahead > 0 {
@@ -89,8 +91,7 @@ impl<P: Process> Simulation<P> {
         if half.deadline == Instant::MAX {
             half.deadline = now + half.rtt.timeout(&tcp);
         }
-        let header = known.header(side, bytes, false);
-        let fate = self.network.transit(now, from, to, &header);
+        let fate = self.network.transit(now, (from, to), bytes, || known.header(side, bytes, false));
         let Some(at) = fate.at else {
             self.counts.lost += 1;
             self.answer(conn, side, fate.told, false);
@@ -198,13 +199,16 @@ impl<P: Process> Simulation<P> {
     /// An ACK arrives at the end `side`.
     pub(super) fn on_ack(&mut self, conn: ConnRef, side: Side, ack: u32, news: News) {
         let now = self.now;
-        let Some(known) = self.connection(conn) else { return };
-        let host = known.ends[usize::from(side)].host;
-        let tcp = self.hosts[usize::from(host.0)].tcp;
-        let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
-        half.absorb(now, &tcp);
+        let Self { conns, hosts, .. } = self;
+        let known = &mut conns[conn.index as usize];
+        if known.generation != conn.generation {
+            return;
+        }
+        let tcp = &hosts[usize::from(known.ends[usize::from(side)].host.0)].tcp;
+        let half = &mut known.halves[usize::from(side)];
+        half.absorb(now, tcp);
         let was_lost = half.backoff > 0;
-        let progress = half.acknowledge(now, ack, &tcp);
+        let progress = half.acknowledge(now, ack, tcp);
         if news == News::WindowClosed {
             // Probes that are answered do not count as unanswered retransmissions.
             half.blocked = true;
@@ -216,7 +220,7 @@ impl<P: Process> Simulation<P> {
             half.backoff = 0;
             half.retries = 0;
             if half.is_outstanding() {
-                half.deadline = now + half.rtt.timeout(&tcp);
+                half.deadline = now + half.rtt.timeout(tcp);
             }
         }
         if let News::Selective(sequence) = news
@@ -295,8 +299,8 @@ impl<P: Process> Simulation<P> {
         let known = &mut self.conns[conn.index as usize];
         let [from, to] = [known.ends[usize::from(side)].host, known.ends[usize::from(1 - side)].host];
         let opens = packet == Packet::Syn;
-        let header = known.header(side, IP_TCP_HEADERS, opens);
-        let fate = if known.astray { LOST } else { self.network.transit(self.now, from, to, &header) };
+        let header = || known.header(side, IP_TCP_HEADERS, opens);
+        let fate = if known.astray { LOST } else { self.network.transit(self.now, (from, to), IP_TCP_HEADERS, header) };
         let Some(at) = fate.at else {
             self.counts.lost += 1;
             // Nobody answers RST.
@@ -349,10 +353,6 @@ impl<P: Process> Simulation<P> {
             known.halves.iter_mut().for_each(|half| half.segments.clear());
             self.free_conns.push(conn.index);
         }
-    }
-
-    pub(super) fn tcp_of(&self, process: ProcessId) -> TcpConfig {
-        self.hosts[usize::from(self.slot(process).host.0)].tcp
     }
 
     pub(super) fn is_paused_end(&self, conn: ConnRef, side: Side) -> bool {

@@ -74,10 +74,9 @@ impl<P: Process> Simulation<P> {
     }
 
     pub(super) fn trace(&mut self, process: ProcessId, what: impl FnOnce() -> What<P::Message, P::Timer>) {
-        let incarnation = self.slots.get(usize::from(process.0)).map_or(0, |slot| slot.incarnation);
-        let at = self.now;
         if let Some(trace) = &mut self.trace {
-            let what = what();
+            let incarnation = self.slots.get(usize::from(process.0)).map_or(0, |slot| slot.incarnation);
+            let (at, what) = (self.now, what());
             let digest = digest(at, process, incarnation, &what);
             trace.push(Noted { at, process, incarnation, what, digest });
         }

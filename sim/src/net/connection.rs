@@ -248,7 +248,10 @@ impl<M> Half<M> {
             && at <= now
         {
             self.acks.pop_front();
-            self.acknowledge(at, ack, tcp);
+            // Half of them ride on data that has arrived before.
+            if ack > self.una {
+                self.acknowledge(at, ack, tcp);
+            }
         }
     }
 
@@ -264,7 +267,9 @@ impl<M> Half<M> {
             let rtt = at - newest.sent_at;
             self.rtt.sample(at, rtt, tcp.rto_min);
         }
-        self.segments.drain(..(ack - self.una) as usize);
+        for _ in self.una..ack {
+            self.segments.pop_front();
+        }
         self.una = ack;
         self.backoff = 0;
         self.retries = 0;

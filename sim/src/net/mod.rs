@@ -154,7 +154,31 @@ impl Network {
     }
 
     /// Decides the fate of a packet that leaves at `now`.
-    pub(crate) fn transit(&mut self, now: Instant, from: HostId, to: HostId, packet: &Header) -> Fate {
+    pub(crate) fn transit(
+        &mut self,
+        now: Instant,
+        (from, to): (HostId, HostId),
+        bytes: u32,
+        header: impl FnOnce() -> Header,
+    ) -> Fate {
+        let index = usize::from(from.0) * self.hosts + usize::from(to.0);
+        let pair = &mut self.pairs[index];
+        if pair.cuts > 0 || !pair.filters.is_empty() || !pair.netems.is_empty() {
+            return self.transit_under_rules(now, from, to, &header());
+        }
+        let mut way = Some(self.loopback);
+        if let Some(route) = pair.route {
+            let route = self.routes[route as usize].as_ref().expect("a pair refers to a route that exists");
+            if !route.shapers.is_empty() {
+                return self.transit_under_rules(now, from, to, &header());
+            }
+            let draws = || Box::new(stream(self.seed, &self.streams, from, to, 0));
+            way = on_links(route, &mut self.lines, (&mut pair.base, draws), now, bytes);
+        }
+        Fate { at: way.map(|way| now + way), ..LOST }
+    }
+
+    fn transit_under_rules(&mut self, now: Instant, from: HostId, to: HostId, packet: &Header) -> Fate {
         let index = usize::from(from.0) * self.hosts + usize::from(to.0);
         let bytes = packet.bytes;
         if !self.pairs[index].filters.is_empty()

@@ -181,7 +181,7 @@ impl Broker {
             Input::Start => self.start(ctx),
             Input::Terminate => self.terminate(ctx),
             Input::Message { conn, message: Message::Kafka(frame) } => self.on_frame(ctx, conn, frame),
-            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message),
+            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, *message),
             Input::Timer { timer, .. } => self.on_timer(ctx, timer),
             Input::Disk { token, result } => {
                 self.replicas.on_disk(ctx, &self.cache, token, result);

@@ -29,7 +29,7 @@ impl Broker {
                 self.replicas.produce(ctx, &self.cache, origin, produce);
                 return if silent { self.connections.answered(origin) } else { None };
             }
-            Request::Fetch(fetch) => self.replicas.fetch(ctx, &self.cache, origin, fetch),
+            Request::Fetch(fetch) => self.replicas.fetch(ctx, &self.cache, origin, &fetch),
             Request::OffsetsForLeaderEpoch(queries) => {
                 respond(ctx, origin, self.replicas.offsets_for_leader_epoch(&queries));
             }
@@ -46,11 +46,13 @@ impl Broker {
                 respond(ctx, origin, Response::Metadata(answer));
             }
             Request::InitProducerId => self.init_producer_id(ctx, origin),
-            Request::Group(GroupRequest::FindCoordinator { group }) => self.find_coordinator(ctx, origin, &group),
-            Request::Group(request) => {
-                let Self { groups, replicas, cache, .. } = self;
-                groups.handle(&mut Host { ctx, replicas, cache }, origin, request);
-            }
+            Request::Group(request) => match *request {
+                GroupRequest::FindCoordinator { group } => self.find_coordinator(ctx, origin, &group),
+                request => {
+                    let Self { groups, replicas, cache, .. } = self;
+                    groups.handle(&mut Host { ctx, replicas, cache }, origin, request);
+                }
+            },
             Request::CreateTopics { topics, timeout } => {
                 let active = self.controller.is_active();
                 let origin = Some(origin);

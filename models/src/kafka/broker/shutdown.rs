@@ -239,7 +239,7 @@ impl Broker {
     /// Nobody is served: only what the shutdown itself waits for counts.
     pub(super) fn on_input_while_stopping(&mut self, ctx: &mut Ctx<'_>, input: In) {
         match input {
-            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message),
+            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, *message),
             Input::Timer { timer: Timer::ZkClient(timer), .. } => self.zk.on_zk_timer(ctx, timer),
             Input::Opened { conn } if self.zk.owns(conn) => self.zk.on_opened(ctx, conn),
             Input::Closed { conn, .. } if self.zk.owns(conn) => self.zk.on_closed(ctx, conn),

@@ -111,7 +111,7 @@ impl Creator {
         match input {
             Input::Start => self.zk.start(ctx),
             Input::Opened { conn } => self.zk.on_opened(ctx, conn),
-            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message),
+            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, *message),
             Input::Datagram { message: Message::Kafka(Frame { body: Body::Request(request), .. }), .. } => {
                 match request {
                     Request::CreateTopics { topics, timeout } => {

@@ -52,7 +52,7 @@ impl ZooKeeperShell {
         let mut out = Vec::new();
         match input {
             Input::Opened { conn } if zk.owns(conn) => zk.on_opened(ctx, conn),
-            Input::Message { conn, message: Message::Zk(message) } => zk.on_message(ctx, conn, message, &mut out),
+            Input::Message { conn, message: Message::Zk(message) } => zk.on_message(ctx, conn, *message, &mut out),
             Input::Closed { conn, .. } if zk.owns(conn) => zk.on_closed(ctx, conn, &mut out),
             Input::Timer { timer: Timer::ZkClient(timer), .. } => zk.on_timer(ctx, timer, &mut out),
             input => return Some(input),

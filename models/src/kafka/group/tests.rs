@@ -113,20 +113,22 @@ impl Desk {
         let response = match frame.body {
             Body::Response(_) => return drop(self.manager.on_conn(ctx, cache, ConnInput::Frame(conn, frame))),
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, cache, origin, request),
-            Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, cache, origin, request),
+            Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, cache, origin, &request),
             Body::Request(Request::OffsetsForLeaderEpoch(queries)) => self.manager.offsets_for_leader_epoch(&queries),
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),
             Body::Request(Request::LeaderAndIsr(request)) => self.manager.leader_and_isr(ctx, cache, &request),
             Body::Request(Request::Metadata { topics, .. }) => Response::Metadata(cache.respond(topics.as_deref())),
             Body::Request(Request::UpdateMetadata(request)) => return self.cache.update(&request),
-            Body::Request(Request::Group(GroupRequest::FindCoordinator { group })) => {
-                let leader = cache.partition(self.groups.partition_of(&group)).and_then(|known| known.state.leader);
-                Response::Group(GroupResponse::Coordinator(leader.ok_or(ErrorCode::CoordinatorNotAvailable)))
-            }
-            Body::Request(Request::Group(request)) => {
-                let mut host = Host { ctx, replicas: &mut self.manager, cache };
-                return self.groups.handle(&mut host, origin, request);
-            }
+            Body::Request(Request::Group(request)) => match *request {
+                GroupRequest::FindCoordinator { group } => {
+                    let leader = cache.partition(self.groups.partition_of(&group)).and_then(|known| known.state.leader);
+                    Response::Group(GroupResponse::Coordinator(leader.ok_or(ErrorCode::CoordinatorNotAvailable)))
+                }
+                request => {
+                    let mut host = Host { ctx, replicas: &mut self.manager, cache };
+                    return self.groups.handle(&mut host, origin, request);
+                }
+            },
             Body::Request(_) => return,
         };
         ctx.send(conn, Message::Kafka(Frame { correlation: frame.correlation, body: Body::Response(response) }));
@@ -286,7 +288,7 @@ impl Cluster {
     fn answer(&mut self, broker: i32, request: GroupRequest) -> Option<GroupResponse> {
         let Node::Broker(desk) = self.harness.process_mut(broker as u16) else { panic!("brokers come first") };
         desk.answers.clear();
-        self.ask(broker, Request::Group(request));
+        self.ask(broker, Request::Group(Box::new(request)));
         self.harness.run_for(Span::from_ms(10));
         let Node::Broker(desk) = self.harness.process(broker as u16) else { panic!("brokers come first") };
         desk.answers.last().cloned()

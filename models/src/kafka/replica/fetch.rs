@@ -50,8 +50,8 @@ impl Collected {
 impl ReplicaManager {
     /// Reads and answers: at once if there is enough, an error or a divergence, else when there is, or after the wait time.
     /// A fetch with session epoch 0 opens a session in place of the connection's old one.
-    pub fn fetch(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, origin: Origin, request: FetchRequest) {
-        let id = match self.admit(origin, &request) {
+    pub fn fetch(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, origin: Origin, request: &FetchRequest) {
+        let id = match self.admit(origin, request) {
             Ok(Some(id)) => id,
             Ok(None) => return refuse(ctx, origin, ErrorCode::None),
             Err(error) => return refuse(ctx, origin, error),

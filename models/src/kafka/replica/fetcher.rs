@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::Partitions;
 use super::partition::{Partition, Shared};
 use crate::defect::Defect;
-use crate::id::{Address, BrokerId, TopicPartition};
+use crate::id::{Address, BrokerId, TimerId, TopicPartition};
 use crate::kafka::by_partition::ByPartition;
 use crate::kafka::channel::{Channel, ChannelId, ChannelLimits};
 use crate::kafka::config::BrokerConfig;
@@ -99,8 +99,8 @@ pub(super) struct Fetcher {
     pub(super) in_flight: Option<InFlight>,
     /// Flushes that the thread waits for.
     pub(super) flushes: u32,
-    /// Time of the armed back-off timer.
-    pub(super) backoff_armed: Option<Instant>,
+    /// The armed back-off timer, and its time.
+    pub(super) backoff_armed: Option<(Instant, TimerId)>,
     partitions: ByPartition<FetchState>,
     /// Partitions whose state the source may not know.
     changed: SortedSet<TopicPartition>,

@@ -7,6 +7,7 @@ use super::storage::FlushWaiter;
 use super::{ReplicaManager, ReplicaTimer};
 use crate::defect::Defect;
 use crate::id::TopicPartition;
+use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::channel::{ChannelEvent, ChannelId, ChannelTimer, ConnInput};
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::kafka::protocol::{
@@ -14,14 +15,13 @@ use crate::kafka::protocol::{
 };
 use crate::observation::TruncateReason;
 use crate::time::Span;
-use crate::world::Ctx;
+use crate::world::{Ctx, Timer};
 
 impl ReplicaManager {
     /// Something happened on a connection. Gives it back if the connection is none of the fetchers'.
     pub fn on_conn(&mut self, ctx: &mut Ctx<'_>, cache: &MetadataCache, input: ConnInput) -> Option<ConnInput> {
         let owner = self.fetchers.iter_mut().find(|(_, fetcher)| fetcher.channel.conn() == Some(input.conn()));
         let Some((key, fetcher)) = owner else { return Some(input) };
-        let key = *key;
         let event = fetcher.channel.on_input(ctx, input);
         self.on_channel_event(ctx, key, event);
         // Consumers may wait for what came.
@@ -33,7 +33,7 @@ impl ReplicaManager {
     pub fn on_channel_timer(&mut self, ctx: &mut Ctx<'_>, _cache: &MetadataCache, timer: ChannelTimer) {
         let ChannelId::Fetcher(source, number) = timer.channel else { return };
         let key = (source, number);
-        let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
+        let Some(fetcher) = self.fetchers.get_mut(key) else { return };
         let event = fetcher.channel.on_timer(ctx, timer.kind);
         self.on_channel_event(ctx, key, event);
     }
@@ -46,7 +46,7 @@ impl ReplicaManager {
             ChannelEvent::Disconnected { .. } => {
                 // A request that fails, be it for want of a connection, delays every partition of the thread.
                 let until = ctx.now + self.fetch_backoff();
-                if let Some(fetcher) = self.fetchers.get_mut(&key) {
+                if let Some(fetcher) = self.fetchers.get_mut(key) {
                     fetcher.fail_all(until);
                 }
                 self.arm_backoff(ctx, key);
@@ -56,12 +56,12 @@ impl ReplicaManager {
 
     /// Sends the next request of a thread, if it is free and has something to ask.
     pub(super) fn pump(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
-        let Some(fetcher) = self.fetchers.get(&key) else { return };
+        let Some(fetcher) = self.fetchers.get(key) else { return };
         if fetcher.in_flight.is_some() || fetcher.flushes > 0 {
             return;
         }
         let epochs = if fetcher.rules.truncates_on_fetch { Vec::new() } else { self.maybe_truncate(ctx, key) };
-        let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
+        let Some(fetcher) = self.fetchers.get_mut(key) else { return };
         if !fetcher.has_work() || !fetcher.channel.ready(ctx) {
             return;
         }
@@ -79,7 +79,7 @@ impl ReplicaManager {
             (Request::ListOffsets(vec![query]), InFlight::Offsets(lookup))
         } else {
             let Some(fetch) = fetcher.build(self.shared.broker, config, &self.partitions) else { return };
-            (Request::Fetch(fetch), InFlight::Fetch)
+            (Request::Fetch(Box::new(fetch)), InFlight::Fetch)
         };
         fetcher.channel.send(ctx, request, timeout);
         fetcher.in_flight = Some(in_flight);
@@ -87,14 +87,14 @@ impl ReplicaManager {
 
     /// Lets every thread go on that can.
     pub(super) fn pump_all(&mut self, ctx: &mut Ctx<'_>) {
-        let keys: Vec<_> = self.fetchers.keys().copied().collect();
+        let keys: Vec<_> = self.fetchers.keys().collect();
         for key in keys {
             self.pump(ctx, key);
         }
     }
 
     fn on_response(&mut self, ctx: &mut Ctx<'_>, key: FetcherId, response: Response) {
-        let Some(in_flight) = self.fetchers.get_mut(&key).and_then(|fetcher| fetcher.in_flight.take()) else { return };
+        let Some(in_flight) = self.fetchers.get_mut(key).and_then(|fetcher| fetcher.in_flight.take()) else { return };
         match (in_flight, response) {
             (InFlight::Fetch, Response::Fetch(response)) => self.on_fetched(ctx, key, response),
             (InFlight::Offsets(lookup), Response::ListOffsets(answers)) => {
@@ -110,14 +110,14 @@ impl ReplicaManager {
     }
 
     fn on_fetched(&mut self, ctx: &mut Ctx<'_>, key: FetcherId, response: FetchResponse) {
-        let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
+        let Some(fetcher) = self.fetchers.get_mut(key) else { return };
         let failed = response.error != ErrorCode::None;
         fetcher.on_session_answer(response.session, failed);
         if failed {
             return;
         }
         for fetched in response.partitions {
-            let Some(fetcher) = self.fetchers.get(&key) else { return };
+            let Some(fetcher) = self.fetchers.get(key) else { return };
             match fetcher.state_as_requested(fetched.partition) {
                 Some(state) => self.on_fetched_partition(ctx, key, state, fetched),
                 // An answer that no longer fits is not for this state. The defective thread cuts the log of whoever leads
@@ -161,7 +161,7 @@ impl ReplicaManager {
             }
             ErrorCode::None => self.on_records(ctx, key, state, fetched),
             ErrorCode::OffsetOutOfRange => {
-                if let Some(fetcher) = self.fetchers.get_mut(&key) {
+                if let Some(fetcher) = self.fetchers.get_mut(key) {
                     fetcher.look_up(id, OffsetSpec::Latest);
                 }
             }
@@ -188,7 +188,7 @@ impl ReplicaManager {
             Err(AppendFailure::Disk) => return self.remove_fetcher(id),
         };
         self.shared.metrics.lag(id, leader_high_watermark.saturating_sub(partition.log.log_end()));
-        let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
+        let Some(fetcher) = self.fetchers.get_mut(key) else { return };
         if flush {
             let waiter = FlushWaiter::Fetcher(key.0, key.1);
             self.shared.storage.flush_log(ctx, partition, partition.log.log_end(), waiter);
@@ -207,7 +207,7 @@ impl ReplicaManager {
     /// ours is below the leader's start (KAFKA-2143).
     fn on_offsets(&mut self, ctx: &mut Ctx<'_>, key: FetcherId, lookup: Lookup, answer: Option<&OffsetAnswer>) {
         let id = lookup.partition;
-        let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
+        let Some(fetcher) = self.fetchers.get_mut(key) else { return };
         if !fetcher.finish_lookup(lookup) {
             return;
         }
@@ -234,7 +234,7 @@ impl ReplicaManager {
     }
 
     fn restart_at_log_end(&mut self, key: FetcherId, id: TopicPartition, state: FetchState) {
-        let (Some(fetcher), Some(partition)) = (self.fetchers.get_mut(&key), self.partitions.get(id)) else { return };
+        let (Some(fetcher), Some(partition)) = (self.fetchers.get_mut(key), self.partitions.get(id)) else { return };
         let (offset, last_fetched_epoch) = (partition.log.log_end(), partition.log.epochs().latest());
         fetcher.set(id, FetchState { offset, last_fetched_epoch, ..state });
     }
@@ -249,26 +249,29 @@ impl ReplicaManager {
         if error == ErrorCode::FencedLeaderEpoch {
             // The epoch sent is still the one we follow in: failed, until the controller tells a new one.
             self.fail_fetcher(id);
-        } else if let Some(fetcher) = self.fetchers.get_mut(&key) {
+        } else if let Some(fetcher) = self.fetchers.get_mut(key) {
             fetcher.delay(id, ctx.now + Span::from_ms(self.shared.config.replica_fetch_backoff_ms.into()));
         }
     }
 
     fn arm_backoff(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
-        let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
+        let Some(fetcher) = self.fetchers.get_mut(key) else { return };
         let Some(first) = fetcher.first_delay() else { return };
-        if fetcher.backoff_armed.is_none_or(|armed| first < armed) {
-            fetcher.backoff_armed = Some(first);
-            let after = first - ctx.now;
-            self.schedule(ctx, after, ReplicaTimer::FetcherBackoff(key.0, key.1));
+        if fetcher.backoff_armed.is_none_or(|(armed, _)| first < armed) {
+            let timer = ReplicaTimer::FetcherBackoff(key.0, key.1);
+            let timer = ctx.set_timer(first - ctx.now, Timer::Kafka(KafkaTimer::Replica(timer)));
+            fetcher.backoff_armed = Some((first, timer));
         }
     }
 
     /// Delays of a thread may be over.
     pub(super) fn on_fetcher_backoff(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
-        let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
-        if fetcher.backoff_armed.is_some_and(|armed| armed <= ctx.now) {
-            fetcher.backoff_armed = None;
+        let Some(fetcher) = self.fetchers.get_mut(key) else { return };
+        // Of a clock that was slowed down meanwhile it is too early still: the timer is over, the delay is not.
+        if let Some((armed, timer)) = fetcher.backoff_armed.take()
+            && armed > ctx.now
+        {
+            ctx.cancel(timer);
         }
         fetcher.end_delays(ctx.now);
         self.arm_backoff(ctx, key);
@@ -277,7 +280,7 @@ impl ReplicaManager {
 
     /// A flush that a thread waited for is done.
     pub(super) fn on_fetcher_flushed(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) {
-        if let Some(fetcher) = self.fetchers.get_mut(&key) {
+        if let Some(fetcher) = self.fetchers.get_mut(key) {
             fetcher.flushes = fetcher.flushes.saturating_sub(1);
         }
         self.pump(ctx, key);

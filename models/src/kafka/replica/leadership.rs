@@ -157,7 +157,7 @@ impl ReplicaManager {
         partition.following = Some(leader);
         self.shared.metrics.fetcher_removed(id);
         let shared = &self.shared;
-        let fetcher = self.fetchers.entry(key).or_insert_with(|| Fetcher::new(key, address, shared));
+        let fetcher = self.fetchers.get_or_insert_with(key, || Fetcher::new(key, address, shared));
         fetcher.add(partition);
     }
 
@@ -172,7 +172,7 @@ impl ReplicaManager {
             return;
         };
         let key = self.fetcher_of(id, leader);
-        if let Some(fetcher) = self.fetchers.get_mut(&key) {
+        if let Some(fetcher) = self.fetchers.get_mut(key) {
             fetcher.remove(id);
         }
         self.shared.metrics.fetcher_removed(id);
@@ -183,9 +183,9 @@ impl ReplicaManager {
         // under way instead: it stands for one that has come and is not handled yet.
         let waits = self.shared.defects.has(Defect::TruncateAfterRoleChange);
         let idle = |fetcher: &Fetcher| fetcher.is_empty() && !(waits && fetcher.in_flight.is_some());
-        let keys: BTreeSet<_> = self.fetchers.iter().filter(|(_, f)| idle(f)).map(|(key, _)| *key).collect();
+        let keys: BTreeSet<_> = self.fetchers.iter().filter(|(_, f)| idle(f)).map(|(key, _)| key).collect();
         for key in keys {
-            if let Some(mut fetcher) = self.fetchers.remove(&key) {
+            if let Some(mut fetcher) = self.fetchers.remove(key) {
                 fetcher.channel.shut(ctx);
             }
         }

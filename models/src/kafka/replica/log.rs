@@ -235,18 +235,18 @@ impl Log {
     /// Batches from the one that holds `from` on, that end at or before `end`, of at most `max_bytes` in all; the first one
     /// goes out in any case if `min_one`.
     pub(super) fn read(&self, from: u64, end: u64, max_bytes: u64, min_one: bool) -> Vec<Arc<RecordBatch>> {
-        let mut batches = Vec::new();
+        let first = self.index_of(from);
         let mut left = max_bytes;
-        for index in self.index_of(from)..self.len() {
-            let batch = self.get(index);
+        let fits = |index: &usize| {
+            let batch = self.get(*index);
             let size = u64::from(batch.size);
-            if batch.next_offset() > end || (size > left && !(min_one && batches.is_empty())) {
-                break;
-            }
+            let fits = batch.next_offset() <= end && (size <= left || min_one && *index == first);
             left = left.saturating_sub(size);
-            batches.push(Arc::clone(batch));
-        }
-        batches
+            fits
+        };
+        let count = (first..self.len()).take_while(fits).count();
+        // Exactly as many as there are: mostly one, and a vector that grows would begin with four.
+        (first..first + count).map(|index| Arc::clone(self.get(index))).collect()
     }
 
     /// Whether any batch from `from` on ends at or before `end`.

@@ -251,7 +251,7 @@ impl ReplicaManager {
     /// `ReplicaManager.shutdown` and `LogManager.shutdown`: fetchers stop, everything is flushed. [`ReplicaManager::is_closed`]
     /// tells when that is done.
     pub fn close_logs(&mut self, ctx: &mut Ctx<'_>) {
-        for mut fetcher in std::mem::take(&mut self.fetchers).into_values() {
+        for (_, mut fetcher) in std::mem::take(&mut self.fetchers).into_entries() {
             fetcher.channel.shut(ctx);
         }
         let token = self.shared.storage.begin(Flush::Shutdown);

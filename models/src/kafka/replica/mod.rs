@@ -64,6 +64,7 @@ use super::protocol::{
 use super::{Addresses, Racks};
 use crate::defect::{Defect, Defects};
 use crate::id::{BrokerId, ConnId, TopicPartition};
+use crate::sorted_map::SortedMap;
 use crate::time::Span;
 use crate::world::Ctx;
 
@@ -99,7 +100,7 @@ pub struct ReplicaManager {
     partitions: Partitions,
     /// Replicas in directories that failed (`HostedPartition.Offline`): their logs may be found again at the next start.
     offline: Partitions,
-    fetchers: BTreeMap<FetcherId, Fetcher>,
+    fetchers: SortedMap<FetcherId, Fetcher>,
     shared: Shared,
     addresses: Addresses,
     controller_epoch: i32,
@@ -124,7 +125,7 @@ impl ReplicaManager {
         Self {
             partitions: Partitions::default(),
             offline: Partitions::default(),
-            fetchers: BTreeMap::new(),
+            fetchers: SortedMap::default(),
             shared: Shared {
                 broker,
                 defects,

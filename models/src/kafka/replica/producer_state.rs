@@ -1,9 +1,10 @@
 //! `ProducerStateManager`: what a log knows of idempotent producers (KIP-98). A function of the log's content.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::id::ProducerId;
 use crate::kafka::protocol::{ErrorCode, RecordBatch};
+use crate::sorted_map::SortedMap;
 use crate::time::{Instant, Span};
 
 /// Batches per producer that are kept to recognise duplicates (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`): as many as an
@@ -30,7 +31,7 @@ struct ProducerEntry {
 /// Every producer that a log knows.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct ProducerStates {
-    producers: BTreeMap<ProducerId, ProducerEntry>,
+    producers: SortedMap<ProducerId, ProducerEntry>,
 }
 
 /// What a leader makes of a batch.
@@ -56,7 +57,7 @@ impl ProducerStates {
         expiration: Span,
     ) -> Result<SequenceCheck, ErrorCode> {
         let Some(mark) = batch.producer else { return Ok(SequenceCheck::Append) };
-        let Some(entry) = self.producers.get(&mark.id).filter(|e| wall.since(e.last_timestamp) < expiration) else {
+        let Some(entry) = self.producers.get(mark.id).filter(|e| wall.since(e.last_timestamp) < expiration) else {
             return Ok(SequenceCheck::Append);
         };
         if mark.epoch == entry.epoch {
@@ -83,7 +84,7 @@ impl ProducerStates {
     /// Takes a batch that is in the log now. Replicas take what the leader took, unchecked (KAFKA-6003).
     pub(super) fn update(&mut self, batch: &RecordBatch) {
         let Some(mark) = batch.producer else { return };
-        let entry = self.producers.entry(mark.id).or_insert_with(|| ProducerEntry {
+        let entry = self.producers.get_or_insert_with(mark.id, || ProducerEntry {
             epoch: mark.epoch,
             batches: VecDeque::with_capacity(BATCHES_TO_RETAIN),
             last_timestamp: batch.timestamp,

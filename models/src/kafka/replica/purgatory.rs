@@ -1,12 +1,11 @@
 //! Requests that wait: produce requests for replicas (`DelayedProduce`), and deadlines with one timer for all.
 
-use std::collections::BTreeMap;
-
 use super::ReplicaTimer;
 use super::coordinator::{CoordinatorEvent, appended};
-use crate::id::ConnId;
+use crate::id::{ConnId, TimerId};
 use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, ProduceResult, Response};
+use crate::sorted_map::SortedMap;
 use crate::sorted_set::SortedSet;
 use crate::time::Instant;
 use crate::world::{Ctx, Message, Timer};
@@ -17,7 +16,7 @@ use crate::world::{Ctx, Message, Timer};
 pub(super) struct Deadlines {
     timer: ReplicaTimer,
     queue: SortedSet<(Instant, u64)>,
-    armed: Option<Instant>,
+    armed: Option<(Instant, TimerId)>,
 }
 
 impl Deadlines {
@@ -39,8 +38,11 @@ impl Deadlines {
 
     /// The timer fired: takes out and returns the keys whose time has come, in order.
     pub(super) fn expired(&mut self, ctx: &mut Ctx<'_>) -> Vec<u64> {
-        if self.armed.is_some_and(|at| at <= ctx.now) {
-            self.armed = None;
+        // Of a clock that was slowed down meanwhile it is too early still: the timer is over, the deadline is not.
+        if let Some((armed, timer)) = self.armed.take()
+            && armed > ctx.now
+        {
+            ctx.cancel(timer);
         }
         let mut keys = Vec::new();
         while let Some((at, key)) = self.queue.first()
@@ -55,9 +57,9 @@ impl Deadlines {
 
     fn arm(&mut self, ctx: &mut Ctx<'_>) {
         let Some((first, _)) = self.queue.first() else { return };
-        if self.armed.is_none_or(|armed| first < armed) {
-            self.armed = Some(first);
-            ctx.set_timer(first - ctx.now, Timer::Kafka(KafkaTimer::Replica(self.timer)));
+        if self.armed.is_none_or(|(armed, _)| first < armed) {
+            let timer = ctx.set_timer(first - ctx.now, Timer::Kafka(KafkaTimer::Replica(self.timer)));
+            self.armed = Some((first, timer));
         }
     }
 }
@@ -94,7 +96,7 @@ struct DelayedProduce {
 /// Produce requests that wait. Partitions keep the watch lists.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct ProducePurgatory {
-    delayed: BTreeMap<u64, DelayedProduce>,
+    delayed: SortedMap<u64, DelayedProduce>,
     deadlines: Deadlines,
     next: u64,
     /// Answers to the broker's own coordinator.
@@ -105,7 +107,7 @@ impl ProducePurgatory {
     /// Nothing waits.
     pub(super) fn new() -> Self {
         Self {
-            delayed: BTreeMap::new(),
+            delayed: SortedMap::default(),
             deadlines: Deadlines::new(ReplicaTimer::ProduceExpiry),
             next: 0,
             appended: Vec::new(),
@@ -135,12 +137,12 @@ impl ProducePurgatory {
 
     /// The slot, if it still waits.
     pub(super) fn slot(&self, id: u64, slot: u32) -> Option<&ProduceSlot> {
-        self.delayed.get(&id).map(|delayed| &delayed.slots[slot as usize]).filter(|slot| slot.waiting)
+        self.delayed.get(id).map(|delayed| &delayed.slots[slot as usize]).filter(|slot| slot.waiting)
     }
 
     /// A slot's waiting is over.
     pub(super) fn resolve(&mut self, ctx: &mut Ctx<'_>, id: u64, slot: u32, error: ErrorCode) {
-        let Some(delayed) = self.delayed.get_mut(&id) else { return };
+        let Some(delayed) = self.delayed.get_mut(id) else { return };
         let slot = &mut delayed.slots[slot as usize];
         if slot.waiting {
             slot.waiting = false;
@@ -151,7 +153,7 @@ impl ProducePurgatory {
 
     /// Something that the request waited for is done: a slot, or a flush.
     pub(super) fn done(&mut self, ctx: &mut Ctx<'_>, id: u64) {
-        let Some(delayed) = self.delayed.get_mut(&id) else { return };
+        let Some(delayed) = self.delayed.get_mut(id) else { return };
         delayed.pending -= 1;
         if delayed.pending == 0 {
             self.answer(ctx, id);
@@ -171,14 +173,14 @@ impl ProducePurgatory {
         self.delayed.retain(|id, delayed| {
             let keep = !matches!(delayed.asker, Asker::Client(origin) if origin.conn == conn);
             if !keep {
-                deadlines.remove(delayed.deadline, *id);
+                deadlines.remove(delayed.deadline, id);
             }
             keep
         });
     }
 
     fn answer(&mut self, ctx: &mut Ctx<'_>, id: u64) {
-        let Some(delayed) = self.delayed.remove(&id) else { return };
+        let Some(delayed) = self.delayed.remove(id) else { return };
         self.deadlines.remove(delayed.deadline, id);
         self.tell(ctx, delayed.asker, &delayed.slots);
     }

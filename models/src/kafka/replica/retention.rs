@@ -15,7 +15,7 @@ impl ReplicaManager {
         // The brokers' own topics are compacted.
         for partition in self.partitions.values_mut().filter(|partition| !partition.id.topic.is_internal()) {
             if partition.delete_old_segments(ctx, &mut self.shared, retention) {
-                self.fetchers.values_mut().for_each(|fetcher| fetcher.touch(partition.id));
+                self.fetchers.iter_mut().for_each(|(_, fetcher)| fetcher.touch(partition.id));
             }
         }
         let interval = self.shared.config.log_retention_check_interval_ms;

@@ -5,14 +5,13 @@
 //! ISR. For a quiet partition each fetch of the session is a fetch at the log's end; [`Session::last_fetch`] says when
 //! that was last, and [`super::remote::RemoteReplica`] takes it over before the partition changes.
 
-use std::collections::BTreeMap;
-
 use super::ReplicaTimer;
 use super::purgatory::Deadlines;
 use crate::id::{BrokerId, ConnId, TopicPartition};
 use crate::kafka::by_partition::ByPartition;
 use crate::kafka::config::Text;
 use crate::kafka::protocol::{ErrorCode, FetchPartition, FetchRequest, Origin};
+use crate::sorted_map::SortedMap;
 use crate::sorted_set::SortedSet;
 use crate::time::Instant;
 use crate::world::Ctx;
@@ -88,7 +87,7 @@ impl Session {
 pub(super) struct FetchSessions {
     /// By id; there is none with id 0. Nearly every event of a broker looks at one or two.
     sessions: Vec<Option<Box<Session>>>,
-    by_conn: BTreeMap<ConnId, u32>,
+    by_conn: SortedMap<ConnId, u32>,
     deadlines: Deadlines,
     woken: Vec<u32>,
 }
@@ -98,7 +97,7 @@ impl FetchSessions {
     pub(super) fn new() -> Self {
         Self {
             sessions: vec![None],
-            by_conn: BTreeMap::new(),
+            by_conn: SortedMap::default(),
             deadlines: Deadlines::new(ReplicaTimer::FetchExpiry),
             woken: Vec::new(),
         }
@@ -106,7 +105,7 @@ impl FetchSessions {
 
     /// The session of a connection.
     pub(super) fn of_conn(&self, conn: ConnId) -> Option<u32> {
-        self.by_conn.get(&conn).copied()
+        self.by_conn.get(conn).copied()
     }
 
     /// A session.
@@ -166,7 +165,7 @@ impl FetchSessions {
     /// Takes a session out.
     pub(super) fn close(&mut self, id: u32) -> Option<Session> {
         let session = *self.sessions.get_mut(id as usize)?.take()?;
-        self.by_conn.remove(&session.conn);
+        self.by_conn.remove(session.conn);
         if let Some(waiting) = session.waiting {
             self.deadlines.remove(waiting.deadline, id.into());
         }

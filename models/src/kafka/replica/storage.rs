@@ -1,7 +1,6 @@
 //! What is on its way to the disk, and the two checkpoint files. Appends go to the page cache; only what is named here is
 //! ever fsynced.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::log::Log;
@@ -13,6 +12,7 @@ use crate::kafka::Timer as KafkaTimer;
 use crate::kafka::metadata_cache::MetadataCache;
 use crate::process::{DiskError, Loss};
 use crate::random::Random;
+use crate::sorted_map::SortedMap;
 use crate::time::Span;
 use crate::world::{Ctx, Timer};
 
@@ -59,7 +59,7 @@ pub(super) enum Flush {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Storage {
     next: u64,
-    under_way: BTreeMap<u64, Flush>,
+    under_way: SortedMap<u64, Flush>,
     pub(super) high_watermarks: Checkpoint,
     pub(super) recovery_points: Checkpoint,
     pub(super) dirs: Dirs,
@@ -71,7 +71,7 @@ impl Storage {
         let none: Checkpoint = Arc::new([]);
         Self {
             next: 0,
-            under_way: BTreeMap::new(),
+            under_way: SortedMap::default(),
             high_watermarks: Arc::clone(&none),
             recovery_points: none,
             dirs: Dirs::new(dirs),
@@ -137,7 +137,7 @@ impl ReplicaManager {
         token: DiskToken,
         result: Result<(), DiskError>,
     ) {
-        let Some(done) = self.shared.storage.under_way.remove(&token.0) else { return };
+        let Some(done) = self.shared.storage.under_way.remove(token.0) else { return };
         let result = match &done {
             Flush::Log { partition, .. } => self
                 .partitions

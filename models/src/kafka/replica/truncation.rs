@@ -12,7 +12,7 @@ use crate::world::Ctx;
 impl ReplicaManager {
     /// Settles what needs no leader, and returns what a thread has to ask its leader before it fetches.
     pub(super) fn maybe_truncate(&mut self, ctx: &mut Ctx<'_>, key: FetcherId) -> Vec<EpochQuery> {
-        let Some(fetcher) = self.fetchers.get_mut(&key) else { return Vec::new() };
+        let Some(fetcher) = self.fetchers.get_mut(key) else { return Vec::new() };
         // KAFKA-1211: the defective follower trusts its own high watermark, which may be behind the committed one.
         let asks = !self.shared.defects.has(Defect::HwTruncation);
         let mut queries = Vec::new();
@@ -40,7 +40,7 @@ impl ReplicaManager {
     ) {
         for query in queries {
             let id = query.partition;
-            let Some(fetcher) = self.fetchers.get_mut(&key) else { return };
+            let Some(fetcher) = self.fetchers.get_mut(key) else { return };
             // Not for a partition that has left, or follows in another epoch meanwhile (KAFKA-7786).
             let fits = |state: &FetchState| {
                 state.truncating && query.current_leader_epoch.is_none_or(|epoch| epoch == state.leader_epoch)

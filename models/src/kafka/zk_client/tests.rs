@@ -39,17 +39,20 @@ impl Process for User {
             Input::Start => self.zk.start(ctx),
             Input::Opened { conn } => self.zk.on_opened(ctx, conn),
             Input::Closed { conn, .. } => self.zk.on_closed(ctx, conn),
-            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message),
+            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, *message),
             Input::Timer { timer: Timer::ZkClient(timer), .. } => self.zk.on_zk_timer(ctx, timer),
             Input::Timer { timer: Timer::Kafka(KafkaTimer::Broker(BrokerTimer::RetryRegistration)), .. } => {
                 self.zk.on_retry_registration(ctx);
             }
-            Input::Datagram { message: Message::Zk(ClientMessage::Request { op: Op::Multi(ops), .. }), .. } => {
-                self.zk.submit(ctx, ZkUser::Controller, ops);
-            }
-            Input::Datagram { message: Message::Zk(ClientMessage::Ping), .. } => {
-                self.zk.register_broker(ctx, ZkUser::Broker);
-            }
+            Input::Datagram { message: Message::Zk(message), .. } => match *message {
+                ClientMessage::Request { op: Op::Multi(ops), .. } => {
+                    self.zk.submit(ctx, ZkUser::Controller, ops);
+                }
+                ClientMessage::Ping => {
+                    self.zk.register_broker(ctx, ZkUser::Broker);
+                }
+                _ => {}
+            },
             _ => {}
         }
         while let Some(notice) = self.zk.next_notice() {
@@ -92,7 +95,7 @@ impl Stage {
     }
 
     fn tell(&mut self, message: ClientMessage) {
-        self.0.input(USER, Input::Datagram { from: ProcessId(USER), message: Message::Zk(message) });
+        self.0.input(USER, Input::Datagram { from: ProcessId(USER), message: Message::Zk(Box::new(message)) });
     }
 
     fn batch(&mut self, ops: Vec<Op>) {

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::ledger::{Law, Ledger};
 use super::super::views::Views;
-use super::GroupPartition;
-use crate::id::{Group, TopicPartition};
+use crate::id::Group;
 use crate::observation::Observation;
 
 pub(in crate::laws) const SOURCE: &str = "own; process, then commit";
@@ -14,9 +13,7 @@ pub(in crate::laws) const SOURCE: &str = "own; process, then commit";
 /// What each group has read of each partition, or was told to pass over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GroupNoLoss {
-    read: BTreeMap<GroupPartition, Ranges>,
-    /// Resets by partition number, until the partition's name is at hand.
-    resets: BTreeMap<(Group, usize), Ranges>,
+    read: BTreeMap<Group, Vec<Ranges>>,
 }
 
 /// Ranges of offsets, apart from each other and rising.
@@ -60,12 +57,7 @@ impl GroupNoLoss {
         for (partition, offset) in offsets.iter() {
             let Some(index) = views.roster.partition(*partition) else { continue };
             ledger.judged(Law::GroupNoLoss, 1);
-            let key = (group.clone(), *partition);
-            if let Some(resets) = self.resets.remove(&(group.clone(), index)) {
-                let read = self.read.entry(key.clone()).or_default();
-                resets.0.iter().for_each(|(from, to)| read.add(*from, *to));
-            }
-            let gap = self.read.get(&key).map_or(0, Ranges::first_gap);
+            let gap = self.read.get(group).and_then(|read| read.get(index)).map_or(0, Ranges::first_gap);
             if gap >= *offset {
                 continue;
             }
@@ -77,13 +69,24 @@ impl GroupNoLoss {
     }
 
     /// A member read from `from` on; what it was told to begin with lies below.
-    pub(super) fn on_poll(&mut self, group: &Group, partition: TopicPartition, from: u64, end: u64) {
-        self.read.entry((group.clone(), partition)).or_default().add(from, end);
+    pub(super) fn on_poll(&mut self, group: &Group, partition: usize, from: u64, end: u64) {
+        self.read_of(group, partition).add(from, end);
     }
 
     /// A member was told to go on elsewhere.
     pub(super) fn on_reset(&mut self, group: &Group, partition: usize, from: u64, to: u64) {
-        self.resets.entry((group.clone(), partition)).or_default().add(from, to);
+        self.read_of(group, partition).add(from, to);
+    }
+
+    fn read_of(&mut self, group: &Group, partition: usize) -> &mut Ranges {
+        if !self.read.contains_key(group) {
+            self.read.insert(group.clone(), Vec::new());
+        }
+        let read = self.read.get_mut(group).expect("it was put in just now");
+        if read.len() <= partition {
+            read.resize(partition + 1, Ranges::default());
+        }
+        &mut read[partition]
     }
 }
 

@@ -99,7 +99,7 @@ impl GroupLaws {
         let Some(group) = self.groups.get(usize::from(views.process.0)).and_then(Option::as_ref) else { return };
         let end = base_offset + values.len() as u64;
         let name = views.roster.name(partition);
-        self.group_no_loss.on_poll(group, name, told.unwrap_or(base_offset).min(base_offset), end);
+        self.group_no_loss.on_poll(group, partition, told.unwrap_or(base_offset).min(base_offset), end);
         self.overlap_bound.on_poll(group, name, views, ledger);
         self.consume.on_poll(group, partition, end);
     }

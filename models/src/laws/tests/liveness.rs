@@ -214,7 +214,7 @@ fn writes_that_nobody_answers_are_not_waited_for() {
 #[test]
 fn the_deadline_counts_the_outage_that_was_seen() {
     let mut history = History::started(facts());
-    let scope = FaultScope::default();
+    let scope = Box::new(FaultScope::default());
     let begin = Observation::FaultBegin { fault: FaultId(0), name: "cut".into(), text: "cut".into(), scope };
     history.see(0, begin);
     history.pass(40);

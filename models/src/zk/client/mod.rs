@@ -494,7 +494,7 @@ impl ZooKeeper {
     fn transmit(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, message: ClientMessage) {
         self.last_send = ctx.now;
         self.ping_at = ctx.now + self.read_timeout / 2;
-        ctx.send(conn, Message::Zk(message));
+        ctx.send(conn, Message::Zk(Box::new(message)));
     }
 
     /// `cleanAndNotifyState`, up to the pause.

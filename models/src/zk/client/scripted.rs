@@ -70,7 +70,7 @@ impl ScriptedServer {
         match input {
             Input::Start => ctx.listen(ZK_CLIENT_PORT),
             Input::Accepted { .. } => self.dialled.push(ctx.now),
-            Input::Message { conn, message: Message::Zk(message) } => self.on_message(ctx, conn, message),
+            Input::Message { conn, message: Message::Zk(message) } => self.on_message(ctx, conn, *message),
             Input::Closed { conn, .. } => {
                 self.sessions.remove(&conn);
             }
@@ -111,7 +111,7 @@ impl ScriptedServer {
 
     fn say(&self, ctx: &mut Ctx<'_>, conn: ConnId, message: ClientMessage) {
         if self.conduct != Conduct::Mute {
-            ctx.send(conn, Message::Zk(message));
+            ctx.send(conn, Message::Zk(Box::new(message)));
         }
     }
 

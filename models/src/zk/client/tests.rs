@@ -34,10 +34,12 @@ impl Process for Client {
             Input::Start => self.zk.start(ctx),
             Input::Opened { conn } => self.zk.on_opened(ctx, conn),
             Input::Closed { conn, .. } => self.zk.on_closed(ctx, conn, &mut out),
-            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, message, &mut out),
+            Input::Message { conn, message: Message::Zk(message) } => self.zk.on_message(ctx, conn, *message, &mut out),
             Input::Timer { timer: Timer::ZkClient(timer), .. } => self.zk.on_timer(ctx, timer, &mut out),
-            Input::Datagram { message: Message::Zk(ClientMessage::Request { op, .. }), .. } => {
-                self.zk.submit(ctx, op, &mut out);
+            Input::Datagram { message: Message::Zk(message), .. } => {
+                if let ClientMessage::Request { op, .. } = *message {
+                    self.zk.submit(ctx, op, &mut out);
+                }
             }
             _ => {}
         }
@@ -84,7 +86,7 @@ impl Stage {
     }
 
     fn submit(&mut self, client: u16, op: Op) {
-        let message = Message::Zk(ClientMessage::Request { xid: 0, op });
+        let message = Message::Zk(Box::new(ClientMessage::Request { xid: 0, op }));
         self.0.input(client, Input::Datagram { from: ProcessId(client), message });
     }
 

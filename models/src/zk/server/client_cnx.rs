@@ -196,13 +196,13 @@ impl Server {
             cnx.expires = round_up(ctx.now + cnx.timeout, SESSIONLESS_CNXN_TIMEOUT);
             let answer = ClientMessage::ConnectResponse { timeout: cnx.timeout, session, password: password(session) };
             let unread = std::mem::take(&mut cnx.unread);
-            ctx.send(conn, Message::Zk(answer));
+            ctx.send(conn, Message::Zk(Box::new(answer)));
             for message in unread {
                 self.submit(ctx, conn, message);
             }
         } else {
             let answer = ClientMessage::ConnectResponse { timeout: Span::ZERO, session: SessionId(0), password: 0 };
-            ctx.send(conn, Message::Zk(answer));
+            ctx.send(conn, Message::Zk(Box::new(answer)));
             self.close_client(ctx, conn);
         }
     }
@@ -279,7 +279,7 @@ impl Server {
                 return self.close_client(ctx, conn);
             }
             let reply = ClientMessage::Reply { xid: proposal.xid(), zxid: txn.zxid, result };
-            ctx.send(conn, Message::Zk(reply));
+            ctx.send(conn, Message::Zk(Box::new(reply)));
         }
         if ends {
             self.close_client(ctx, conn);
@@ -295,21 +295,21 @@ impl Server {
         let Some(cnx) = self.clients.cnxns.get_mut(&conn) else { return };
         if matches!(cnx.pending.front(), Some(Pending::Sync { xid: waits }) if *waits == xid) {
             cnx.pending.pop_front();
-            ctx.send(conn, Message::Zk(ClientMessage::Reply { xid, zxid, result: Ok(OpResult::Synced) }));
+            ctx.send(conn, Message::Zk(Box::new(ClientMessage::Reply { xid, zxid, result: Ok(OpResult::Synced) })));
             self.drain(ctx, conn);
         }
     }
 
     fn answer_locally(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, message: ClientMessage) {
         match message {
-            ClientMessage::Ping => ctx.send(conn, Message::Zk(ClientMessage::Pong)),
+            ClientMessage::Ping => ctx.send(conn, Message::Zk(Box::new(ClientMessage::Pong))),
             ClientMessage::SetWatches { relative_zxid, data, exist, child } => {
                 self.set_watches(ctx, conn, relative_zxid, (&data, &exist, &child));
             }
             ClientMessage::Request { xid, op } => {
                 let result = self.read(conn, &op);
                 let zxid = self.tree.last_processed();
-                ctx.send(conn, Message::Zk(ClientMessage::Reply { xid, zxid, result }));
+                ctx.send(conn, Message::Zk(Box::new(ClientMessage::Reply { xid, zxid, result })));
             }
             _ => {}
         }
@@ -352,7 +352,7 @@ impl Server {
         (data, exist, child): (&[Path], &[Path], &[Path]),
     ) {
         let mut fire = |path: &Path, kind| {
-            ctx.send(conn, Message::Zk(ClientMessage::Event { path: path.clone(), kind }));
+            ctx.send(conn, Message::Zk(Box::new(ClientMessage::Event { path: path.clone(), kind })));
         };
         for path in data {
             match self.tree.node(path) {

@@ -289,7 +289,7 @@ impl Server {
             ctx.observe(Observation::ZkSessionClosed { session, zxid, left });
         }
         for (conn, path, kind) in self.watches.trigger(&changes) {
-            ctx.send(conn, Message::Zk(crate::zk::protocol::ClientMessage::Event { path, kind }));
+            ctx.send(conn, Message::Zk(Box::new(crate::zk::protocol::ClientMessage::Event { path, kind })));
         }
         self.answer(ctx, proposal, result);
     }
@@ -456,7 +456,7 @@ impl Server {
 
     fn message(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, message: Message) {
         match message {
-            Message::Zk(message) => self.client_message(ctx, conn, message),
+            Message::Zk(message) => self.client_message(ctx, conn, *message),
             Message::Quorum(packet) if self.leader_conn() == Some(conn) => self.learner_packet(ctx, packet),
             Message::Quorum(packet) => self.handler_packet(ctx, conn, packet),
             Message::Election(ElectionPacket::Greeting { sid }) => {

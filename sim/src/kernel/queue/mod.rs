@@ -104,6 +104,15 @@ impl Order {
         }
     }
 
+    fn kind(&self) -> QueueKind {
+        match self {
+            Self::Wheel(_) => QueueKind::Wheel,
+            Self::BinaryHeap(_) => QueueKind::BinaryHeap,
+            Self::QuaternaryHeap(_) => QueueKind::QuaternaryHeap,
+            Self::RadixHeap(_) => QueueKind::RadixHeap,
+        }
+    }
+
     fn push(&mut self, key: Key) {
         match self {
             Self::Wheel(wheel) => wheel.push(key),
@@ -149,6 +158,20 @@ impl<E> Queue<E> {
             order.push(key);
         }
         self.order = order;
+    }
+
+    /// Moves events to other times; `f` is given an event and its time. Those of one moment stay in the order in which they
+    /// were put in. No event may be moved before one that was taken out. Looks at all events: for rare occasions.
+    pub fn retime(&mut self, mut f: impl FnMut(&E, Instant) -> Instant) {
+        let mut keys = Vec::new();
+        while let Some(key) = self.next_key(Instant::MAX) {
+            let event = self.entries[key.slot as usize].event.as_ref().expect("a key that is handed out has its event");
+            keys.push(Key { at: f(event, key.at), ..key });
+        }
+        // Keys of one moment are expected in order.
+        keys.sort_unstable();
+        self.order = Order::new(self.order.kind());
+        keys.into_iter().for_each(|key| self.order.push(key));
     }
 
     /// Puts an event in. It comes behind all others of the same moment. `at` must not lie before an event that was taken out.

@@ -96,6 +96,11 @@ fn all_kinds_do_the_same_whatever_is_asked() {
                     let kinds = QueueKind::ALL.into_iter().cycle().skip(turn);
                     queues.iter_mut().zip(kinds).for_each(|(queue, kind)| queue.reorder(kind));
                     queues = queues.clone();
+                    // Some events come later, some at once.
+                    let later = draw_span(&mut random);
+                    let change = |step: &u64, at| if step.is_multiple_of(3) { at + later } else { at };
+                    queues.iter_mut().for_each(|queue| queue.retime(change));
+                    queues.iter_mut().for_each(|queue| queue.retime(|step, at| if *step % 5 == 0 { now } else { at }));
                 }
                 _ => {
                     let limit = now + draw_span(&mut random);

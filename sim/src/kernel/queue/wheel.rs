@@ -6,8 +6,8 @@ use models::time::Instant;
 
 use super::Key;
 
-/// A tick lasts 2^16 ns: less than a packet takes from host to host, so that only few keys are ever sorted.
-const TICK_BITS: u32 = 16;
+/// A tick lasts 2^20 ns, about a millisecond: longer, and more keys are sorted than need be; shorter, and most ticks are empty.
+const TICK_BITS: u32 = 20;
 /// Each level has 64 slots, as many as a word has bits.
 const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;

@@ -24,6 +24,28 @@ fn timers_never_fire_once_cancelled_or_in_another_life() {
 }
 
 #[test]
+fn a_timer_follows_its_hosts_clock_when_the_drift_changes() {
+    for drift_ppb in [-100_000_000, -7, 3, 100_000_000] {
+        let mut world = World::new(2, Span::ZERO);
+        world.act(0, timer(1, 1_000, 1));
+        world.act(1, timer(1, 1_000, 1));
+        world.run_to(100);
+        assert_eq!(world.sim.set_clock_drift(HostId(0), drift_ppb), 0);
+        world.run_to(500);
+        assert_eq!(world.sim.set_clock_drift(HostId(0), 0), drift_ppb);
+        world.run_to(2_000);
+        let fired = |process| {
+            let log = &world.sim.process(ProcessId(process)).log;
+            log.iter().find(|(_, note)| *note == Note::Timer(1)).map(|(at, _)| at.as_ns())
+        };
+        let (drifting, sound) = (fired(0).expect("it fires"), fired(1));
+        // By the clock of its own host, which is what is logged. It is never early.
+        assert!((1_000_000_000..1_000_000_010).contains(&drifting), "{drift_ppb} ppb: {drifting}");
+        assert_eq!(sound, Some(1_000_000_000), "another host's timer stays");
+    }
+}
+
+#[test]
 fn a_paused_process_is_late_and_may_still_cancel() {
     let mut world = World::new(1, Span::ZERO);
     world.act(0, timer(1, 10, 1));

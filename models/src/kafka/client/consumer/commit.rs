@@ -17,15 +17,16 @@ use crate::world::Ctx;
 impl Consumer {
     /// `refreshCommittedOffsetsIfNeeded`: where the group left off.
     pub(super) fn fetch_committed(&mut self, ctx: &mut Ctx<'_>, member: &mut Member, channel: ChannelId) {
-        if member.fetch.is_some() {
+        if member.fetch.is_some() || !member.lacks_positions {
             return;
         }
         let wanted = |id: &&TopicPartition| {
             self.network.metadata.index(**id).is_some_and(|i| self.partitions[i as usize].phase == Phase::Committed)
         };
         let partitions: Arc<[_]> = member.assigned.iter().filter(wanted).copied().collect();
-        if !partitions.is_empty() {
-            let request = Request::Group(GroupRequest::Fetch { group: member.group.clone(), partitions });
+        member.lacks_positions = !partitions.is_empty();
+        if member.lacks_positions {
+            let request = Request::Group(Box::new(GroupRequest::Fetch { group: member.group.clone(), partitions }));
             member.fetch = Some(self.network.send(ctx, channel, request));
         }
     }
@@ -92,7 +93,7 @@ impl Consumer {
         });
         let generation = membership.generation;
         let request = GroupRequest::Commit(OffsetCommit { membership, offsets: Arc::clone(&offsets) });
-        let correlation = self.network.send(ctx, channel, Request::Group(request));
+        let correlation = self.network.send(ctx, channel, Request::Group(Box::new(request)));
         member.commit = Some(CommitUnderWay { correlation, generation, offsets });
         true
     }

@@ -49,7 +49,7 @@ impl Consumer {
         if member.beats() && member.heartbeat.is_none() && ctx.now >= member.heartbeat_due {
             member.heartbeat_due = ctx.now + Span::from_ms(self.spec.config.heartbeat_interval_ms.into());
             if let Some(membership) = member.membership() {
-                let request = Request::Group(GroupRequest::Heartbeat(membership));
+                let request = Request::Group(Box::new(GroupRequest::Heartbeat(membership)));
                 member.heartbeat = Some(self.network.send(ctx, channel, request));
             }
         }
@@ -73,7 +73,7 @@ impl Consumer {
         }
         // Without a node, or with one that is being dialled, the next event of a channel leads here again.
         if let Some(node) = self.network.least_loaded_ready(ctx) {
-            let request = Request::Group(GroupRequest::FindCoordinator { group: member.group.clone() });
+            let request = Request::Group(Box::new(GroupRequest::FindCoordinator { group: member.group.clone() }));
             member.finding = Some((node, self.network.send(ctx, node, request)));
         }
     }
@@ -129,7 +129,7 @@ impl Consumer {
         let config = &self.spec.config;
         let rebalance = Span::from_ms(config.max_poll_interval_ms.into()) + JOIN_LAPSE;
         let timeout = rebalance.max(Span::from_ms(config.request_timeout_ms.into()));
-        let request = Request::Group(GroupRequest::Join(member.join_request(config)));
+        let request = Request::Group(Box::new(GroupRequest::Join(member.join_request(config))));
         member.stage = Stage::Joining(self.network.send_within(ctx, channel, request, timeout));
     }
 
@@ -226,7 +226,7 @@ impl Consumer {
                 let Some(membership) = member.membership() else { return };
                 self.start_session(ctx, member);
                 if self.network.ready_on(ctx, from) {
-                    let request = Request::Group(GroupRequest::Sync(SyncGroup { membership, assignment }));
+                    let request = Request::Group(Box::new(GroupRequest::Sync(SyncGroup { membership, assignment })));
                     member.stage = Stage::Syncing(self.network.send(ctx, from, request));
                 }
             }
@@ -249,6 +249,7 @@ impl Consumer {
         for index in partitions.iter().filter_map(|id| self.network.metadata.index(*id)).collect::<Vec<_>>() {
             self.partitions[index as usize].phase = Phase::Committed;
         }
+        member.lacks_positions = true;
         ctx.observe(Observation::Assigned { group: member.group.clone(), member: id, generation, partitions });
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Member {
     pub(super) heartbeat: Option<u32>,
     pub(super) commit: Option<CommitUnderWay>,
     pub(super) fetch: Option<u32>,
+    /// Some assigned partition may still have no position.
+    pub(super) lacks_positions: bool,
     /// No request but heartbeats before.
     pub(super) not_before: Instant,
     pub(super) heartbeat_due: Instant,
@@ -79,6 +81,7 @@ impl Member {
             heartbeat: None,
             commit: None,
             fetch: None,
+            lacks_positions: false,
             not_before: Instant::ZERO,
             heartbeat_due: Instant::ZERO,
             session_until: Instant::ZERO,

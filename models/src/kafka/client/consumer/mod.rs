@@ -15,7 +15,7 @@ mod position;
 mod preferred;
 mod session;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -39,6 +39,7 @@ use crate::kafka::{Addresses, Timer as KafkaTimer};
 use crate::observation::Observation;
 use crate::process::{Loss, Process};
 use crate::random::Random;
+use crate::sorted_map::SortedMap;
 use crate::time::{Instant, Span};
 use crate::world::{Ctx, In, Message, Timer};
 
@@ -80,7 +81,7 @@ pub struct Consumer {
     spec: ConsumerSpec,
     network: Network,
     partitions: Vec<PartitionState>,
-    brokers: BTreeMap<BrokerId, Broker>,
+    brokers: SortedMap<BrokerId, Broker>,
     homeless: BTreeSet<u32>,
     waiting: BTreeSet<(Instant, u32)>,
     /// When preferences for a follower end.
@@ -111,7 +112,7 @@ impl Consumer {
         Self {
             network: new_network(&spec),
             partitions: vec![state; spec.partitions.len()],
-            brokers: BTreeMap::new(),
+            brokers: SortedMap::default(),
             homeless: BTreeSet::new(),
             waiting: BTreeSet::new(),
             preferences: BTreeSet::new(),
@@ -154,7 +155,7 @@ impl Consumer {
     fn withdraw(&mut self, index: u32) {
         let partition = &mut self.partitions[index as usize];
         if let Some(home) = partition.home.take()
-            && let Some(broker) = self.brokers.get_mut(&home)
+            && let Some(broker) = self.brokers.get_mut(home)
         {
             broker.withdraw(index);
         }
@@ -179,7 +180,7 @@ impl Consumer {
         };
         let home = replica.unwrap_or(leader);
         partition.home = Some(home);
-        self.brokers.entry(home).or_default().admit(index, partition.phase);
+        self.brokers.get_or_insert_with(home, Broker::default).admit(index, partition.phase);
     }
 
     /// Lets a partition rest for `retry.backoff.ms`. The Java client asks again at once as long as its metadata are stale;
@@ -206,7 +207,7 @@ impl Consumer {
             NetworkEvent::Lost { from: ChannelId::Client(broker), .. } => {
                 // Whoever was asked for the coordinator need not be one that is read from.
                 self.on_group_lost(ctx, ChannelId::Client(broker));
-                let Some(lost) = self.brokers.get_mut(&broker).map(Broker::on_lost) else { return };
+                let Some(lost) = self.brokers.get_mut(broker).map(Broker::on_lost) else { return };
                 for index in lost.asked {
                     self.back_off(ctx, index);
                 }
@@ -244,7 +245,7 @@ impl Consumer {
     }
 
     fn on_answer(&mut self, ctx: &mut Ctx<'_>, from: BrokerId, correlation: u32, response: Response) {
-        let Some(broker) = self.brokers.get_mut(&from) else { return };
+        let Some(broker) = self.brokers.get_mut(from) else { return };
         match response {
             Response::Fetch(response) => {
                 let Some(accepted) = broker.on_fetched(correlation, &response) else { return };
@@ -353,7 +354,7 @@ impl Consumer {
     fn on_fetched(&mut self, ctx: &mut Ctx<'_>, from: BrokerId, fetched: FetchedPartition) {
         let Some(index) = self.network.metadata.index(fetched.partition) else { return };
         let partition = &mut self.partitions[index as usize];
-        let Some(broker) = self.brokers.get_mut(&from).filter(|broker| broker.is_current(index)) else { return };
+        let Some(broker) = self.brokers.get_mut(from).filter(|broker| broker.is_current(index)) else { return };
         match fetched.error {
             ErrorCode::None if fetched.preferred_read_replica.is_some() => {
                 self.prefer(ctx, index, fetched.preferred_read_replica);
@@ -385,7 +386,7 @@ impl Consumer {
         if self.member.as_ref().is_some_and(|member| member.processed.is_some()) {
             return;
         }
-        for (&id, broker) in &mut self.brokers {
+        for (id, broker) in self.brokers.iter_mut() {
             while broker.has_request() && self.network.ready(ctx, id) {
                 let request = broker.next_request(&self.spec.config, &self.network.metadata, &self.partitions);
                 let correlation = self.network.send(ctx, ChannelId::Client(id), request);

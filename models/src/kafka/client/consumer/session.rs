@@ -193,7 +193,7 @@ impl Broker {
         };
         self.changed.clear();
         self.leaving.clear();
-        Request::Fetch(FetchRequest {
+        Request::Fetch(Box::new(FetchRequest {
             replica: None,
             max_wait: Span::from_ms(config.fetch_max_wait_ms.into()),
             min_bytes: config.fetch_min_bytes,
@@ -202,7 +202,7 @@ impl Broker {
             rack: config.client_rack.clone(),
             partitions: fetched,
             forgotten,
-        })
+        }))
     }
 
     /// The request made last went out.

@@ -45,6 +45,8 @@ pub(super) struct Accumulator {
     pub(super) partitions: Vec<PartitionState>,
     places: Vec<Place>,
     ready: BTreeMap<BrokerId, ReadyQueue>,
+    /// Partitions in all of these queues.
+    ready_count: usize,
     waiting: BTreeSet<(Instant, u32)>,
     homeless: BTreeSet<u32>,
     batch_size: u32,
@@ -58,6 +60,7 @@ impl Accumulator {
             partitions: vec![PartitionState::default(); partitions],
             places: vec![Place::Idle; partitions],
             ready: BTreeMap::new(),
+            ready_count: 0,
             waiting: BTreeSet::new(),
             homeless: BTreeSet::new(),
             batch_size: config.batch_size,
@@ -135,7 +138,7 @@ impl Accumulator {
             Place::Idle | Place::Stopped => {}
             Place::Ready(broker) => {
                 if let Some(queue) = self.ready.get_mut(&broker) {
-                    queue.partitions.remove(&partition);
+                    self.ready_count -= usize::from(queue.partitions.remove(&partition));
                 }
             }
             Place::Waiting(until) => {
@@ -148,7 +151,8 @@ impl Accumulator {
         match place {
             Place::Idle | Place::Stopped => {}
             Place::Ready(broker) => {
-                self.ready.entry(broker).or_default().partitions.insert(partition);
+                let new = self.ready.entry(broker).or_default().partitions.insert(partition);
+                self.ready_count += usize::from(new);
             }
             Place::Waiting(until) => {
                 self.waiting.insert((until, partition));
@@ -167,7 +171,7 @@ impl Accumulator {
             return None;
         }
         queue.cursor = next + 1;
-        queue.partitions.remove(&next);
+        self.ready_count -= usize::from(queue.partitions.remove(&next));
         self.places[next as usize] = Place::Idle;
         Some(next)
     }
@@ -175,6 +179,9 @@ impl Accumulator {
     /// The first broker after `after` that something can be sent to.
     pub(super) fn next_ready_broker(&self, after: Option<BrokerId>) -> Option<BrokerId> {
         use std::ops::Bound::{Excluded, Unbounded};
+        if self.ready_count == 0 {
+            return None;
+        }
         let from = after.map_or(Unbounded, Excluded);
         self.ready.range((from, Unbounded)).find(|(_, queue)| !queue.partitions.is_empty()).map(|(broker, _)| *broker)
     }

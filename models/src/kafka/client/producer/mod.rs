@@ -9,7 +9,6 @@ mod batch;
 mod sender;
 mod transactions;
 
-use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -30,6 +29,7 @@ use crate::kafka::{Addresses, Timer as KafkaTimer};
 use crate::observation::Observation;
 use crate::process::{Loss, Process};
 use crate::random::Random;
+use crate::sorted_map::SortedMap;
 use crate::time::{Instant, Span};
 use crate::world::{Ctx, In, Message, Timer};
 
@@ -87,7 +87,7 @@ pub struct Producer {
     accumulator: Accumulator,
     transactions: TransactionManager,
     /// Requests under way: which batch of which partition is in them.
-    requests: BTreeMap<(BrokerId, u32), Vec<(u32, u64)>>,
+    requests: SortedMap<(BrokerId, u32), Vec<(u32, u64)>>,
     blocked: Option<Blocked>,
     ready_alarm: Alarm,
     delivery_alarm: Alarm,
@@ -122,7 +122,7 @@ impl Producer {
             network: new_network(&spec),
             accumulator: Accumulator::new(spec.partitions.len(), &config),
             transactions: TransactionManager::new(idempotent),
-            requests: BTreeMap::new(),
+            requests: SortedMap::default(),
             blocked: None,
             ready_alarm: Alarm::new(ClientTimer::Ready),
             delivery_alarm: Alarm::new(ClientTimer::Delivery),

@@ -140,7 +140,7 @@ impl Producer {
         match response {
             Response::Produce(results) => {
                 let ChannelId::Client(broker) = from else { return };
-                let Some(names) = self.requests.remove(&(broker, correlation)) else { return };
+                let Some(names) = self.requests.remove((broker, correlation)) else { return };
                 for (at, (index, serial)) in names.into_iter().enumerate() {
                     let (error, offset) = self.result_of(&results, at, index);
                     self.complete(ctx, index, serial, error, offset);
@@ -180,7 +180,7 @@ impl Producer {
         let ChannelId::Client(broker) = from else { return };
         let error = if timed_out { ErrorCode::RequestTimedOut } else { ErrorCode::NetworkException };
         for correlation in failed {
-            for (index, serial) in self.requests.remove(&(broker, *correlation)).unwrap_or_default() {
+            for (index, serial) in self.requests.remove((broker, *correlation)).unwrap_or_default() {
                 self.complete(ctx, index, serial, error, None);
             }
         }

@@ -92,7 +92,7 @@ impl FakeBroker {
         let response = match request {
             Request::Produce(request) => return self.produce(ctx, conn, correlation, &request),
             Request::Fetch(request) => {
-                self.fetches.push_back((conn, correlation, request));
+                self.fetches.push_back((conn, correlation, *request));
                 ctx.set_timer(Span::from_ms(10), Timer::Kafka(KafkaTimer::Client(ClientTimer::Ready)));
                 return;
             }

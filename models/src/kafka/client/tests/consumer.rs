@@ -62,7 +62,7 @@ fn resets(harness: &Harness<Node>) -> Vec<(u64, u64)> {
 fn fetches(harness: &Harness<Node>, broker: u16) -> Vec<&FetchRequest> {
     let requests = harness.broker(broker).seen.iter();
     requests
-        .filter_map(|(_, _, request)| if let Request::Fetch(fetch) = request { Some(fetch) } else { None })
+        .filter_map(|(_, _, request)| if let Request::Fetch(fetch) = request { Some(&**fetch) } else { None })
         .collect()
 }
 

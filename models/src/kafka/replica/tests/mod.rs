@@ -109,7 +109,7 @@ impl Broker {
             }
             Body::Response(_) => return drop(self.manager.on_conn(ctx, &self.cache, ConnInput::Frame(conn, frame))),
             Body::Request(Request::Produce(request)) => return self.manager.produce(ctx, &self.cache, origin, request),
-            Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, &self.cache, origin, request),
+            Body::Request(Request::Fetch(request)) => return self.manager.fetch(ctx, &self.cache, origin, &request),
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),
             Body::Request(Request::OffsetsForLeaderEpoch(queries)) => self.manager.offsets_for_leader_epoch(&queries),
             Body::Request(Request::LeaderAndIsr(request)) => self.manager.leader_and_isr(ctx, &self.cache, &request),

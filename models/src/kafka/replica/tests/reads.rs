@@ -80,8 +80,8 @@ fn a_reader_is_sent_to_the_follower_in_its_rack() {
             max_bytes: 1_000,
         };
         let Request::Fetch(request) = sessions::full_fetch(None, vec![fetch]) else { panic!("a fetch") };
-        let request = FetchRequest { rack: Some(Text(rack.to_owned())), max_wait: Span::ZERO, ..request };
-        cluster.ask(to, Request::Fetch(request));
+        let request = FetchRequest { rack: Some(Text(rack.to_owned())), max_wait: Span::ZERO, ..*request };
+        cluster.ask(to, Request::Fetch(Box::new(request)));
         let Some(Response::Fetch(answer)) = cluster.harness.process(to as u16).answers.last() else { panic!() };
         let told = &answer.partitions[0];
         let preferred = told.preferred_read_replica.map(|id| id.0);

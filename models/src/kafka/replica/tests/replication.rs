@@ -139,8 +139,15 @@ fn a_late_divergence_does_not_cut_a_leaders_log() {
         cluster.produce(1, Acks::Leader, 2); // Reaches nobody.
         cluster.harness.release(0, 1);
         cluster.elect(&[0, 1], 0, 2, &ALL);
-        let asked =
-            |cluster: &Cluster| cluster.harness.process(1).manager.fetchers[&(BrokerId(0), 0)].has_requested(P0);
+        let asked = |cluster: &Cluster| {
+            cluster
+                .harness
+                .process(1)
+                .manager
+                .fetchers
+                .get((BrokerId(0), 0))
+                .is_some_and(|fetcher| fetcher.has_requested(P0))
+        };
         while !asked(&cluster) {
             cluster.harness.run_for(Span::from_us(50));
         }
@@ -162,7 +169,7 @@ fn the_defect_forgets_the_fetched_epoch_after_an_empty_answer() {
         cluster.run_ms(600);
         cluster.elect(&ALL, 0, 2, &ALL); // The first answer in epoch 2 is empty.
         cluster.run_ms(1_200);
-        let fetcher = &cluster.harness.process(1).manager.fetchers[&(BrokerId(0), 0)];
+        let fetcher = cluster.harness.process(1).manager.fetchers.get((BrokerId(0), 0)).expect("it follows broker 0");
         assert_eq!(fetcher.state(P0).and_then(|state| state.last_fetched_epoch), expected, "{defects:?}");
     }
 }

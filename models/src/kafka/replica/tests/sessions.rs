@@ -3,7 +3,7 @@
 use super::*;
 
 pub(super) fn full_fetch(replica: Option<BrokerId>, partitions: Vec<FetchPartition>) -> Request {
-    Request::Fetch(FetchRequest {
+    Request::Fetch(Box::new(FetchRequest {
         replica,
         max_wait: Span::from_ms(500),
         min_bytes: 1,
@@ -12,7 +12,7 @@ pub(super) fn full_fetch(replica: Option<BrokerId>, partitions: Vec<FetchPartiti
         rack: None,
         partitions,
         forgotten: Vec::new(),
-    })
+    }))
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn consumers_read_below_the_high_watermark() {
         (FetchSession { id: 99, epoch: 1 }, ErrorCode::FetchSessionIdNotFound),
     ] {
         let Request::Fetch(request) = full_fetch(None, vec![]) else { unreachable!() };
-        cluster.ask(0, Request::Fetch(FetchRequest { session, ..request }));
+        cluster.ask(0, Request::Fetch(Box::new(FetchRequest { session, ..*request })));
         assert_eq!(answered(&cluster).map(|answer| answer.error), Some(expected));
     }
 }

@@ -59,10 +59,10 @@ impl Client {
                     session: self.session,
                     password: self.password,
                 };
-                ctx.send(conn, Message::Zk(hello));
+                ctx.send(conn, Message::Zk(Box::new(hello)));
             }
             Input::Message { conn, message: Message::Zk(message) } if self.conn == Some(conn) => {
-                match &message {
+                match &*message {
                     ClientMessage::ConnectResponse { timeout: Span::ZERO, .. } => self.expired = true,
                     ClientMessage::ConnectResponse { session, password, .. } => {
                         self.connected = true;
@@ -73,7 +73,7 @@ impl Client {
                     ClientMessage::Reply { zxid, .. } => self.last_zxid = self.last_zxid.max(*zxid),
                     _ => {}
                 }
-                self.received.push(message);
+                self.received.push(*message);
             }
             Input::Closed { conn, .. } if self.conn == Some(conn) => {
                 self.conn = None;
@@ -83,12 +83,12 @@ impl Client {
             Input::Timer { timer: DIAL, .. } => {}
             Input::Timer { .. } => {
                 if let Some(conn) = self.conn.filter(|_| self.connected) {
-                    ctx.send(conn, Message::Zk(ClientMessage::Ping));
+                    ctx.send(conn, Message::Zk(Box::new(ClientMessage::Ping)));
                     ctx.set_timer(Span::from_secs(3), PING);
                 }
             }
             // The test's own orders come as datagrams from the client to itself.
-            Input::Datagram { from, message: Message::Zk(message) } => match message {
+            Input::Datagram { from, message: Message::Zk(message) } => match *message {
                 ClientMessage::Pong => {
                     if let Some(old) = self.conn.take() {
                         ctx.close(old);
@@ -98,7 +98,7 @@ impl Client {
                 }
                 message => {
                     if let Some(conn) = self.conn.filter(|_| self.open) {
-                        ctx.send(conn, Message::Zk(message));
+                        ctx.send(conn, Message::Zk(Box::new(message)));
                     }
                 }
             },
@@ -187,7 +187,10 @@ impl Ensemble {
     }
 
     fn order(&mut self, n: u16, from: u16, message: ClientMessage) {
-        self.h.input(self.servers + n, Input::Datagram { from: ProcessId(from), message: Message::Zk(message) });
+        self.h.input(
+            self.servers + n,
+            Input::Datagram { from: ProcessId(from), message: Message::Zk(Box::new(message)) },
+        );
     }
 
     /// The client drops its connection and goes to a server.
