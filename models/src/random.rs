@@ -98,15 +98,15 @@ impl Random {
         Span::from_ns(self.within(low.as_ns(), high.as_ns()))
     }
 
-    /// How long a thread that is ready to run waits for a core: at most `longest`, mostly far less (the product of three
-    /// uniform shares of it, an eighth in the mean and a fifteenth in the median).
+    /// How long a thread that is ready to run waits for a core: at most `longest`, mostly far less (the product of five
+    /// uniform shares of it, a thirty-second in the mean and a hundredth in the median).
     pub fn wait(&mut self, longest: Span) -> Span {
         if longest == Span::ZERO {
             return longest;
         }
         let mut share = || self.word() >> 32;
-        let (a, b, c) = (share(), share(), share());
-        longest.scaled(a, 1 << 32).scaled(b, 1 << 32).scaled(c, 1 << 32)
+        let shares = [share(), share(), share(), share(), share()];
+        shares.into_iter().fold(longest, |left, share| left.scaled(share, 1 << 32))
     }
 
     /// True with probability `numerator / denominator`.

@@ -222,7 +222,9 @@ impl SessionClient {
         let (zxid, error) = self.result;
         self.step = Step::Pause;
         ctx.observe(Observation::ZkWrite { number: self.number, took: ctx.now - self.began, zxid, error });
-        ctx.set_timer(self.spec.pause, Timer::SessionClient);
+        // A sleep ends when its thread has a core again.
+        let pause = self.spec.pause + ctx.random.wait(self.spec.thread_delay);
+        ctx.set_timer(pause, Timer::SessionClient);
     }
 
     fn on_timer(&mut self, ctx: &mut Ctx<'_>) {

@@ -37,13 +37,16 @@ const RAM_DISK: Disk = Disk {
     bandwidth: 1_000_000_000,
     capacity: 100_000_000_000,
 };
-/// The monotonic clock of the machine that measured showed a multiple of [`UPTIME_PERIOD`] whenever its wall clock was this much
-/// past one: every expiry of every run fell into that moment, since ZooKeeper's expiry buckets are multiples of a tick.
-const UPTIME_PHASE: Span = Span::from_ms(398);
-/// See [`UPTIME_PHASE`].
-const UPTIME_PERIOD: Span = Span::from_ms(2_000);
-/// Several ensembles shared two cores.
-const THREAD_DELAY: Span = Span::from_ms(88);
+/// When the machine that measured was booted, by its wall clock, up to whole [`UPTIME_PERIOD`]s. All of its runs fall into 37
+/// minutes. Two things show it: every expiry of every run came 398 ms past a multiple of 2,000 ms, since ZooKeeper's expiry buckets
+/// are multiples of a tick; and what a retransmission brought after a heal came 238 ms past a multiple of 256 ms or soon after,
+/// 1,006 past one of 2,048 ms if the timer before had been long enough, since those are the buckets of the kernel's timer wheel.
+const BOOTED: Span = Span::from_ms(16_398);
+/// Both periods of [`BOOTED`] together.
+const UPTIME_PERIOD: Span = Span::from_ms(256_000);
+/// Several ensembles shared two cores. Waits of 4 ms in the mean and of 50 once in a few hundred fit the measured pauses between
+/// a client's writes, elections, and the 13 ms between two followers of one leader that lose it together.
+const THREAD_DELAY: Span = Span::from_ms(128);
 /// The word of cases in which every look-up of a name timed out.
 const DNS_BLACKHOLE: &str = "dns-blackhole";
 /// The kernel settings that cases may name.
@@ -128,7 +131,7 @@ fn site(name: &str) -> SiteId {
 /// What the machine's monotonic clock showed at the start of the run, up to whole periods, if the fault begins at `fault`.
 fn uptime(run: &LabRun, fault: Span) -> Span {
     let period = UPTIME_PERIOD.as_ns();
-    let measured = ((run.fault_at_ms() * 1e6) as u64 % period + period - UPTIME_PHASE.as_ns()) % period;
+    let measured = ((run.fault_at_ms() * 1e6) as u64 % period + period - BOOTED.as_ns()) % period;
     Span::from_ns((measured + period - fault.as_ns() % period) % period)
 }
 

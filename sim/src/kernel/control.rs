@@ -348,4 +348,4 @@ impl<P: Process> Simulation<P> {
 
 /// How many waits for a core the end of a killed process takes. Fitted: measured peers of a killed JVM learned of it after 18 to
 /// 85 ms, and their clients 24 to 139 ms after the kill.
-const TEARDOWN_STEPS: u32 = 7;
+const TEARDOWN_STEPS: u32 = 19;

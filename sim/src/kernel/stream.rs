@@ -16,7 +16,7 @@ use crate::net::{LOST, Told};
 
 use super::Simulation;
 use super::event::{Event, News, Packet};
-use super::slot::RunState;
+use super::slot::{Host, RunState};
 
 pub(super) const IP_UDP_HEADERS: u32 = 28;
 /// With timestamps.
@@ -123,12 +123,12 @@ impl<P: Process> Simulation<P> {
         let Some(known) = self.conns.get_mut(conn.index as usize).filter(|c| c.generation == conn.generation) else {
             return;
         };
-        let tcp = self.hosts[usize::from(known.ends[usize::from(side)].host.0)].tcp;
+        let Host { tcp, clock, .. } = &self.hosts[usize::from(known.ends[usize::from(side)].host.0)];
         let half = &mut known.halves[usize::from(side)];
         if half.deadline == Instant::MAX {
             return;
         }
-        let due = half.due(&tcp);
+        let due = half.due(tcp);
         match half.timer {
             // It may be late by its bucket in the wheel; set anew it would be no earlier.
             Some((_, set_for, _)) if set_for <= due => return,
@@ -137,7 +137,7 @@ impl<P: Process> Simulation<P> {
             }
             None => {}
         }
-        let at = wheel(self.now, due.since(self.now));
+        let at = self.now + clock.true_span(wheel(clock.monotonic(self.now), due.since(self.now)));
         half.timer = Some((at, due, self.queue.push(at, Event::Retransmit { conn, side })));
     }
 

@@ -60,18 +60,23 @@ const LEVEL_SHIFT: u32 = 3;
 /// Levels of the wheel.
 const LEVELS: u32 = 9;
 
-/// When a kernel timer that is set at `now` for `after` fires: Linux rounds up to its ticks, and the farther off a timer is, the
-/// coarser are the buckets of the wheel that it is put in. It is late by up to an eighth (`calc_wheel_index`, since 4.8).
-pub(crate) fn wheel(now: Instant, after: Span) -> Instant {
+/// What the kernel's count of ticks shows at boot: it wraps at 32 bits five minutes later (`INITIAL_JIFFIES`).
+const INITIAL_JIFFIES: u64 = (1 << 32) - Span::from_secs(300).as_ns() / JIFFY.as_ns();
+
+/// How long a kernel timer takes that is set when the machine's monotonic clock shows `now`, for `after`: Linux rounds up to its
+/// ticks, and the farther off a timer is, the coarser are the buckets of the wheel that it is put in. It is late by up to an
+/// eighth (`calc_wheel_index`, since 4.8). The buckets lie where the count of ticks says, which begins at boot.
+pub(crate) fn wheel(now: Instant, after: Span) -> Span {
     let tick = JIFFY.as_ns();
     let jiffies = after.as_ns().div_ceil(tick);
-    let expires = now.as_ns() / tick + jiffies;
+    let expires = INITIAL_JIFFIES + now.as_ns() / tick + jiffies;
     // A level holds timers up to 63 of its own buckets away.
     let fits = |level: &u32| jiffies < 63 << (LEVEL_SHIFT * level) || *level + 1 == LEVELS;
     let level = (0..LEVELS).find(fits).unwrap_or(LEVELS - 1);
     let shift = LEVEL_SHIFT * level;
     debug_assert!(shift < u64::BITS - LEVEL_BITS, "nine levels fit in a word");
-    Instant::from_ns((((expires + (1 << shift)) >> shift) << shift) * tick)
+    let fires = ((expires + (1 << shift)) >> shift) << shift;
+    Span::from_ns((fires - INITIAL_JIFFIES) * tick - now.as_ns())
 }
 
 impl TcpConfig {
@@ -201,12 +206,14 @@ fn a_connection_is_given_up_as_linux_documents() {
 fn a_timer_is_late_by_at_most_a_bucket_of_its_level() {
     let check = |after_ms: u64, bucket_ms: u64| {
         for now in [0, 1_000_000, 3_999_999, 123_456_789_000] {
-            let due = Instant::from_ns(now) + Span::from_ms(after_ms);
-            let fires = wheel(Instant::from_ns(now), Span::from_ms(after_ms));
-            assert!(fires > due, "{after_ms} ms after {now} ns: fires at {fires}, due at {due}");
-            let late = fires - due;
-            assert!(late <= Span::from_ms(bucket_ms + 4), "{after_ms} ms after {now} ns: {late} late");
-            assert!(fires.as_ns().is_multiple_of(bucket_ms * 1_000_000), "on the grid of its level");
+            let after = Span::from_ms(after_ms);
+            let takes = wheel(Instant::from_ns(now), after);
+            assert!(takes > after, "{after_ms} ms after {now} ns: fires after {takes}");
+            assert!(takes - after <= Span::from_ms(bucket_ms + 4), "{after_ms} ms after {now} ns: {takes} late");
+            // The count of ticks wraps five minutes after boot, and so does every level then.
+            let before_wrap = 300_000_000_000 % (bucket_ms * 1_000_000);
+            let fires = now + takes.as_ns() + bucket_ms * 1_000_000 - before_wrap;
+            assert!(fires.is_multiple_of(bucket_ms * 1_000_000), "on the grid of its level");
         }
     };
     // 63 ticks fit into the lowest level, eight times as many into each next one.

@@ -111,6 +111,11 @@ impl Election {
         self.process(from, n, round)
     }
 
+    /// A notification for somebody who is no voter is thrown away, but it restarts the wait.
+    pub(super) fn ignore(&self) -> Step {
+        if self.finalizing { Step::Finalize } else { Step::Wait }
+    }
+
     fn process(&mut self, from: Sid, n: Notification, round: &mut u64) -> Step {
         match n.state {
             PeerState::Looking => self.looking(from, n, round),

@@ -74,6 +74,8 @@ pub(super) struct Handler {
     pub(super) sid: Option<Sid>,
     pub(super) phase: HandlerPhase,
     inbox: VecDeque<QuorumPacket>,
+    /// The thread was blocked in a read, and something has come.
+    waking: bool,
     pub(super) tick_of_next_ack_deadline: u32,
     last_read: Instant,
     read_timeout: Span,
@@ -96,6 +98,7 @@ impl Server {
             sid: None,
             phase: HandlerPhase::AwaitInfo,
             inbox: VecDeque::new(),
+            waking: false,
             tick_of_next_ack_deadline: leader.tick + limit,
             last_read: ctx.now,
             read_timeout,
@@ -145,13 +148,26 @@ impl Server {
     pub(super) fn handler_packet(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, packet: QuorumPacket) {
         let Some(handler) = self.handler(conn) else { return };
         handler.inbox.push_back(packet);
-        self.handler_read(ctx, conn);
+        if handler.phase == HandlerPhase::Serving {
+            self.handler_read(ctx, conn);
+        } else if handler.phase.reads() && !std::mem::replace(&mut handler.waking, true) {
+            // Until the learner serves, each packet finds the thread asleep.
+            self.after_steps(ctx, 1, ZkServerTimer::HandlerWakes(conn));
+        }
+    }
+
+    pub(super) fn handler_wakes(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+        if let Some(handler) = self.handler(conn) {
+            handler.waking = false;
+            self.handler_read(ctx, conn);
+        }
     }
 
     /// Reads as long as the thread is not blocked.
     fn handler_read(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         while let Some(handler) = self.handler(conn)
             && handler.phase.reads()
+            && !handler.waking
             && let Some(packet) = handler.inbox.pop_front()
         {
             handler.last_read = ctx.now;

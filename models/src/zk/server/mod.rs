@@ -98,20 +98,22 @@ pub enum ZkServerTimer {
     ConnectLimit(u32),
     /// A learner's main thread goes on.
     MainThread(u32),
+    /// A learner's main thread, blocked in a read, has been given what came.
+    LearnerWakes(u32),
+    /// So has a learner's handler.
+    HandlerWakes(ConnId),
     /// A sync thread that was just started runs.
     SyncThread,
-    /// The receiving thread hands the oldest notification on.
+    /// The receiving thread takes the oldest notification.
     Notified,
+    /// The electing thread, asleep until something came, takes what has been handed on.
+    Polled(u32),
     /// A read has timed out or failed, and the thread knows.
     ReadFailed(u32),
     /// A role's threads have ended.
     ShutDown(u32),
     /// A new leader's threads run.
     Lead(u32),
-    /// The main thread knows that `acceptedEpoch` is written.
-    EpochAccepted(u32),
-    /// The main thread knows that `currentEpoch` is written.
-    EpochEntered(u32),
     /// A client's connection may be dead.
     ClientIdle(ConnId),
 }
@@ -138,7 +140,10 @@ enum Role {
 #[derive(Clone, Debug, Hash)]
 struct Looking {
     election: Election,
-    timer: TimerId,
+    /// When it has waited long enough; `None` while it is about to take something.
+    timer: Option<TimerId>,
+    /// `recvqueue`.
+    queue: VecDeque<(Sid, Notification)>,
 }
 
 /// See the module.
@@ -152,13 +157,13 @@ pub struct Server {
     /// `currentVote`, and the round in which it was decided.
     vote: Vote,
     vote_round: u64,
-    /// Notifications to ourselves.
-    loopback: VecDeque<Notification>,
-    /// Notifications on their way through the threads of the connection manager.
+    /// Notifications on their way through the threads of the connection manager, those to ourselves included.
     arriving: VecDeque<(Sid, Notification)>,
     role: Role,
     /// While [`Role::Joining`]: the role that is being shut down, which is what peers are still told.
     leaving: PeerState,
+    /// While a leader shuts down: its learners' connections.
+    learners_to_close: Vec<ConnId>,
     /// [`Defect::SyncThreadSurvivesShutdown`] in the shutdown that is going on.
     sync_thread_survives: bool,
     /// Whether this process has led and followed before: its classes are loaded then.
@@ -206,10 +211,10 @@ impl Server {
             round: 0,
             vote: Vote::default(),
             vote_round: 0,
-            loopback: VecDeque::new(),
             arriving: VecDeque::new(),
             role: Role::Joining,
             leaving: PeerState::Looking,
+            learners_to_close: Vec::new(),
             sync_thread_survives: false,
             has_led: false,
             has_followed: false,
@@ -369,11 +374,17 @@ impl Server {
             DiskOp::Join => self.joined(ctx),
             DiskOp::AcceptedEpoch(epoch) => {
                 self.storage.accepted_epoch = epoch;
-                self.after_steps(ctx, 1, ZkServerTimer::EpochAccepted(self.generation));
+                match self.role {
+                    Role::Leading(_) => self.epoch_accepted(ctx),
+                    _ => self.epoch_promised(ctx),
+                }
             }
             DiskOp::CurrentEpoch(epoch) => {
                 self.storage.current_epoch = epoch;
-                self.after_steps(ctx, 1, ZkServerTimer::EpochEntered(self.generation));
+                match self.role {
+                    Role::Leading(_) => self.leader_epoch_entered(ctx),
+                    _ => self.epoch_entered(ctx),
+                }
             }
             DiskOp::Synchronised => self.synchronised(ctx),
         }
@@ -381,21 +392,24 @@ impl Server {
 
     // --- Threads --------------------------------------------------------------------------------------------------
 
-    /// Goes on with `timer` when its thread has been given a core so many times in a row. What a JVM does for the first time
-    /// it has to load first.
+    /// Goes on with `timer` when its thread has been given a core so many times in a row.
+    fn after_waits(&mut self, ctx: &mut Ctx<'_>, waits: u64, timer: ZkServerTimer) {
+        let longest = self.spec.thread_delay;
+        if longest == Span::ZERO {
+            return self.timer(ctx, timer);
+        }
+        let after = (0..waits).fold(Span::ZERO, |sum, _| sum + ctx.random.wait(longest));
+        ctx.set_timer(after, Timer::ZkServer(timer));
+    }
+
+    /// The same for a step of a role. What a JVM does for the first time it has to load first.
     fn after_steps(&mut self, ctx: &mut Ctx<'_>, steps: u64, timer: ZkServerTimer) {
         let first_time = match self.role {
             Role::Leading(_) => !self.has_led,
             Role::Following(_) => !self.has_followed,
             Role::Joining | Role::Looking(_) => false,
         };
-        let longest = self.spec.thread_delay;
-        let steps = if first_time { steps * FIRST_TIME } else { steps };
-        if longest == Span::ZERO {
-            return self.timer(ctx, timer);
-        }
-        let after = (0..steps).fold(Span::ZERO, |sum, _| sum + ctx.random.wait(longest));
-        ctx.set_timer(after, Timer::ZkServer(timer));
+        self.after_waits(ctx, if first_time { steps * FIRST_TIME } else { steps }, timer);
     }
 
     // --- Inputs --------------------------------------------------------------------------------------------------
@@ -452,8 +466,7 @@ impl Server {
             }
             Message::Election(ElectionPacket::Notification(notification)) => {
                 if let Some(from) = self.cnx.sender(conn) {
-                    self.arriving.push_back((from, notification));
-                    self.after_steps(ctx, 1, ZkServerTimer::Notified);
+                    self.arrives(ctx, from, notification, NOTIFICATION_WAITS);
                 }
             }
             // Kafka does not speak to these ports.
@@ -474,34 +487,29 @@ impl Server {
             ZkServerTimer::ConnectAgain(generation) if mine(generation) => self.dial_leader(ctx),
             ZkServerTimer::ConnectLimit(generation) if mine(generation) => self.connect_limit(ctx),
             ZkServerTimer::MainThread(generation) if mine(generation) => self.main_thread(ctx),
+            ZkServerTimer::LearnerWakes(generation) if mine(generation) => self.unblock(ctx),
+            ZkServerTimer::HandlerWakes(conn) => self.handler_wakes(ctx, conn),
             ZkServerTimer::SyncThread => self.sync_thread(ctx),
             ZkServerTimer::Notified => {
                 if let Some((from, notification)) = self.arriving.pop_front() {
                     self.notified(ctx, from, notification);
                 }
             }
+            ZkServerTimer::Polled(generation) if mine(generation) => self.polled(ctx),
             ZkServerTimer::ReadFailed(generation) if mine(generation) => self.look(ctx),
             ZkServerTimer::ShutDown(generation) if mine(generation) => self.shut_down(ctx),
             ZkServerTimer::Lead(generation) if mine(generation) => self.begin_to_lead(ctx),
-            ZkServerTimer::EpochAccepted(generation) if mine(generation) => match self.role {
-                Role::Leading(_) => self.epoch_accepted(ctx),
-                _ => self.epoch_promised(ctx),
-            },
-            ZkServerTimer::EpochEntered(generation) if mine(generation) => match self.role {
-                Role::Leading(_) => self.leader_epoch_entered(ctx),
-                _ => self.epoch_entered(ctx),
-            },
             ZkServerTimer::ClientIdle(conn) => self.client_idle(ctx, conn),
             ZkServerTimer::LeaderLoop(_)
             | ZkServerTimer::LearnerRead(_)
             | ZkServerTimer::ConnectAgain(_)
             | ZkServerTimer::ConnectLimit(_)
             | ZkServerTimer::MainThread(_)
+            | ZkServerTimer::LearnerWakes(_)
             | ZkServerTimer::ReadFailed(_)
             | ZkServerTimer::ShutDown(_)
-            | ZkServerTimer::Lead(_)
-            | ZkServerTimer::EpochAccepted(_)
-            | ZkServerTimer::EpochEntered(_) => {}
+            | ZkServerTimer::Polled(_)
+            | ZkServerTimer::Lead(_) => {}
         }
     }
 }
@@ -541,7 +549,11 @@ impl Process for Server {
 /// `SyncRequestProcessor` and the epoch files end the process when the disk fails them.
 const DISK_FAILED: &str = "severe unrecoverable error: the disk is full or failing";
 /// How many times as many waits a step takes that a process takes for the first time: classes are loaded and code is
-/// interpreted. Fitted to the first and to later activations of measured leaders (medians 190 and 48 ms).
-const FIRST_TIME: u64 = 3;
+/// interpreted. Fitted to the first and to later activations of measured leaders (197 and 68 ms in the mean) and to the first and
+/// later times that followers joined one that led already (141 and 39 ms).
+const FIRST_TIME: u64 = 5;
+/// Of a notification from a peer: that of the peer's threads (`WorkerSender`, `SendWorker`) and that of the own (`RecvWorker`,
+/// `WorkerReceiver`). One to ourselves takes half the way.
+const NOTIFICATION_WAITS: u64 = 2;
 /// A decimal number.
 const EPOCH_FILE_BYTES: u64 = 8;

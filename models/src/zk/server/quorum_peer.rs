@@ -1,5 +1,7 @@
 //! `QuorumPeer`: from one role to the next, through LOOKING; and what election messages mean in each role.
 
+use std::collections::VecDeque;
+
 use super::election::{Election, FINALIZE_WAIT, Notification, PeerState, Step, Vote};
 use super::log::Position;
 use super::storage::DiskOp;
@@ -32,18 +34,20 @@ impl Server {
             Role::Leading(leader) => {
                 self.leaving = PeerState::Leading;
                 ctx.unlisten(ZK_QUORUM_PORT);
-                for conn in leader.handlers.keys() {
-                    ctx.close(*conn);
-                }
+                self.learners_to_close = leader.handlers.into_keys().collect();
             }
             Role::Joining | Role::Looking(_) => {}
         }
         self.close_all_clients(ctx);
-        self.after_steps(ctx, 1, ZkServerTimer::ShutDown(self.generation));
+        self.after_steps(ctx, SHUT_DOWN_STEPS, ZkServerTimer::ShutDown(self.generation));
     }
 
-    /// The role's threads have ended.
+    /// The role's threads have ended. Only then does a leader close its learners' sockets (`Leader.shutdown`), so they go
+    /// LOOKING after it.
     pub(super) fn shut_down(&mut self, ctx: &mut Ctx<'_>) {
+        for conn in std::mem::take(&mut self.learners_to_close) {
+            ctx.close(conn);
+        }
         if std::mem::take(&mut self.sync_thread_survives) {
             // ZOOKEEPER-4712: what is still queued is logged later, behind the back of the tree.
             self.fast_forward();
@@ -114,31 +118,30 @@ impl Server {
         let epoch = self.storage.current_epoch;
         let initial = Vote { peer_epoch: epoch, zxid: self.tree.last_processed(), leader: self.spec.sid };
         let interval = Span::from_ms(self.spec.config.min_notification_interval.into());
-        let timer = ctx.set_timer(interval, Timer::ZkServer(ZkServerTimer::Election));
         let election = Election::new(initial, self.spec.ensemble.len(), interval);
-        self.role = Role::Looking(Looking { election, timer });
+        self.role = Role::Looking(Looking { election, timer: None, queue: VecDeque::new() });
+        self.poll(ctx, interval);
         let last_zxid = self.storage.last_zxid();
         ctx.observe(Observation::ZkRole { role: ZkRole::Looking, epoch, last_zxid });
         let applied = self.tree.applied().zxid;
         ctx.observe(Observation::ZkElection { vote: initial.zxid, applied, logged: last_zxid });
-        self.loopback.clear();
         self.send_notifications(ctx);
-        self.deliver_loopback(ctx);
     }
 
     pub(super) fn send_notifications(&mut self, ctx: &mut Ctx<'_>) {
         let notification = self.current_notification();
         let ensemble = self.spec.ensemble.clone();
         for &sid in ensemble.keys() {
-            if sid == self.spec.sid {
-                self.loopback.push_back(notification);
-            } else {
-                self.notify(ctx, sid, notification);
-            }
+            self.notify(ctx, sid, notification);
         }
     }
 
+    /// `WorkerSender`. One to ourselves goes to the receiving thread like any other (`QuorumCnxManager.toSend`), so the own
+    /// vote counts no sooner than that thread has run.
     pub(super) fn notify(&mut self, ctx: &mut Ctx<'_>, to: Sid, notification: Notification) {
+        if to == self.spec.sid {
+            return self.arrives(ctx, to, notification, 1);
+        }
         let mut cnx = std::mem::take(&mut self.cnx);
         cnx.send(ctx, self.members(), to, notification);
         self.cnx = cnx;
@@ -156,6 +159,12 @@ impl Server {
         }
     }
 
+    /// `WorkerReceiver` gets a notification after so many waits for a core.
+    pub(super) fn arrives(&mut self, ctx: &mut Ctx<'_>, from: Sid, notification: Notification, waits: u64) {
+        self.arriving.push_back((from, notification));
+        self.after_waits(ctx, waits, ZkServerTimer::Notified);
+    }
+
     /// `WorkerReceiver`: what happens to a notification before, or instead of, the election.
     pub(super) fn notified(&mut self, ctx: &mut Ctx<'_>, from: Sid, n: Notification) {
         let known = self.spec.ensemble.contains_key(&from);
@@ -163,11 +172,10 @@ impl Server {
         match &self.role {
             _ if !known => self.notify(ctx, from, self.current_notification()),
             Role::Looking(_) => {
+                self.hand_on(ctx, from, n);
                 if sender_looking && n.round < self.round {
                     self.notify(ctx, from, self.current_notification());
                 }
-                self.elect(ctx, from, n);
-                self.deliver_loopback(ctx);
             }
             Role::Joining if self.leaving == PeerState::Looking => {}
             Role::Joining | Role::Following(_) | Role::Leading(_) => {
@@ -178,28 +186,50 @@ impl Server {
         }
     }
 
-    pub(super) fn deliver_loopback(&mut self, ctx: &mut Ctx<'_>) {
-        while let Some(notification) = self.loopback.pop_front() {
-            self.elect(ctx, self.spec.sid, notification);
+    /// The electing thread sleeps until something comes, at most so long, and until it has a core again.
+    fn poll(&mut self, ctx: &mut Ctx<'_>, at_most: Span) {
+        let until = at_most + ctx.random.wait(self.spec.thread_delay);
+        if let Role::Looking(looking) = &mut self.role {
+            looking.timer = Some(ctx.set_timer(until, Timer::ZkServer(ZkServerTimer::Election)));
         }
     }
 
-    pub(super) fn elect(&mut self, ctx: &mut Ctx<'_>, from: Sid, n: Notification) {
-        if !self.spec.ensemble.contains_key(&n.vote.leader) {
-            return;
-        }
+    /// `WorkerReceiver` queues a notification for the electing thread, and wakes it if it sleeps.
+    fn hand_on(&mut self, ctx: &mut Ctx<'_>, from: Sid, n: Notification) {
         let Role::Looking(looking) = &mut self.role else { return };
-        let step = looking.election.receive(from, n, &mut self.round);
+        looking.queue.push_back((from, n));
+        if let Some(timer) = looking.timer.take() {
+            ctx.cancel(timer);
+            self.after_waits(ctx, 1, ZkServerTimer::Polled(self.generation));
+        }
+    }
+
+    /// The electing thread runs until it has taken everything that was queued for it.
+    pub(super) fn polled(&mut self, ctx: &mut Ctx<'_>) {
+        let mut wait = Span::ZERO;
+        while let Role::Looking(looking) = &mut self.role {
+            let Some((from, n)) = looking.queue.pop_front() else { return self.poll(ctx, wait) };
+            wait = self.elect(ctx, from, n);
+        }
+    }
+
+    /// Takes a notification. Returns how long to wait for the next one.
+    fn elect(&mut self, ctx: &mut Ctx<'_>, from: Sid, n: Notification) -> Span {
+        let known = self.spec.ensemble.contains_key(&n.vote.leader);
+        let Role::Looking(looking) = &mut self.role else { return Span::ZERO };
+        let step = if known { looking.election.receive(from, n, &mut self.round) } else { looking.election.ignore() };
         let wait = match step {
-            Step::Decided(vote) => return self.decided(ctx, vote),
+            Step::Decided(vote) => {
+                self.decided(ctx, vote);
+                return Span::ZERO;
+            }
             Step::Finalize | Step::BroadcastAndFinalize => FINALIZE_WAIT,
             Step::Wait | Step::Broadcast => looking.election.interval,
         };
-        ctx.cancel(looking.timer);
-        looking.timer = ctx.set_timer(wait, Timer::ZkServer(ZkServerTimer::Election));
         if matches!(step, Step::Broadcast | Step::BroadcastAndFinalize) {
             self.send_notifications(ctx);
         }
+        wait
     }
 
     /// Nothing came for `notTimeout` or `finalizeWait`.
@@ -209,11 +239,11 @@ impl Server {
         if let Some(vote) = looking.election.silence() {
             return self.decided(ctx, vote);
         }
-        looking.election.interval = (looking.election.interval * 2).min(longest);
-        looking.timer = ctx.set_timer(looking.election.interval, Timer::ZkServer(ZkServerTimer::Election));
+        let interval = (looking.election.interval * 2).min(longest);
+        looking.election.interval = interval;
+        self.poll(ctx, interval);
         if self.cnx.have_delivered() {
             self.send_notifications(ctx);
-            self.deliver_loopback(ctx);
         } else {
             let mut cnx = std::mem::take(&mut self.cnx);
             cnx.connect_all(ctx, self.members());
@@ -222,10 +252,9 @@ impl Server {
     }
 
     pub(super) fn decided(&mut self, ctx: &mut Ctx<'_>, vote: Vote) {
-        if let Role::Looking(looking) = &self.role {
-            ctx.cancel(looking.timer);
+        if let Role::Looking(Looking { timer: Some(timer), .. }) = &self.role {
+            ctx.cancel(*timer);
         }
-        self.loopback.clear();
         self.vote = vote;
         self.vote_round = self.round;
         if vote.leader == self.spec.sid { self.lead(ctx) } else { self.follow(ctx, vote.leader) }
@@ -266,3 +295,7 @@ impl Server {
         }
     }
 }
+
+/// Hand-overs between threads in the shutdown of a role: its own thread, then two that it joins, the request throttler's and the
+/// commit processor's.
+const SHUT_DOWN_STEPS: u64 = 3;

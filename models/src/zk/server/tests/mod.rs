@@ -2,6 +2,7 @@
 
 mod defects;
 mod ensemble;
+mod threads;
 mod znodes;
 
 use std::collections::BTreeMap;
@@ -141,13 +142,17 @@ pub(super) struct Ensemble {
 
 impl Ensemble {
     pub(super) fn new(servers: u16, clients: u16, defects: &[Defect]) -> Self {
+        // ZOOKEEPER-4685 is a race between threads: it needs some that wait.
+        let races = defects.contains(&Defect::AckOvertakesNewLeader);
+        Self::busy(servers, clients, defects, if races { Span::from_ms(20) } else { Span::ZERO })
+    }
+
+    /// On machines where threads wait for a core.
+    pub(super) fn busy(servers: u16, clients: u16, defects: &[Defect], thread_delay: Span) -> Self {
         let ensemble: BTreeMap<Sid, ProcessId> = (0..servers).map(|n| (Sid(n as u8 + 1), ProcessId(n))).collect();
         let ensemble = Arc::new(ensemble);
         // With the default of 100,000 no short run would ever write a snapshot.
         let config = Arc::new(ZooKeeperConfig { snap_count: 20, ..ZooKeeperConfig::default() });
-        // ZOOKEEPER-4685 is a race between threads: it needs some that wait.
-        let races = defects.contains(&Defect::AckOvertakesNewLeader);
-        let thread_delay = if races { Span::from_ms(20) } else { Span::ZERO };
         let defects: Defects = defects.iter().copied().collect();
         let servers_ = (1..=servers).map(|n| {
             let spec = ServerSpec {

@@ -1,0 +1,87 @@
+//! What threads that wait for a core change: hand-overs that the real code makes, in its order.
+
+use super::*;
+
+const DELAY: Span = Span::from_ms(128);
+
+#[test]
+fn the_own_vote_counts_once_the_receiving_thread_has_handed_it_on() {
+    let mut e = Ensemble::busy(3, 0, &[], DELAY);
+    // Nobody else is there: what comes is the own vote.
+    e.h.crash(1, Loss::Memory);
+    e.h.crash(2, Loss::Memory);
+    e.h.run_for(Span::from_us(100));
+    assert_eq!(e.server(0).arriving.len(), 1, "it waits for the receiving thread like any other");
+    assert!(matches!(&e.server(0).role, Role::Looking(looking) if looking.timer.is_some()));
+    e.ms(128);
+    assert!(e.server(0).arriving.is_empty());
+    let waits_again =
+        |e: &Ensemble| matches!(&e.server(0).role, Role::Looking(l) if l.timer.is_some() && l.queue.is_empty());
+    e.ms(128);
+    assert!(waits_again(&e), "the electing thread has taken it and waits anew");
+}
+
+/// `Leader.shutdown` closes the learners' sockets last, so measured partners of a leader went LOOKING 6 to 106 ms after it.
+#[test]
+fn a_leader_keeps_its_learners_until_its_threads_have_ended() {
+    let mut e = Ensemble::busy(4, 0, &[], DELAY);
+    e.ms(5_000);
+    let mut seen = 0;
+    for round in 0..10 {
+        let Some(leader) = e.leader() else { panic!("nobody leads in round {round}") };
+        let partner = if leader == 3 { 2 } else { 3 };
+        let far: Vec<u16> = (0..4).filter(|id| ![leader, partner].contains(id)).collect();
+        e.hold_between(&far, &[leader, partner]);
+        let cut = e.h.now();
+        while e.h.now() < cut + Span::from_secs(13) {
+            e.h.run_for(Span::from_us(500));
+            if matches!(e.server(leader).role, Role::Joining) {
+                seen += 1;
+                let follows = matches!(&e.server(partner).role, Role::Following(learner) if learner.conn.is_some());
+                assert!(follows, "round {round}: the partner has lost a leader that is still shutting down");
+            }
+        }
+        let [down, looks] = [leader, partner].map(|id| e.role_after(id, ZkRole::Looking, cut));
+        assert!(down < looks && looks < 13_000, "round {round}: {down} and {looks} ms");
+        e.release_between(&far, &[leader, partner]);
+        e.ms(30_000);
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+/// Each packet of a synchronisation finds the thread that reads it asleep, on either side.
+#[test]
+fn a_busy_machine_is_slower_to_join_and_still_joins() {
+    let joins_after = |delay: Span| {
+        let mut e = Ensemble::busy(3, 1, &[], delay);
+        e.ms(5_000);
+        e.dial(0, 2);
+        assert!(e.ask(0, create("/a")).is_ok());
+        let mut taken = Vec::new();
+        for _ in 0..8 {
+            e.h.crash(0, Loss::Memory);
+            e.ms(50);
+            let since = e.h.now();
+            e.h.restart(0);
+            e.ms(2_000);
+            taken.push(e.role_after(0, ZkRole::Following, since));
+        }
+        e.assert_agreement(&[0, 1, 2]);
+        taken.iter().sum::<u64>() / taken.len() as u64
+    };
+    let (idle, busy) = (joins_after(Span::ZERO), joins_after(DELAY));
+    // Eleven waits of its process's first time, which are five each, of 4 ms in the mean.
+    assert!(idle < 20 && (40..=400).contains(&busy), "{idle} ms, {busy} ms");
+}
+
+#[test]
+fn most_waits_for_a_core_are_short_and_some_are_long() {
+    let mut random = Random::new(7, crate::random::Purpose::Workload, 0);
+    let mut waits: Vec<Span> = (0..10_000).map(|_| random.wait(DELAY)).collect();
+    waits.sort();
+    let mean = waits.iter().fold(Span::ZERO, |sum, wait| sum + *wait) / waits.len() as u64;
+    assert!(mean > Span::from_us(3_600) && mean < Span::from_us(4_400), "{mean}");
+    let median = waits[5_000];
+    assert!(median > Span::from_us(900) && median < Span::from_us(1_500), "{median}");
+    assert!(waits[9_999] > DELAY / 2 && waits[9_999] <= DELAY, "{}", waits[9_999]);
+}
