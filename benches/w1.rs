@@ -344,6 +344,30 @@ impl Outcome {
     }
 }
 
+/// What the participants of a run on another engine have seen; ours keeps this itself.
+#[derive(Default)]
+struct Tally {
+    delivered: u64,
+    committed: u64,
+    trace: Fingerprint,
+}
+
+impl Tally {
+    /// Counts a delivery at `now` (nanoseconds) and folds it into the trace, as our kernel does.
+    fn note(&mut self, now: u64, (from, to): (u16, u16), Message { kind, id }: Message) {
+        self.delivered += 1;
+        self.committed += u64::from(kind == Kind::Committed);
+        self.trace.fold(now);
+        self.trace.fold(u64::from(to) << 32 | u64::from(from));
+        self.trace.fold((kind as u64) << 32 | u64::from(id));
+    }
+
+    fn outcome(&self) -> Outcome {
+        let (delivered, committed, fingerprint) = (self.delivered, self.committed, self.trace.value());
+        Outcome { delivered, committed, queued: None, fingerprint }
+    }
+}
+
 /// Runs W1 from beginning to end on our engine.
 pub fn run(seed: u64, transport: Transport, plan: Plan) -> Outcome {
     run_with(QueueKind::default(), seed, transport, plan)

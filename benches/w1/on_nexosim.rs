@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use models::fingerprint::Fingerprint;
 use models::random::{Purpose, Random};
 use models::time::Span;
 use nexosim::model::{BuildContext, Context, Model, ProtoModel, schedulable};
@@ -13,18 +12,10 @@ use nexosim::simulation::{Mailbox, SimInit};
 use nexosim::time::MonotonicTime;
 use serde::{Deserialize, Serialize};
 
-use super::{CLIENT, DRAIN, FOLLOWERS, Kind, Outcome, Plan, is_far, last_id, peers, rhythm};
+use super::{CLIENT, DRAIN, FOLLOWERS, Kind, Message, Outcome, Plan, Tally, is_far, last_id, peers, rhythm};
 
 const NEAR: Span = Span::from_us(500);
 const FAR: (Span, Span) = (Span::from_ms(13), Span::from_ms(17));
-
-/// What the participants of a run have seen.
-#[derive(Default)]
-struct Tally {
-    delivered: u64,
-    committed: u64,
-    trace: Fingerprint,
-}
 
 /// A message on its way.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -63,14 +54,10 @@ impl Surroundings {
         (!cut).then(|| duration(self.random.span(FAR.0, FAR.1)))
     }
 
-    /// Counts a delivery and folds it into the trace, as our kernel does.
     fn note(&self, letter: Letter, now: Duration) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.delivered += 1;
-        tally.committed += u64::from(letter.kind == Kind::Committed);
-        tally.trace.fold(now.as_nanos() as u64);
-        tally.trace.fold(u64::from(self.id) << 32 | u64::from(letter.from));
-        tally.trace.fold((letter.kind as u64) << 32 | u64::from(letter.id));
+        let Letter { from, kind, id } = letter;
+        tally.note(now.as_nanos() as u64, (from, self.id), Message { kind, id });
     }
 }
 
@@ -182,8 +169,7 @@ pub fn run(seed: u64, plan: Plan) -> Outcome {
     }
     let mut simulation = bench.init(MonotonicTime::EPOCH).expect("its models are connected");
     simulation.step_until(duration(plan.length + DRAIN)).expect("no participant fails");
-    let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-    Outcome { delivered: tally.delivered, committed: tally.committed, queued: None, fingerprint: tally.trace.value() }
+    tally.lock().unwrap_or_else(PoisonError::into_inner).outcome()
 }
 
 #[test]

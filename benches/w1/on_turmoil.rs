@@ -9,24 +9,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use models::fingerprint::Fingerprint;
 use models::time::Span;
 use tokio::time::{Instant, interval_at};
 use turmoil::net::UdpSocket;
 use turmoil::{Builder, Sim};
 
-use super::{CLIENT, DRAIN, FOLLOWERS, Kind, Message, Outcome, PORT, Plan, is_far, last_id, peers, rhythm};
+use super::{CLIENT, DRAIN, FOLLOWERS, Kind, Message, Outcome, PORT, Plan, Tally, is_far, last_id, peers, rhythm};
 
 const NEAR: Span = Span::from_us(500);
 const FAR: (Span, Span) = (Span::from_ms(13), Span::from_ms(17));
-
-/// What the participants of a run have seen.
-#[derive(Default)]
-struct Tally {
-    delivered: u64,
-    committed: u64,
-    trace: Fingerprint,
-}
 
 /// A node or the client.
 struct Participant {
@@ -94,15 +85,11 @@ impl Participant {
         self.say(self.addresses[usize::from(CLIENT)], Kind::Committed, id)
     }
 
-    /// Counts a delivery and folds it into the trace, as our kernel does.
     fn note(&self, kind: Kind, id: u32, from: SocketAddr) {
-        let mut tally = self.tally.borrow_mut();
-        tally.delivered += 1;
-        tally.committed += u64::from(kind == Kind::Committed);
-        let from = self.addresses.iter().position(|address| *address == from).unwrap_or(usize::MAX);
-        tally.trace.fold(turmoil::elapsed().as_nanos() as u64);
-        tally.trace.fold(u64::from(self.id) << 32 | from as u64);
-        tally.trace.fold((kind as u64) << 32 | u64::from(id));
+        // Whoever is not among them would change the trace.
+        let from = self.addresses.iter().position(|address| *address == from).unwrap_or(usize::from(u16::MAX));
+        let now = turmoil::elapsed().as_nanos() as u64;
+        self.tally.borrow_mut().note(now, (from as u16, self.id), Message { kind, id });
     }
 }
 
@@ -155,8 +142,7 @@ pub fn run(seed: u64, plan: Plan) -> Outcome {
         sim.repair(addresses[a].ip(), addresses[b].ip());
     }
     advance(&mut sim, plan.length + DRAIN);
-    let tally = tally.borrow();
-    Outcome { delivered: tally.delivered, committed: tally.committed, queued: None, fingerprint: tally.trace.value() }
+    tally.borrow().outcome()
 }
 
 /// All pairs of participants of which `wanted` holds.

@@ -3,6 +3,7 @@
 use models::defect::{Defect, Defects};
 use models::id::{BrokerId, HostId, Sid};
 use models::kafka::config::BrokerConfig;
+use models::kafka::inter_broker_protocol::ProtocolVersion;
 use models::time::Span;
 use models::zk::config::ZooKeeperConfig;
 use serde::{Deserialize, Serialize};
@@ -83,14 +84,20 @@ impl Kafka {
         }
     }
 
-    /// Switches one defect off; what it implied stays. A broker whose protocol has the defect as a part speaks the default.
+    /// Switches one defect off; what it implied stays. A broker whose protocol has the defect as a part speaks the oldest one
+    /// that has not, and keeps what else was a part of its own.
     pub fn repair_one(&mut self, defect: Defect) {
         self.defects = self.defects.without(defect);
+        let Some(repaired) = ProtocolVersion::oldest_without(defect) else { return };
+        let mut others = Defects::NONE;
         for broker in &mut self.brokers {
-            if broker.config.rules(self.defects).1.has(defect) {
-                broker.config.inter_broker_protocol_version = None;
+            let (protocol, defects) = broker.config.rules(self.defects);
+            if protocol < repaired {
+                others = others.union(defects.without(defect));
+                broker.config.inter_broker_protocol_version = Some(repaired);
             }
         }
+        self.defects = self.defects.union(others);
     }
 }
 
@@ -114,4 +121,33 @@ impl ZooKeeper {
 /// What a version of `table` switches on, `None` for an unknown word.
 pub(crate) fn version_defects(table: &[(&str, &[Defect])], version: &str) -> Option<Defects> {
     table.iter().find(|(word, _)| *word == version).map(|(_, defects)| defects.iter().copied().collect())
+}
+
+#[test]
+fn one_defect_is_repaired_and_no_other() {
+    use models::options::OptionValue;
+
+    let kafka = |defects: &[Defect], protocol| Kafka {
+        version: FIXED.to_owned(),
+        defects: defects.iter().copied().collect(),
+        brokers: vec![Broker {
+            id: BrokerId(1),
+            host: HostId(0),
+            zookeeper_connect: Vec::new(),
+            config: BrokerConfig { inter_broker_protocol_version: protocol, ..BrokerConfig::default() },
+        }],
+    };
+    let on = |kafka: &Kafka| kafka.brokers[0].config.rules(kafka.defects).1;
+    // What was part of the protocol takes a newer one, which leaves the other parts out: they are switched on instead.
+    for protocol in [None, ProtocolVersion::parse("1.0").ok()] {
+        let mut kafka = kafka(&[Defect::EpochQueryTooCoarse, Defect::NoMinIsr], protocol);
+        let before = on(&kafka);
+        assert_eq!(before.has(Defect::FetchWithoutEpoch), protocol.is_some());
+        kafka.repair_one(Defect::EpochQueryTooCoarse);
+        assert_eq!(on(&kafka), before.without(Defect::EpochQueryTooCoarse));
+    }
+    let mut implied = kafka(&[Defect::SoftFailureLateIsrWrite], None);
+    let before = on(&implied);
+    implied.repair_one(Defect::SoftFailureLateIsrWrite);
+    assert_eq!(on(&implied), before.without(Defect::SoftFailureLateIsrWrite));
 }

@@ -1,6 +1,6 @@
 //! A scenario: the argument of a run, beside the seed.
 
-use models::defect::Defect;
+use models::defect::{Defect, Defects};
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
@@ -161,12 +161,15 @@ impl Scenario {
         repaired
     }
 
-    /// The same scenario with this one defect repaired, and all else as it is: what its rule alone makes of a run.
+    /// The same scenario with this defect and those that it implies repaired, and all else as it is: what the switch makes
+    /// of a run.
     #[must_use]
     pub fn repaired_of(&self, defect: Defect) -> Self {
         let mut repaired = self.clone();
-        repaired.cluster.kafka.repair_one(defect);
-        repaired.cluster.zookeeper.repair_one(defect);
+        for defect in Defects::NONE.with(defect).iter() {
+            repaired.cluster.kafka.repair_one(defect);
+            repaired.cluster.zookeeper.repair_one(defect);
+        }
         repaired
     }
 

@@ -99,13 +99,20 @@ impl ProtocolVersion {
 
     /// The defects that were part of the protocol: they cannot be repaired while it is spoken.
     pub fn brings(self) -> Defects {
-        let parts = [
-            (Self::KIP_101, Defect::HwTruncation),
-            (Self::KIP_279, Defect::EpochQueryTooCoarse),
-            (Self::KIP_320, Defect::FetchWithoutEpoch),
-        ];
-        parts.into_iter().filter(|(since, _)| self < *since).map(|(_, defect)| defect).collect()
+        Self::PARTS.into_iter().filter(|(since, _)| self < *since).map(|(_, defect)| defect).collect()
     }
+
+    /// The oldest protocol of which `defect` is no part any more; `None` if it never was.
+    pub fn oldest_without(defect: Defect) -> Option<Self> {
+        Self::PARTS.into_iter().find(|(_, part)| *part == defect).map(|(since, _)| since)
+    }
+
+    /// Since when what was a defect is no part of the protocol.
+    const PARTS: [(Self, Defect); 3] = [
+        (Self::KIP_101, Defect::HwTruncation),
+        (Self::KIP_279, Defect::EpochQueryTooCoarse),
+        (Self::KIP_320, Defect::FetchWithoutEpoch),
+    ];
 }
 
 impl OptionValue for ProtocolVersion {

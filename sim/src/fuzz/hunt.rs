@@ -38,7 +38,7 @@ pub struct Hunt {
     pub schedules: u64,
     /// How many of them failed because of what is hunted.
     pub failures: u64,
-    /// How many failed and break the same law without it: what it implies did that, or a defect of Faultline.
+    /// How many failed and break the same law without it: another rule of their time did that, or a defect of Faultline.
     pub unrelated: u64,
     /// Runs that ended in a panic: defects of Faultline, not what is hunted.
     pub panics: u64,
@@ -89,7 +89,7 @@ pub trait Quarry {
     fn did(&self, failed: &Record) -> bool;
 }
 
-/// One defect: the same schedule does not break the same law once it alone is repaired.
+/// One defect: the same schedule does not break the same law once it, with what it implies, is repaired.
 impl Quarry for Defect {
     fn did(&self, failed: &Record) -> bool {
         let Some(broken) = &failed.outcome.violation else { return false };
