@@ -55,6 +55,7 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "isr-write-reply-lost",
     "own-write-taken-for-conflict",
     "late-update-metadata",
+    "controller-vacancy-missed",
     "no-min-isr",
     "unclean-election-default",
     "diverging-fetch-counts-as-progress",

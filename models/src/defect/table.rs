@@ -214,6 +214,13 @@ defects! {
     LateUpdateMetadata = "X06", "late-update-metadata", Kafka {
         ticket: "ZkMetadataCache.updateMetadata, no ticket", laws: ["L-METADATA-CONVERGES"], fixed_in: "never",
     }
+    /// No ticket: `/controller` is deleted while the controller just elected takes over. Its own creation has spent the watch,
+    /// which `processControllerChange` arms again once the failover is done; it finds no node, resigns, and elects nobody. Where
+    /// no other broker is up, `ActiveControllerCount` stays 0 until a broker starts. Found by fuzzing, then read in
+    /// `KafkaController`; all releases in ZooKeeper mode. The repaired rule, ours: who finds nobody there stands for election.
+    ControllerVacancyMissed = "X08", "controller-vacancy-missed", Kafka {
+        ticket: "KafkaController.processControllerChange, no ticket", laws: ["L-ONE-CONTROLLER"], fixed_in: "never",
+    }
     /// KIP-966's unclean-shutdown rule has no counterpart in ZooKeeper mode: a controller elected after a broker has
     /// re-registered finds it alive and in the ISRs that its earlier life had earned, whatever that life lost. All releases
     /// in ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the

@@ -42,6 +42,7 @@ pub const KAFKA_VERSIONS: &[(&str, &[Defect])] = &[
             Defect::UnnoticedRestart,
             Defect::OwnWriteTakenForConflict,
             Defect::LateUpdateMetadata,
+            Defect::ControllerVacancyMissed,
             Defect::ForgottenFetchedEpoch,
         ],
     ),

@@ -15,7 +15,7 @@ impl KafkaController {
                 let arm = Op::Exists { path: znode::CONTROLLER.into(), watch: true };
                 self.ask(io, vec![arm], Then::StartupWatchArmed);
             }
-            Event::ControllerChange => self.thread.call(Call::MaybeResign),
+            Event::ControllerChange => self.follow_controller_change(),
             Event::Reelect => self.thread.push([Frame::Call(Call::MaybeResign), Frame::Call(Call::Elect)]),
             Event::RegisterBrokerAndReelect => self.register(io),
             // `ControllerEpochListener`, only with `Defect::ZombieAdoptsNewEpoch`.
@@ -59,6 +59,7 @@ impl KafkaController {
         match call {
             Call::MaybeResign => self.maybe_resign(io),
             Call::Elect => self.elect(io),
+            Call::ElectIfVacant => self.elect_if_vacant(),
             Call::FollowEpoch => self.read_new_epoch(io),
             Call::RemoveInertController => self.remove_inert_controller(io),
             Call::TriggerControllerMove => self.trigger_controller_move(io),

@@ -52,6 +52,25 @@ impl KafkaController {
         Ok(())
     }
 
+    /// `processControllerChange`, and the handlers of `ControllerMovedException` in `process` and `elect`.
+    ///
+    /// `Defect::ControllerVacancyMissed`: they resign and no more, in the belief that the watch on `/controller` brings an
+    /// election when the node goes. But its creation spent that watch, and only now is it armed again.
+    pub(super) fn follow_controller_change(&mut self) {
+        if self.defects.has(Defect::ControllerVacancyMissed) {
+            self.thread.call(Call::MaybeResign);
+        } else {
+            self.thread.push([Frame::Call(Call::MaybeResign), Frame::Call(Call::ElectIfVacant)]);
+        }
+    }
+
+    /// The second half of the repaired [`Self::follow_controller_change`], which `maybe_resign` has just told who it is.
+    pub(super) fn elect_if_vacant(&mut self) {
+        if self.active_controller.is_none() {
+            self.thread.call(Call::Elect);
+        }
+    }
+
     /// `elect`: if nobody is controller, become it.
     pub(super) fn elect(&mut self, io: &mut Io<'_, '_>) {
         self.ask(io, vec![read_controller()], Then::ElectRead);

@@ -93,6 +93,7 @@ pub(super) enum Frame {
 pub(super) enum Call {
     MaybeResign,
     Elect,
+    ElectIfVacant,
     FollowEpoch,
     RemoveInertController,
     TriggerControllerMove,
@@ -464,8 +465,7 @@ impl KafkaController {
         while let Some(frame) = self.thread.stack.pop() {
             let Frame::Guard(guard) = frame else { continue };
             match guard {
-                Guard::Process if moved => return self.thread.call(Call::MaybeResign),
-                Guard::Elect if moved => return self.thread.call(Call::MaybeResign),
+                Guard::Process | Guard::Elect if moved => return self.follow_controller_change(),
                 Guard::Elect => return self.thread.call(Call::TriggerControllerMove),
                 Guard::Move if moved => return,
                 Guard::Process | Guard::Move => {}

@@ -258,3 +258,28 @@ fn repaired_a_resignation_clears_the_batches() {
     };
     assert!(cluster.sent.iter().any(told));
 }
+
+/// The only broker is elected, and `/controller` deleted while it takes over.
+fn deleted_amid_failover(defects: Defects) -> Cluster {
+    let mut cluster = Cluster::new(1, &[&[1]], &BrokerConfig::default(), defects);
+    cluster.start(1);
+    cluster.step_until(1, |c| saw(c, 1, &Observation::ControllerBegin { epoch: 1 }));
+    cluster.store.remove(znode::CONTROLLER);
+    cluster.add_topic(7, &[]);
+    cluster.run();
+    cluster
+}
+
+#[test]
+fn a_vacancy_made_amid_a_failover_is_missed() {
+    let cluster = deleted_amid_failover(Defects::NONE.with(Defect::ControllerVacancyMissed));
+    assert_eq!((cluster.active(), epoch(&cluster)), (vec![], "1"));
+    assert!(saw(&cluster, 1, &Observation::ControllerEnd { epoch: 1 }));
+}
+
+#[test]
+fn repaired_who_finds_a_vacancy_stands_for_election() {
+    let cluster = deleted_amid_failover(Defects::NONE);
+    assert_eq!((cluster.active(), epoch(&cluster)), (vec![1], "2"));
+    assert!(saw(&cluster, 1, &Observation::ControllerReady { epoch: 2 }));
+}
