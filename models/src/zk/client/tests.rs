@@ -262,3 +262,19 @@ fn netty_sends_behind_the_connect_request_and_nio_does_not() {
     }
     assert!(LATENCY < Span::from_ms(1));
 }
+
+/// `startConnect` sleeps up to a second before every attempt but a handle's first.
+#[test]
+fn attempts_to_connect_are_spread_over_a_second_and_the_first_comes_at_once() {
+    let mut stage = Stage::new(ClientCnxnSocket::Nio, &[Conduct::HangUp]);
+    stage.run_ms(600_000);
+    let dialled = stage.server(0).dialled.clone();
+    assert!(dialled[0].as_ms() <= 1, "the first attempt, after {} ms", dialled[0].as_ms());
+    // 100 ms of cleaning up, and the second that a round of all servers costs.
+    let fixed = Span::from_ms(1_100);
+    let slept: Vec<u64> = dialled.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(fixed).as_ms()).collect();
+    let mean = slept.iter().sum::<u64>() / slept.len() as u64;
+    assert!(slept.len() > 300 && (450..=550).contains(&mean), "{} sleeps of {mean} ms in the mean", slept.len());
+    assert!(slept.iter().all(|ms| *ms <= 1_005), "{:?}", slept.iter().max());
+    assert!(slept.iter().any(|ms| *ms < 20) && slept.iter().any(|ms| *ms > 980));
+}

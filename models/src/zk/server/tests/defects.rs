@@ -67,14 +67,14 @@ fn zookeeper_4643_a_committed_transaction_is_truncated() {
     check(&[Defect::NewLeaderAckBeforeSync], follower_wins_with_an_epoch_it_has_no_history_of);
 }
 
-/// How many of 40 writes hang although a quorum has logged them: one follower's link is slow, another one re-joins the
+/// How many of so many writes hang although a quorum has logged them: one follower's link is slow, another one re-joins the
 /// leader that never stepped down and is synchronised with the outstanding write.
-fn swallowed_acks(defects: &[Defect]) -> usize {
+fn swallowed_acks(defects: &[Defect], writes: usize) -> usize {
     let mut e = Ensemble::new(4, 1, defects);
     e.ms(1_000);
     e.dial(0, 3);
     let mut hung = 0;
-    for n in 0..40 {
+    for n in 0..writes {
         e.hold_between(&[1], &[2, 3]);
         e.h.crash(0, Loss::Memory);
         let xid = e.send(0, create(&format!("/n{n}")));
@@ -95,9 +95,12 @@ fn swallowed_acks(defects: &[Defect]) -> usize {
 #[test]
 fn zookeeper_4685_an_ack_of_a_proposal_is_swallowed_and_the_write_hangs() {
     let both = [Defect::AckOvertakesNewLeader, Defect::NewLeaderAckBeforeSync];
-    assert_eq!(swallowed_acks(&[]), 0);
-    assert!((2..=30).contains(&swallowed_acks(&both)));
-    assert!(swallowed_acks(&both[..1]) > 0, "also when the log is written first");
+    assert_eq!(swallowed_acks(&[], 40), 0);
+    assert!(swallowed_acks(&both[..1], 40) > 0, "also when the log is written first");
+    // Each of the two threads waits for a core once, of 20 ms at the longest, and the sync thread for the disk, 0.5 ms: it is first
+    // 86 times of 400. It would be 64 times if it waited twice, and 170 if the main thread did.
+    let swallowed = swallowed_acks(&both, 400);
+    assert!((74..=110).contains(&swallowed), "{swallowed} of 400");
 }
 
 #[test]

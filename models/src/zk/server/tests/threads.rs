@@ -1,6 +1,7 @@
 //! What threads that wait for a core change: hand-overs that the real code makes, in its order.
 
 use super::*;
+use crate::zk::server::LearnerPhase;
 
 const DELAY: Span = Span::from_ms(128);
 
@@ -72,6 +73,50 @@ fn a_busy_machine_is_slower_to_join_and_still_joins() {
     let (idle, busy) = (joins_after(Span::ZERO), joins_after(DELAY));
     // Eleven waits of its process's first time, which are five each, of 4 ms in the mean.
     assert!(idle < 20 && (40..=400).contains(&busy), "{idle} ms, {busy} ms");
+}
+
+/// `Leader`'s constructor binds the port long before its acceptor runs. A learner that is early waits there, and only one that dials
+/// before the election was won is refused, which costs it `leaderConnectDelayDuringRetryMs`.
+#[test]
+fn a_new_leader_refuses_no_learner_and_reads_nothing_before_its_acceptor_runs() {
+    let mut waited = 0;
+    each_election(|e| {
+        let Some(leader) = (0..3).find(|id| matches!(e.server(*id).role, Role::Leading(_))) else { return };
+        let Role::Leading(role) = &e.server(leader).role else { return };
+        if !role.accepting {
+            assert!(role.handlers.values().all(|handler| handler.sid.is_none()), "nobody has accepted it yet");
+            waited += role.handlers.len();
+        }
+    });
+    assert!(waited > 20, "{waited}: learners are connected before anybody accepts them");
+}
+
+/// `Learner.connectToLeader`: `LeaderConnector` is a thread of its own, and the main thread waits for it.
+#[test]
+fn a_learner_dials_from_a_thread_of_its_own_and_introduces_itself_from_the_main_one() {
+    let (mut before, mut between) = (0, 0);
+    each_election(|e| {
+        for id in 0..3 {
+            let Role::Following(learner) = &e.server(id).role else { continue };
+            before += u32::from(learner.phase == LearnerPhase::Connecting && learner.conn.is_none());
+            between += u32::from(learner.phase == LearnerPhase::Registering && !learner.is_introduced());
+        }
+    });
+    assert!(before > 20 && between > 20, "{before} and {between}: each of the two threads waits for a core");
+}
+
+/// Looks at an ensemble of three every 100 us while it elects a leader, ten times over.
+fn each_election(mut look: impl FnMut(&Ensemble)) {
+    let mut e = Ensemble::busy(3, 0, &[], DELAY);
+    for _ in 0..10 {
+        for _ in 0..20_000 {
+            e.h.run_for(Span::from_us(100));
+            look(&e);
+        }
+        assert!(e.leader().is_some(), "all threads have run in two seconds");
+        (0..3).for_each(|id| e.h.crash(id, Loss::Memory));
+        (0..3).for_each(|id| e.h.restart(id));
+    }
 }
 
 #[test]
