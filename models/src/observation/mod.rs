@@ -552,6 +552,8 @@ pub enum Observation {
         member: MemberId,
         /// Why.
         reason: RemovalReason,
+        /// The monotonic clock of the coordinator's host.
+        clock: Instant,
     },
     /// A coordinator took a heartbeat or a commit for one of a present member.
     MemberHeard {
@@ -561,6 +563,8 @@ pub enum Observation {
         member: MemberId,
         /// Of which generation.
         generation: i32,
+        /// The monotonic clock of the coordinator's host: the one that measures silence.
+        clock: Instant,
     },
     /// A coordinator acknowledged a commit.
     CommitAccepted {

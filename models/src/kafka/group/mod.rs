@@ -229,7 +229,7 @@ fn observe_state(ctx: &mut Ctx<'_>, config: &BrokerConfig, name: &Group, group: 
 /// Reports a sign of life.
 fn observe_heard(ctx: &mut Ctx<'_>, membership: &Membership) {
     let Membership { group, member, generation } = membership.clone();
-    ctx.observe(Observation::MemberHeard { group, member, generation });
+    ctx.observe(Observation::MemberHeard { group, member, generation, clock: ctx.now });
 }
 
 /// The positions without their epochs, for observers.
