@@ -294,6 +294,11 @@ pub enum Observation {
         /// The states that the request named.
         states: Arc<[ServedState]>,
     },
+    /// A broker took an UpdateMetadata request that lists other brokers as alive than the one before.
+    AliveServed {
+        /// All that it lists, in order.
+        brokers: Arc<[BrokerId]>,
+    },
     /// A broker is registered in ZooKeeper with this epoch, as it knows itself.
     Registered {
         /// The broker.

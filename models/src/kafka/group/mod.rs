@@ -27,7 +27,7 @@ use super::Timer as KafkaTimer;
 use super::broker::BrokerTimer;
 use super::config::BrokerConfig;
 use super::metadata_cache::MetadataCache;
-use super::protocol::{Body, ErrorCode, Frame, Origin, Response};
+use super::protocol::{ErrorCode, Frame, Origin, Response};
 use super::replica::{CoordinatorEvent, ReplicaManager};
 use crate::defect::Defects;
 use crate::id::{Group, Topic, TopicPartition};
@@ -211,8 +211,7 @@ pub fn offsets_partition(group: &Group, partitions: u32) -> TopicPartition {
 
 /// Answers a request.
 fn respond(ctx: &mut Ctx<'_>, origin: Origin, response: GroupResponse) {
-    let body = Body::Response(Response::Group(response));
-    ctx.send(origin.conn, Message::Kafka(Frame { correlation: origin.correlation, body }));
+    ctx.send(origin.conn, Message::Kafka(Frame::response(origin.correlation, Response::Group(response))));
 }
 
 /// Reports a group's state.

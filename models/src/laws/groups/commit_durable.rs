@@ -131,7 +131,13 @@ impl Committed {
         }
         let permit = views.roster.partition(home).and_then(|index| {
             let committed = views.logs.committed(index).true_hw() > accepted.at_offset;
-            views.gate.record(index, Some(accepted.at_offset), Acks::All, accepted.at, committed)
+            views.gate.record(
+                index,
+                Some(accepted.at_offset),
+                Acks::All,
+                (Some(accepted.leader_epoch), accepted.at),
+                committed,
+            )
         });
         ledger.breach(Law::CommitDurable, permit, views.at, views.process, || {
             let Accepted { offset, at, by, at_offset, .. } = accepted;
