@@ -13,7 +13,7 @@ use crate::id::{Group, MemberId, ProcessId};
 use crate::observation::{Observation, RemovalReason};
 use crate::time::{Instant, Span};
 
-pub(in crate::laws) const SOURCE: &str = "KAFKA-10284; GroupCoordinator.onExpireHeartbeat, SystemTimer";
+pub(in crate::laws) const SOURCE: &str = "KAFKA-10284; GroupCoordinator.onExpireHeartbeat, DelayedHeartbeat";
 
 /// `Time.hiResClockMs` counts whole milliseconds: of both moments the fraction is cut off.
 const RESOLUTION: Span = Span::from_ms(1);
