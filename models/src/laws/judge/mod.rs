@@ -142,7 +142,7 @@ impl Judge {
             service: Service::new(partitions, roster.facts.start, roster.facts.produce_interval),
             realtime_lag: RealtimeLag::default(),
             consume_count: ConsumeCount::default(),
-            isr_members: IsrMembers::new(brokers),
+            isr_members: IsrMembers::new(brokers, partitions),
             isr_changes: IsrChanges::new(partitions),
             transitions: Transitions::default(),
             reload: Reload::default(),
@@ -184,8 +184,11 @@ impl Judge {
                     self.on_high_watermark(at, broker, partition, *value, (*leader_epoch, *role));
                 }
             }
-            Observation::Acknowledge { .. } => {
+            Observation::Acknowledge { partition, base_offset, records, .. } => {
                 ack_rule::judge(&observed.what, views!(self, at, process), &mut self.ledger);
+                if let Some((broker, partition)) = self.replica(process, *partition) {
+                    self.on_acknowledge(broker, partition, (*base_offset, *records));
+                }
             }
             Observation::Truncate { partition, .. }
             | Observation::LogLoaded { partition, .. }
@@ -236,6 +239,7 @@ impl Judge {
             | Observation::ControllerEffect { .. }
             | Observation::ControlRequest { .. }
             | Observation::MetadataServed { .. }
+            | Observation::AliveServed { .. }
             | Observation::Registered { .. } => self.on_controller(observed),
             Observation::Up
             | Observation::Down { .. }
