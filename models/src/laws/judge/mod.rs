@@ -203,6 +203,9 @@ impl Judge {
                 if at >= self.roster.facts.start {
                     self.coverage.on_observation(&observed.what);
                 }
+                if let Observation::LeaderBegin { leader_epoch, .. } = &observed.what {
+                    self.groups.on_leader(*partition, *leader_epoch, process);
+                }
                 if let Some((broker, partition)) = self.replica(process, *partition) {
                     self.on_replica(broker, partition, observed);
                 }

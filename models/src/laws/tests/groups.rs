@@ -476,6 +476,19 @@ fn groups_are_waited_for() {
         let unmet = history.judge.unmet(history.now());
         assert!(unmet.iter().all(|unmet| unmet.law != Law::GroupStable), "{unmet:#?}");
     }
+    // One that led all the time, and was told of a newer epoch after somebody else's, has not loaded anything anew.
+    let mut history = healed();
+    history.loaded(1, 3);
+    history.group_state(1, GroupState::Stable, 1);
+    history.loaded(2, 4);
+    history.group_state(2, GroupState::Empty, 1);
+    history.down(2, false);
+    let waits = |history: &mut History| {
+        history.judge.unmet(history.now()).iter().any(|unmet| unmet.what.contains("waits for a coordinator"))
+    };
+    assert!(waits(&mut history), "broker 1 is deposed");
+    history.broker(1, Observation::LeaderBegin { partition: HOME, leader_epoch: 5, leo: 0 });
+    assert!(!waits(&mut history));
     // What was acknowledged before the quiet phase is to be read; what came later is not waited for.
     let mut history = History::started(grouped());
     history.write(&[1, 2, 3], 0, 0, &[1]);
