@@ -261,10 +261,13 @@ impl<M> Half<M> {
             return false;
         }
         assert!(ack <= self.next, "an ACK of what was never sent");
-        let newest = self.segment(ack - 1);
-        // Karn: which copy of a retransmitted segment is acknowledged cannot be told.
-        if !newest.retransmitted {
-            let rtt = at - newest.sent_at;
+        let news = || self.segments.iter().take((ack - self.una) as usize);
+        // The oldest is measured (`first_ackt`), so that an ACK which waited counts in full; none where a copy was sent of any, as
+        // which one is acknowledged cannot be told (Karn).
+        if news().all(|segment| !segment.retransmitted)
+            && let Some(oldest) = news().next()
+        {
+            let rtt = at - oldest.sent_at;
             self.rtt.sample(at, rtt, tcp.rto_min);
         }
         for _ in self.una..ack {
@@ -320,4 +323,24 @@ impl<M> Half<M> {
         let doubled = if side == 0 { self.retries.saturating_sub(tcp.syn_linear_timeouts) } else { self.retries };
         tcp.backed_off(tcp.rto_initial, doubled)
     }
+}
+
+/// A segment whose ACK waits for the next one tells how long it waited; a copy tells nothing.
+#[test]
+fn the_round_trip_of_the_oldest_segment_that_an_ack_covers_is_measured() {
+    let tcp = TcpConfig::default();
+    let timeout = |retransmitted: bool| {
+        let mut half: Half<()> = Half::new();
+        for sent_at in [Instant::from_ns(1_000_000_000), Instant::from_ns(1_029_000_000)] {
+            half.append(Body::Message(()), 100);
+            half.next += 1;
+            half.segment(half.next - 1).sent_at = sent_at;
+        }
+        half.segment(0).retransmitted = retransmitted;
+        assert!(half.acknowledge(Instant::from_ns(1_030_000_000), 2, &tcp));
+        half.rtt.timeout(&tcp)
+    };
+    // 30 ms and 200 ms, in whole ticks of 4 ms.
+    assert_eq!(timeout(false), Span::from_ms(232));
+    assert_eq!(timeout(true), tcp.rto_initial);
 }

@@ -388,7 +388,7 @@ impl Server {
             }
         }
         self.storage.release();
-        self.pump_storage(ctx);
+        self.run_sync_thread(ctx);
     }
 
     /// The main thread goes on after the hand-over to the sync thread.

@@ -106,6 +106,8 @@ pub enum ZkServerTimer {
     HandlerWakes(ConnId),
     /// A sync thread that was just started runs.
     SyncThread,
+    /// The sync thread, asleep until something was queued for it, runs.
+    SyncWakes,
     /// The receiving thread takes the oldest notification.
     Notified,
     /// The electing thread, asleep until something came, takes what has been handed on.
@@ -323,8 +325,19 @@ impl Server {
         self.storage.fsync(ctx, op, self.generation);
     }
 
-    /// Lets the sync thread run.
+    /// Something may be queued for the sync thread: a follower's runs once it has a core, unless it is at work already. That wait
+    /// stands for the threads by which the way of a proposal through a follower is longer than the leader's own (sender, learner
+    /// and learner handler): the leader logs first, and which of its followers is the last is left to their machines.
     fn pump_storage(&mut self, ctx: &mut Ctx<'_>) {
+        let follows = matches!(self.role, Role::Following(_));
+        if follows && self.spec.thread_delay > Span::ZERO && self.storage.wake() {
+            return self.after_waits(ctx, 1, ZkServerTimer::SyncWakes);
+        }
+        self.run_sync_thread(ctx);
+    }
+
+    /// Lets the sync thread run.
+    fn run_sync_thread(&mut self, ctx: &mut Ctx<'_>) {
         match self.storage.pump(ctx, self.spec.config.force_sync.0) {
             Ok(done) if done.is_empty() => {}
             Ok(done) => self.logged(ctx, done),
@@ -370,7 +383,8 @@ impl Server {
         match done.op {
             DiskOp::Flush(requests) => {
                 self.logged(ctx, requests);
-                self.pump_storage(ctx);
+                // It looks for more before it sleeps.
+                self.run_sync_thread(ctx);
             }
             _ if !current => {}
             DiskOp::Join => self.joined(ctx),
@@ -492,6 +506,10 @@ impl Server {
             ZkServerTimer::LearnerWakes(generation) if mine(generation) => self.unblock(ctx),
             ZkServerTimer::HandlerWakes(conn) => self.handler_wakes(ctx, conn),
             ZkServerTimer::SyncThread => self.sync_thread(ctx),
+            ZkServerTimer::SyncWakes => {
+                self.storage.awake();
+                self.run_sync_thread(ctx);
+            }
             ZkServerTimer::Notified => {
                 if let Some((from, notification)) = self.arriving.pop_front() {
                     self.notified(ctx, from, notification);

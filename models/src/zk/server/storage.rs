@@ -63,6 +63,8 @@ pub(super) struct Storage {
     flushing: bool,
     /// The sync thread has been started and does not run yet.
     held: bool,
+    /// The sync thread was asleep, and has been woken.
+    waking: bool,
     pending: BTreeMap<DiskToken, Pending>,
     next_token: u64,
     /// Grows when the log is cut, so that a flush under way does not vouch for what replaced its records.
@@ -127,10 +129,23 @@ impl Storage {
         self.held = false;
     }
 
+    /// Wakes the sync thread if there is something for it and it sleeps. Returns whether it did.
+    pub(super) fn wake(&mut self) -> bool {
+        let sleeps = !self.flushing && !self.held && !self.waking;
+        let wakes = sleeps && !self.queue.is_empty();
+        self.waking |= wakes;
+        wakes
+    }
+
+    /// The sync thread that was woken runs.
+    pub(super) fn awake(&mut self) {
+        self.waking = false;
+    }
+
     /// `SyncRequestProcessor.run`: group commit. Appends what is queued, at most a batch, and starts its fsync unless one
     /// is under way. With `forceSync=no` the batch is returned at once.
     pub(super) fn pump(&mut self, ctx: &mut Ctx<'_>, force_sync: bool) -> Result<Vec<SyncRequest>, DiskError> {
-        if self.flushing || self.held || self.queue.is_empty() {
+        if self.flushing || self.held || self.waking || self.queue.is_empty() {
             return Ok(Vec::new());
         }
         let count = self.queue.len().min(MAX_BATCH_SIZE);
@@ -149,7 +164,7 @@ impl Storage {
 
     /// Appends everything that is queued without waiting for it to be synced.
     pub(super) fn drain(&mut self, ctx: &mut Ctx<'_>) -> Result<(), DiskError> {
-        self.held = false;
+        (self.held, self.waking) = (false, false);
         for request in std::mem::take(&mut self.queue) {
             self.append(ctx, request.proposal)?;
         }
@@ -236,7 +251,7 @@ impl Storage {
         self.queue.clear();
         self.pending.clear();
         self.flushing = false;
-        self.held = false;
+        (self.held, self.waking) = (false, false);
         if loss == Loss::Memory {
             return false;
         }

@@ -130,3 +130,60 @@ fn most_waits_for_a_core_are_short_and_some_are_long() {
     assert!(median > Span::from_us(900) && median < Span::from_us(1_500), "{median}");
     assert!(waits[9_999] > DELAY / 2 && waits[9_999] <= DELAY, "{}", waits[9_999]);
 }
+
+/// A follower's sync thread sleeps until something is queued for it. Which of two followers is the last is left to their machines.
+#[test]
+fn a_followers_sync_thread_has_to_wake_and_either_follower_may_be_the_last() {
+    let last_acks = |delay: Span| {
+        let mut e = Ensemble::busy(3, 1, &[], delay);
+        e.ms(5_000);
+        e.dial(0, 2);
+        let (mut last, mut slowest) = ([0, 0], Span::ZERO);
+        for n in 0..100 {
+            let (began, seen) = (e.h.now(), e.h.observed.len());
+            e.send(0, create(&format!("/n{n}")));
+            e.ms(400);
+            let acks = e.h.observed[seen..].iter().filter(|o| matches!(o.what, Observation::ZkAck { .. }));
+            let acks: Vec<_> = acks.map(|o| (o.at, o.process.0)).collect();
+            assert_eq!(acks.len(), 3, "write {n}: {acks:?}");
+            slowest += acks[2].0.since(began);
+            if let Some((_, follower)) = acks.iter().rfind(|(_, server)| *server < 2) {
+                last[usize::from(*follower)] += 1;
+            }
+        }
+        (last, slowest / 100)
+    };
+    let (_, idle) = last_acks(Span::ZERO);
+    let (last, busy) = last_acks(DELAY);
+    // The longer one of two waits of 4 ms in the mean.
+    assert!(busy > idle + Span::from_ms(5) && busy < idle + Span::from_ms(10), "{idle} and {busy}");
+    assert!(last.iter().all(|count| *count >= 25), "{last:?}");
+}
+
+/// `connectToLeader` runs in a thread of its own, `LeaderConnector`, that the learner's thread starts: two hand-overs, each of five
+/// waits in a process that follows for the first time.
+#[test]
+fn a_learner_dials_from_a_thread_of_its_own() {
+    let mut e = Ensemble::busy(3, 0, &[], DELAY);
+    e.ms(5_000);
+    let mut taken = Span::ZERO;
+    for _ in 0..60 {
+        e.h.crash(0, Loss::Memory);
+        e.ms(50);
+        e.h.restart(0);
+        let mut decided = None;
+        for _ in 0..1_000 {
+            e.ms(1);
+            let Role::Following(learner) = &e.server(0).role else { continue };
+            let since = *decided.get_or_insert(e.h.now());
+            if learner.conn.is_some() {
+                taken += e.h.now().since(since);
+                break;
+            }
+        }
+        e.ms(1_000);
+        assert!(e.server(0).is_serving());
+    }
+    let mean = taken / 60;
+    assert!((Span::from_ms(30)..Span::from_ms(50)).contains(&mean), "{mean}");
+}
