@@ -69,18 +69,12 @@ fn zookeeper_4643_a_committed_transaction_is_truncated() {
 
 /// How many of so many writes hang although a quorum has logged them: one follower's link is slow, another one re-joins the
 /// leader that never stepped down and is synchronised with the outstanding write.
-<<<<<<< HEAD
 fn swallowed_acks(defects: &[Defect], writes: usize) -> usize {
-    let mut e = Ensemble::new(4, 1, defects);
-    e.ms(1_000);
-=======
-fn swallowed_acks(defects: &[Defect]) -> usize {
-    swallowed_acks_of(Ensemble::new(4, 1, defects), 40)
+    swallowed_acks_of(Ensemble::new(4, 1, defects), writes)
 }
 
 fn swallowed_acks_of(mut e: Ensemble, writes: usize) -> usize {
     e.ms(5_000);
->>>>>>> fid4
     e.dial(0, 3);
     let mut hung = 0;
     for n in 0..writes {
