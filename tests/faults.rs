@@ -2,13 +2,17 @@
 
 use models::id::ProcessId;
 use models::laws::Outcome;
-use models::observation::{DownCause, Observation, Observed};
+use models::observation::{DownCause, Observation, Observed, RemovalReason};
 use scenarios::Scenario;
 
 use crate::watch;
 
 /// Three brokers on hosts of their own, one ZooKeeper server, clients on another host; `fault` at 10 s.
 fn scenario(fault: &str) -> Scenario {
+    scenario_with(fault, "{host: app}")
+}
+
+fn scenario_with(fault: &str, consumer: &str) -> Scenario {
     let text = format!(
         "\
 name: one-fault
@@ -26,7 +30,7 @@ workload:
   record_size: 2kB
   admin: app
   producers: [{{host: app, options: {{acks: all}}}}]
-  consumers: [{{host: app}}]
+  consumers: [{consumer}]
 phases: {{faults: 70s, quiet_hold: 5s}}
 schedule:
   faults:
@@ -110,6 +114,30 @@ fn replicas_fetch_again_when_their_clock_slows_down_during_a_back_off() {
     let seen = see("for: 2s, fault: clock-drift, host: k1, by: 50000ppm}\n    \
                     - {at: 11500ms, for: 1ms, fault: reset-connections, between: [k1, [k2, k3]]");
     assert_eq!(seen.isr_changes, 0, "a second is no lag");
+}
+
+/// Members have as long as the coordinator's clock gives them. Nobody is wronged by one that is too fast.
+#[test]
+fn a_coordinator_whose_clock_is_fast_waits_for_members_by_that_clock() {
+    let scenario = scenario_with(
+        "for: 60s, fault: clock-drift, host: [k1, k2, k3], by: 50000ppm}\n    \
+         - {at: 20s, for: 40s, fault: cut, from: app, to: [k1, k2, k3], direction: both",
+        "{host: app, group: readers, options: {session.timeout.ms: 10000}}",
+    );
+    let (mut heard, mut silent) = (None, None);
+    let finished = watch(&scenario, 1, |observed: &Observed| match observed.what {
+        Observation::MemberHeard { .. } if silent.is_none() => heard = Some(observed.at),
+        Observation::MemberRemoved { reason: RemovalReason::SessionTimeout, .. } => {
+            silent = silent.or(heard.map(|heard| observed.at.since(heard)));
+        }
+        _ => {}
+    });
+    // 10 s over 1.05.
+    let silent = silent.expect("a member that is cut off is removed");
+    assert!((9_523..9_530).contains(&silent.as_ms()), "{silent}");
+    let report = finished.judgement.reports.iter().find(|report| report.name == "G-MEMBER-FENCING-CORRECT");
+    let report = report.expect("the law is judged");
+    assert!(report.outcome == Outcome::Held && report.judged > 0, "{report:?}");
 }
 
 #[test]

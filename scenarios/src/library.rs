@@ -56,6 +56,7 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "own-write-taken-for-conflict",
     "late-update-metadata",
     "controller-vacancy-missed",
+    "misrouted-connection",
     "no-min-isr",
     "unclean-election-default",
     "diverging-fetch-counts-as-progress",

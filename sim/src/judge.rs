@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use models::id::{Group, Topic, TopicPartition};
+use models::id::{BrokerId, Group, Topic, TopicPartition};
 use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
 use models::laws::{
     Coverage, Facts, GroupFacts, Judge, LawReport, Outcome, PartitionFacts, ProcessFacts, ProcessKind as Kind,
@@ -11,6 +11,7 @@ use models::laws::{
 use models::observation::{Observation, Observed};
 use models::time::{Instant, Span};
 use scenarios::Scenario;
+use scenarios::cluster::Broker;
 use scenarios::deployment::{Deployment, Process, ProcessKind};
 
 use crate::deploy;
@@ -214,6 +215,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         partitions: partitions.chain(offsets).collect(),
         groups: groups(scenario, deployment),
         offsets_partitions,
+        isr_writers: isr_writers(scenario),
         min_isr: min_isr(scenario),
         unclean_election: brokers.iter().any(|b| b.config.unclean_leader_election_enable),
         replica_lag: Span::from_ms(lag.into()),
@@ -230,6 +232,13 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         zookeeper_probe: !workload.sessions.is_empty(),
         start,
     }
+}
+
+/// Brokers whose protocol has leaders write the ISR to ZooKeeper.
+fn isr_writers(scenario: &Scenario) -> Vec<BrokerId> {
+    let kafka = &scenario.cluster.kafka;
+    let writes = |broker: &&Broker| !broker.config.rules(kafka.defects).0.has_alter_partition();
+    kafka.brokers.iter().filter(writes).map(|broker| broker.id).collect()
 }
 
 fn groups(scenario: &Scenario, deployment: &Deployment) -> Vec<GroupFacts> {

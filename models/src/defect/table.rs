@@ -221,6 +221,14 @@ defects! {
     ControllerVacancyMissed = "X08", "controller-vacancy-missed", Kafka {
         ticket: "KafkaController.processControllerChange, no ticket", laws: ["L-ONE-CONTROLLER"], fixed_in: "never",
     }
+    /// KAFKA-20246, KIP-1242: nobody asks who answers at an address. A connection that was made while a name led to another
+    /// broker's address, by a resolver's fault or one that has been given to somebody else, is kept for as long as it lasts:
+    /// a controller tells the wrong broker, a follower fetches from one that does not lead. Found by fuzzing. KIP-1242 lets
+    /// ApiVersions name the broker that is meant (4.4), for clients that may rebootstrap; brokers among themselves do not. The
+    /// repaired rule, ours: every dialler that knows whom it means says so, and another one hangs up.
+    MisroutedConnection = "X09", "misrouted-connection", Kafka {
+        ticket: "KAFKA-20246, KIP-1242 (clients)", laws: ["L-ISR-FULL", "L-METADATA-CONVERGES"], fixed_in: "clients 4.4.0, brokers never",
+    }
     /// KIP-966's unclean-shutdown rule has no counterpart in ZooKeeper mode: a controller elected after a broker has
     /// re-registered finds it alive and in the ISRs that its earlier life had earned, whatever that life lost. All releases
     /// in ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the

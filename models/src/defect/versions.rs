@@ -43,6 +43,7 @@ pub const KAFKA_VERSIONS: &[(&str, &[Defect])] = &[
             Defect::OwnWriteTakenForConflict,
             Defect::LateUpdateMetadata,
             Defect::ControllerVacancyMissed,
+            Defect::MisroutedConnection,
             Defect::ForgottenFetchedEpoch,
         ],
     ),

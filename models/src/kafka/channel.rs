@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::Timer as KafkaTimer;
 use super::protocol::{Body, Frame, Request, Response};
-use crate::id::{Address, ConnId, TimerId};
+use crate::id::{Address, BrokerId, ConnId, TimerId};
 use crate::process::CloseReason;
 use crate::time::{Instant, Span};
 use crate::world::{Ctx, Message, Timer};
@@ -17,17 +17,17 @@ use crate::world::{Ctx, Message, Timer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChannelId {
     /// The controller's send thread for a broker.
-    ControllerTo(crate::id::BrokerId),
+    ControllerTo(BrokerId),
     /// A replica fetcher: source broker and fetcher number.
-    Fetcher(crate::id::BrokerId, u16),
+    Fetcher(BrokerId, u16),
     /// `BrokerToControllerChannelManager` for AlterPartition (0) and AllocateProducerIds (1); the connection that asks for
     /// controlled shutdown (2).
     ToController(u8),
     /// A client's connection to a broker.
-    Client(crate::id::BrokerId),
+    Client(BrokerId),
     /// A consumer's second connection to a broker, to the coordinator of its group: a join may keep it busy for minutes
     /// (`ConsumerCoordinator`, node id `Integer.MAX_VALUE - id`).
-    Coordinator(crate::id::BrokerId),
+    Coordinator(BrokerId),
     /// A client's connection to a bootstrap server, by its position in the list.
     Bootstrap(u16),
 }
@@ -131,6 +131,8 @@ struct InFlight {
 #[derive(Clone, Debug, Hash)]
 pub struct Channel {
     id: ChannelId,
+    /// The broker that is to be found at `to`, as far as one is known.
+    broker: Option<BrokerId>,
     to: Address,
     limits: ChannelLimits,
     state: State,
@@ -141,10 +143,11 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A channel that is not connected.
-    pub fn new(id: ChannelId, to: Address, limits: ChannelLimits) -> Self {
+    /// A channel that is not connected, to `broker` or to whoever is there.
+    pub fn new(id: ChannelId, broker: Option<BrokerId>, to: Address, limits: ChannelLimits) -> Self {
         Self {
             id,
+            broker,
             to,
             limits,
             state: State::Idle,
@@ -214,7 +217,7 @@ impl Channel {
     pub fn send_without_answer(&mut self, ctx: &mut Ctx<'_>, request: Request) -> u32 {
         let State::Connected { conn } = self.state else { panic!("a request needs a connected channel") };
         self.next_correlation += 1;
-        let frame = Frame { correlation: self.next_correlation, body: Body::Request(request) };
+        let frame = Frame { meant_for: self.broker, ..Frame::request(self.next_correlation, request) };
         ctx.send(conn, Message::Kafka(frame));
         self.next_correlation
     }

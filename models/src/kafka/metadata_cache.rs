@@ -17,13 +17,14 @@ pub struct MetadataCache {
 
 impl MetadataCache {
     /// Takes an UpdateMetadata request whose epochs have been checked: controller and live brokers are replaced,
-    /// partitions are merged.
-    pub fn update(&mut self, request: &UpdateMetadataRequest) {
+    /// partitions are merged. Returns whether other brokers are alive than before.
+    pub fn update(&mut self, request: &UpdateMetadataRequest) -> bool {
         self.controller = Some(request.controller);
-        self.live = request.live_brokers.iter().copied().collect();
+        let before = std::mem::replace(&mut self.live, request.live_brokers.iter().copied().collect());
         for partition in &request.partitions {
             self.partitions.insert(partition.partition, partition.clone());
         }
+        self.live != before
     }
 
     /// Whether a later request has been taken already: this one tells an older state of a partition than is known. It came over an

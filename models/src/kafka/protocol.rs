@@ -15,6 +15,8 @@ use crate::time::{Instant, Span};
 pub struct Frame {
     /// Chosen by the requester, rising per connection.
     pub correlation: u32,
+    /// Which broker the dialler believes it speaks with, as far as it knows one (KIP-1242, there said once for each connection).
+    pub meant_for: Option<BrokerId>,
     /// Question or answer.
     pub body: Body,
 }
@@ -531,6 +533,16 @@ pub struct AlterPartitionResponse {
 }
 
 impl Frame {
+    /// A question to whoever accepts the connection.
+    pub fn request(correlation: u32, request: Request) -> Self {
+        Self { correlation, meant_for: None, body: Body::Request(request) }
+    }
+
+    /// The answer to the question with this number.
+    pub fn response(correlation: u32, response: Response) -> Self {
+        Self { correlation, meant_for: None, body: Body::Response(response) }
+    }
+
     /// Bytes on the wire, roughly: headers, then the fields of the real encoding.
     pub fn wire_size(&self) -> u32 {
         let batches = |batches: &[Arc<RecordBatch>]| batches.iter().map(|b| b.size).sum::<u32>();

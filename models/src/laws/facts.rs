@@ -65,6 +65,9 @@ pub struct Facts {
     pub groups: Vec<GroupFacts>,
     /// `offsets.topic.num.partitions`.
     pub offsets_partitions: u32,
+    /// Brokers whose `inter.broker.protocol.version` is older than 2.7-IV2: where they lead, they write the ISR to ZooKeeper
+    /// themselves, and no controller looks at who joins it (KIP-497).
+    pub isr_writers: Vec<BrokerId>,
     /// `min.insync.replicas`.
     pub min_isr: u32,
     /// `unclean.leader.election.enable`.

@@ -20,11 +20,18 @@ pub(super) struct Gate {
     partitions: Vec<Partition>,
 }
 
-/// From the crash that lost something until the replica holds all committed records again.
+/// From the crash that lost something until the replica holds all committed records again, and the leader knows what it holds.
+///
+/// A leader in office keeps the LEO that it had heard of before the crash (`Replica.resetReplicaState` forgets it on a new
+/// leader only), so that what was lost may still become committed by it. A fetch of the new life tells it better.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     /// LEO after the restart, once it is known and shows a loss.
     lost_from: Option<u64>,
+    /// The largest LEO that a leader may have heard of before the crash.
+    held_to: u64,
+    /// Records have come from a leader since, as the answer to a fetch.
+    fetched: bool,
     /// The ISR was below `min.insync.replicas` meanwhile.
     below_min: bool,
     /// An ISR with this replica was written meanwhile.
@@ -33,8 +40,26 @@ struct Window {
 
 #[derive(Clone, Debug, Default)]
 struct Partition {
-    unclean_at: Option<Instant>,
+    unclean: Vec<Unclean>,
     hazards: Vec<Hazard>,
+}
+
+/// A leader from outside the ISR was elected.
+#[derive(Clone, Copy, Debug)]
+struct Unclean {
+    at: Instant,
+    epoch: i32,
+    /// Below this offset its log, when it began to lead, was the committed one: nothing there was lost. Unknown before it has.
+    kept_to: Option<u64>,
+}
+
+impl Unclean {
+    /// Whether what was acknowledged in `epoch` may be lost by it. A leader that it deposed goes on in its old epoch until it
+    /// hears of that, and what it acknowledges meanwhile is as good as what it had acknowledged before. What is acknowledged from
+    /// the new epoch on stands in the new leader's log, and is promised as ever.
+    fn excuses(&self, acked_in: i32, offset: u64) -> bool {
+        acked_in < self.epoch && self.kept_to.is_none_or(|kept_to| offset >= kept_to)
+    }
 }
 
 /// Records from `from` on that were acknowledged up to `until` may be lost.
@@ -78,6 +103,7 @@ impl Gate {
         let Some(window) = &mut self.windows[index] else { return };
         if after < before {
             window.lost_from = Some(window.lost_from.map_or(after, |from| from.min(after)));
+            (window.held_to, window.fetched) = (window.held_to.max(before), false);
             self.refresh(partition, at);
         } else if window.lost_from.is_none() {
             self.windows[index] = None;
@@ -95,7 +121,8 @@ impl Gate {
         at: Instant,
     ) {
         if is_unclean(before, now) {
-            self.partitions[partition].unclean_at = Some(at);
+            let epoch = now.leader_epoch;
+            self.partitions[partition].unclean.push(Unclean { at, epoch, kept_to: None });
         }
         if self.open == 0 {
             return;
@@ -110,15 +137,31 @@ impl Gate {
         self.refresh(partition, at);
     }
 
+    /// A leader begins to lead; below `parting` its log is the committed one.
+    pub(super) fn on_leader_begin(&mut self, partition: usize, epoch: i32, parting: u64) {
+        for unclean in self.partitions[partition].unclean.iter_mut().filter(|unclean| unclean.epoch <= epoch) {
+            unclean.kept_to.get_or_insert(parting);
+        }
+    }
+
+    /// A replica appended what a leader has answered it.
+    pub(super) fn on_fetched(&mut self, broker: usize, partition: usize) {
+        let index = self.index(broker, partition);
+        if let Some(window) = &mut self.windows[index] {
+            window.fetched = window.lost_from.is_some();
+        }
+    }
+
     /// A replica's log grew or another became the true one: perhaps it holds all committed records again.
     pub(super) fn on_log_changed(&mut self, broker: usize, partition: usize, logs: &LogView) {
         if self.open == 0 {
             return;
         }
         let index = self.index(broker, partition);
-        let true_hw = logs.committed(partition).true_hw();
-        if self.windows[index].is_some_and(|window| window.lost_from.is_some())
-            && logs.replica(broker, partition).leo() >= true_hw
+        let (true_hw, leo) = (logs.committed(partition).true_hw(), logs.replica(broker, partition).leo());
+        let known = |window: Window| window.lost_from.is_some() && (window.fetched || leo >= window.held_to);
+        if self.windows[index].is_some_and(known)
+            && leo >= true_hw
             && logs.agrees(broker, partition, true_hw) != Some(false)
         {
             self.windows[index] = None;
@@ -133,20 +176,21 @@ impl Gate {
 
     /// Whether a breach of a replication law at `offset` is permitted.
     pub(super) fn log(&self, partition: usize, offset: u64) -> Option<Permit> {
-        let Partition { unclean_at, hazards } = &self.partitions[partition];
-        if self.unclean_allowed && unclean_at.is_some() {
+        let Partition { unclean, hazards } = &self.partitions[partition];
+        if self.unclean_allowed && !unclean.is_empty() {
             return Some(Permit::UncleanElection);
         }
         hazards.iter().find(|hazard| hazard.from <= offset).map(|hazard| hazard.permit)
     }
 
-    /// Whether the loss of an acknowledged record is permitted. `committed`: it was seen below `TrueHW`.
+    /// Whether the loss of an acknowledged record is permitted. `committed`: it was seen below `TrueHW`. `acked_in`: the leader
+    /// epoch in which it was acknowledged; where nobody has seen that, the time of the acknowledgement has to do.
     pub(super) fn record(
         &self,
         partition: usize,
         offset: Option<u64>,
         acks: Acks,
-        acked_at: Instant,
+        (acked_in, acked_at): (Option<i32>, Instant),
         committed: bool,
     ) -> Option<Permit> {
         match acks {
@@ -154,11 +198,15 @@ impl Gate {
             Acks::Leader if !committed => return Some(Permit::AcksLeader),
             Acks::Leader | Acks::All => {}
         }
-        let Partition { unclean_at, hazards } = &self.partitions[partition];
-        if self.unclean_allowed && unclean_at.is_some_and(|at| at >= acked_at) {
+        let Partition { unclean, hazards } = &self.partitions[partition];
+        let offset = offset.unwrap_or(u64::MAX);
+        let excuses = |unclean: &Unclean| match acked_in {
+            Some(epoch) => unclean.excuses(epoch, offset),
+            None => unclean.at >= acked_at,
+        };
+        if self.unclean_allowed && unclean.iter().any(excuses) {
             return Some(Permit::UncleanElection);
         }
-        let offset = offset.unwrap_or(u64::MAX);
         hazards.iter().find(|hazard| hazard.from <= offset && hazard.until >= acked_at).map(|hazard| hazard.permit)
     }
 
@@ -171,7 +219,7 @@ impl Gate {
         let brokers = self.windows.len() / self.partitions.len();
         let open = (0..brokers).filter(|broker| self.windows[self.index(*broker, partition)].is_some()).count();
         for broker in 0..brokers {
-            let Some(Window { lost_from: Some(from), below_min, crossed }) =
+            let Some(Window { lost_from: Some(from), below_min, crossed, .. }) =
                 self.windows[self.index(broker, partition)]
             else {
                 continue;

@@ -162,9 +162,11 @@ pub enum Permit {
     AtLeastOnce,
     /// ZooKeeper acknowledges before an fsync.
     NoForceSync,
+    /// A leader of an older protocol writes the ISR on what it has heard from the controller.
+    LeaderWritesIsr,
 }
 
-const PERMITS: usize = 9;
+const PERMITS: usize = 10;
 
 impl Permit {
     const ALL: [Self; PERMITS] = [
@@ -177,6 +179,7 @@ impl Permit {
         Self::NotIdempotent,
         Self::AtLeastOnce,
         Self::NoForceSync,
+        Self::LeaderWritesIsr,
     ];
 
     /// The reason in words, with its KIP.
@@ -201,6 +204,10 @@ impl Permit {
             }
             Self::NotIdempotent => "enable.idempotence=false: a retry may append twice or too late (KIP-98)",
             Self::NoForceSync => "forceSync=no: a ZooKeeper server acknowledges what no fsync has covered",
+            Self::LeaderWritesIsr => {
+                "known hazard: before inter.broker.protocol.version 2.7-IV2 a leader that has not heard of a broker's end takes it into \
+                 the ISR, and no controller refuses (KIP-497)"
+            }
         }
     }
 }

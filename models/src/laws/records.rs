@@ -29,6 +29,8 @@ pub(super) struct Value {
     pub(super) sender: Option<(ProcessId, u32)>,
     /// The acknowledgement, if there was one.
     pub(super) ack: Option<Ack>,
+    /// The newest leader epoch in which a leader acknowledged it.
+    pub(super) acked_in: Option<i32>,
     /// Some poll returned it.
     pub(super) read: bool,
     /// Where it was last seen.
@@ -126,6 +128,12 @@ impl Records {
         entry.resolved.get_or_insert(at);
         entry.failed = failed;
         entry.read
+    }
+
+    /// A leader acknowledged a value, in that epoch.
+    pub(super) fn on_acknowledged(&mut self, value: ValueId, epoch: i32) {
+        let acked_in = &mut self.values.entry(value.0).acked_in;
+        *acked_in = (*acked_in).max(Some(epoch));
     }
 
     /// A value was acknowledged. Returns its fate.

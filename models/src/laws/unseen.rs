@@ -23,7 +23,7 @@ pub(super) fn judge(partition: usize, records: &Records, views: Views<'_>, ledge
             continue;
         }
         let committed = ack.offset.and_then(|offset| views.logs.committed(partition).value(offset)) == Some(id);
-        let permit = views.gate.record(partition, ack.offset, ack.acks, ack.at, committed);
+        let permit = views.gate.record(partition, ack.offset, ack.acks, (value.acked_in, ack.at), committed);
         ledger.breach(Law::Unseen, permit, views.at, ack.by, || {
             let name = views.roster.name(partition);
             let what = format!("{id} of {name}, acknowledged at {}, is missing in a read to the end", ack.at);

@@ -294,6 +294,11 @@ pub enum Observation {
         /// The states that the request named.
         states: Arc<[ServedState]>,
     },
+    /// A broker took an UpdateMetadata request that lists other brokers as alive than the one before.
+    AliveServed {
+        /// All that it lists, in order.
+        brokers: Arc<[BrokerId]>,
+    },
     /// A broker is registered in ZooKeeper with this epoch, as it knows itself.
     Registered {
         /// The broker.
@@ -552,6 +557,8 @@ pub enum Observation {
         member: MemberId,
         /// Why.
         reason: RemovalReason,
+        /// The monotonic clock of the coordinator's host.
+        clock: Instant,
     },
     /// A coordinator took a heartbeat or a commit for one of a present member.
     MemberHeard {
@@ -561,6 +568,8 @@ pub enum Observation {
         member: MemberId,
         /// Of which generation.
         generation: i32,
+        /// The monotonic clock of the coordinator's host: the one that measures silence.
+        clock: Instant,
     },
     /// A coordinator acknowledged a commit.
     CommitAccepted {

@@ -1,6 +1,7 @@
 //! Cluster, settings and clients of a world.
 //!
-//! What is drawn is what the laws can judge: `acks=all` and clean elections always, so that nothing is lost that may be lost.
+//! What is drawn is what the laws can judge: `acks=all` always, and clean elections in nine worlds of ten, so that little is lost
+//! that may be lost.
 
 use models::id::{BrokerId, Group, HostId, Sid};
 use models::kafka::config::{Acks, BrokerConfig, ConsumerConfig, OffsetReset, ProducerConfig, Text};
@@ -23,6 +24,8 @@ const SETTINGS: u64 = 2;
 const CLIENTS: u64 = 3;
 const SESSIONS: u64 = 4;
 const SUPERVISOR: u64 = 5;
+/// Apart from the other settings, so that those of a world do not depend on it.
+const UNCLEAN: u64 = 7;
 
 /// Protocols among brokers whose rules differ and that bring no defect along.
 const PROTOCOLS: [&str; 6] = ["2.1", "2.4", "2.6", "2.7-IV1", "2.8", "3.2"];
@@ -44,7 +47,8 @@ pub(super) fn draw(scenario: &mut Scenario, world: u64) {
     let mut random = stream(SETTINGS);
     zookeeper_settings(scenario, &mut random);
     if brokers > 0 {
-        let config = broker_settings(scenario, brokers as u32, &mut random);
+        let mut config = broker_settings(scenario, brokers as u32, &mut random);
+        config.unclean_leader_election_enable = stream(UNCLEAN).chance(1, 10);
         scenario.workload.replication_factor = config.default_replication_factor as u16;
         place_brokers(scenario, &layout, &config);
         clients(scenario, &layout, &mut stream(CLIENTS));
@@ -101,7 +105,6 @@ fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> Br
     };
     config.default_replication_factor = replicas;
     config.min_insync_replicas = min_isr;
-    config.unclean_leader_election_enable = false;
     config.offsets_topic_replication_factor = replicas;
     config.offsets_topic_num_partitions = OFFSETS_PARTITIONS;
     config.num_partitions = scenario.workload.partitions.into();

@@ -230,7 +230,7 @@ impl Timeline {
             Observation::GroupAssigned { group, generation, assignment } => {
                 format!("{group} is stable at {who}: generation {generation}, {} members", assignment.len())
             }
-            Observation::MemberRemoved { group, member, reason } => {
+            Observation::MemberRemoved { group, member, reason, .. } => {
                 let why = match reason {
                     RemovalReason::SessionTimeout => "was silent",
                     RemovalReason::NotRejoined => "did not join in time",

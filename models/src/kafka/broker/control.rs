@@ -48,8 +48,11 @@ impl Broker {
                 ErrorCode::None
             }
             Ok(()) => {
-                self.cache.update(request);
+                let others = self.cache.update(request);
                 observe_served(ctx, request);
+                if others {
+                    ctx.observe(Observation::AliveServed { brokers: self.cache.live_brokers().collect() });
+                }
                 self.replicas.metadata_updated(ctx, &self.cache);
                 self.topics.metadata_updated(ctx, &self.cache);
                 ErrorCode::None

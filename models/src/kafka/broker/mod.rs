@@ -199,6 +199,12 @@ impl Broker {
 
     fn on_frame(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
         match frame.body {
+            Body::Request(_) if self.is_misrouted(&frame) => {
+                ctx.close(conn);
+                if self.connections.remove(conn) {
+                    self.replicas.on_client_closed(ctx, conn);
+                }
+            }
             Body::Request(request) => {
                 let origin = Origin { conn, correlation: frame.correlation };
                 if let Some(request) = self.connections.arrived(origin, request) {
@@ -207,6 +213,14 @@ impl Broker {
             }
             Body::Response(_) => self.on_conn(ctx, ConnInput::Frame(conn, frame)),
         }
+    }
+
+    /// Whether the dialler believes that it speaks with another broker.
+    ///
+    /// `Defect::MisroutedConnection`: nobody says whom it means, and requests are served as far as this broker can.
+    fn is_misrouted(&self, frame: &Frame) -> bool {
+        let unchecked = self.spec.defects.has(Defect::MisroutedConnection);
+        !unchecked && frame.meant_for.is_some_and(|broker| broker != self.spec.id())
     }
 
     /// Something happened on a connection that this broker dialled.
@@ -428,7 +442,7 @@ impl Broker {
         let mut served = false;
         while *seen < ctx.effects.len() {
             let next = match &ctx.effects[*seen] {
-                Effect::Send { conn, message: Message::Kafka(Frame { correlation, body: Body::Response(_) }) } => {
+                Effect::Send { conn, message: Message::Kafka(Frame { correlation, body: Body::Response(_), .. }) } => {
                     self.connections.answered(Origin { conn: *conn, correlation: *correlation })
                 }
                 Effect::Close(conn) => {

@@ -5,9 +5,7 @@ use crate::id::{Group, Topic};
 use crate::kafka::config::Acks;
 use crate::kafka::group::Host;
 use crate::kafka::group::messages::{GroupRequest, GroupResponse};
-use crate::kafka::protocol::{
-    Body, ErrorCode, Frame, OffsetAnswer, OffsetQuery, OffsetSpec, Origin, Request, Response,
-};
+use crate::kafka::protocol::{ErrorCode, Frame, OffsetAnswer, OffsetQuery, OffsetSpec, Origin, Request, Response};
 use crate::observation::Observation;
 use crate::time::Span;
 use crate::world::{Ctx, Message};
@@ -123,5 +121,5 @@ fn observe_ends(ctx: &mut Ctx<'_>, queries: &[OffsetQuery], response: &Response)
 
 /// Answers a request.
 pub(super) fn respond(ctx: &mut Ctx<'_>, origin: Origin, response: Response) {
-    ctx.send(origin.conn, Message::Kafka(Frame { correlation: origin.correlation, body: Body::Response(response) }));
+    ctx.send(origin.conn, Message::Kafka(Frame::response(origin.correlation, response)));
 }

@@ -145,7 +145,7 @@ impl Broker {
             backoff_max: Span::ZERO,
             max_in_flight: 1,
         };
-        let channel = Channel::new(ChannelId::ToController(CONTROLLED_SHUTDOWN), address, limits);
+        let channel = Channel::new(ChannelId::ToController(CONTROLLED_SHUTDOWN), Some(id), address, limits);
         shutdown.controller = Some((id, channel));
     }
 

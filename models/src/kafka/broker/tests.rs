@@ -36,7 +36,7 @@ impl Peer {
                 }
             }
             Input::Opened { conn } => self.flush(ctx, conn),
-            Input::Message { conn, message: Message::Kafka(Frame { correlation, body }) } => match body {
+            Input::Message { conn, message: Message::Kafka(Frame { correlation, body, .. }) } => match body {
                 Body::Response(response) => self.heard.push((ctx.now, response)),
                 Body::Request(request) => {
                     self.asked.push((ctx.now, request));
@@ -52,7 +52,7 @@ impl Peer {
     fn flush(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         for request in self.unsent.drain(..) {
             self.correlation += 1;
-            let frame = Frame { correlation: self.correlation, body: Body::Request(request) };
+            let frame = Frame::request(self.correlation, request);
             ctx.send(conn, Message::Kafka(frame));
         }
     }
@@ -230,7 +230,7 @@ fn run_ms(stage: &mut Stage, ms: u64) {
 }
 
 fn tell(stage: &mut Stage, process: u16, request: Request) {
-    let message = Message::Kafka(Frame { correlation: 0, body: Body::Request(request) });
+    let message = Message::Kafka(Frame::request(0, request));
     stage.input(process, Input::Datagram { from: ProcessId(process), message });
 }
 

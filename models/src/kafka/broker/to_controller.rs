@@ -146,7 +146,7 @@ impl ToController {
             if let Some(mut old) = self.channel.take() {
                 old.shut(ctx);
             }
-            self.channel = Some(Channel::new(ChannelId::ToController(self.number), to, self.limits));
+            self.channel = Some(Channel::new(ChannelId::ToController(self.number), Some(id), to, self.limits));
         }
     }
 }

@@ -54,7 +54,12 @@ struct Link {
 
 impl Link {
     fn new(id: ChannelId, to: Address, limits: ChannelLimits) -> Self {
-        Self { id, channel: Channel::new(id, to, limits), dialled: Instant::ZERO }
+        let broker = match id {
+            ChannelId::Client(broker) | ChannelId::Coordinator(broker) => Some(broker),
+            // Which broker answers at a bootstrap server's address is nothing that a client knows.
+            _ => None,
+        };
+        Self { id, channel: Channel::new(id, broker, to, limits), dialled: Instant::ZERO }
     }
 }
 

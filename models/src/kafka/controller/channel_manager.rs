@@ -54,7 +54,7 @@ impl ControllerChannelManager {
             max_in_flight: 1,
         };
         self.threads.entry(broker).or_insert_with(|| RequestSendThread {
-            channel: Channel::new(ChannelId::ControllerTo(broker), *address, limits),
+            channel: Channel::new(ChannelId::ControllerTo(broker), Some(broker), *address, limits),
             queue: VecDeque::new(),
             sent: false,
         });

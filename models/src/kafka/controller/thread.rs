@@ -14,7 +14,7 @@ use super::partition_state_machine::{Election, Initialization};
 use super::replica_state_machine::Removal;
 use crate::defect::Defect;
 use crate::id::{BrokerId, Topic, TopicPartition, Zxid};
-use crate::kafka::protocol::{AlterPartitionRequest, Body, ErrorCode, Frame as WireFrame, Origin, Response};
+use crate::kafka::protocol::{AlterPartitionRequest, ErrorCode, Frame as WireFrame, Origin, Response};
 use crate::kafka::zk_client::{ZkBatch, ZkReply, ZkRequests, ZkUser};
 use crate::kafka::znode;
 use crate::observation::Observation;
@@ -499,8 +499,7 @@ impl KafkaController {
     /// Answers a broker's request.
     pub(super) fn answer(&mut self, io: &mut Io<'_, '_>, origin: Origin, response: Response) {
         self.thread.acted = true;
-        let frame = WireFrame { correlation: origin.correlation, body: Body::Response(response) };
-        io.ctx.send(origin.conn, Message::Kafka(frame));
+        io.ctx.send(origin.conn, Message::Kafka(WireFrame::response(origin.correlation, response)));
     }
 }
 

@@ -112,7 +112,12 @@ impl GroupCoordinator {
         for id in absent {
             group.remove(id);
             let reason = RemovalReason::NotRejoined;
-            host.ctx.observe(Observation::MemberRemoved { group: name.clone(), member: id, reason });
+            host.ctx.observe(Observation::MemberRemoved {
+                group: name.clone(),
+                member: id,
+                reason,
+                clock: host.ctx.now,
+            });
         }
         group.generation += 1;
         group.new_member_added = false;

@@ -27,7 +27,7 @@ use super::Timer as KafkaTimer;
 use super::broker::BrokerTimer;
 use super::config::BrokerConfig;
 use super::metadata_cache::MetadataCache;
-use super::protocol::{Body, ErrorCode, Frame, Origin, Response};
+use super::protocol::{ErrorCode, Frame, Origin, Response};
 use super::replica::{CoordinatorEvent, ReplicaManager};
 use crate::defect::Defects;
 use crate::id::{Group, Topic, TopicPartition};
@@ -211,8 +211,7 @@ pub fn offsets_partition(group: &Group, partitions: u32) -> TopicPartition {
 
 /// Answers a request.
 fn respond(ctx: &mut Ctx<'_>, origin: Origin, response: GroupResponse) {
-    let body = Body::Response(Response::Group(response));
-    ctx.send(origin.conn, Message::Kafka(Frame { correlation: origin.correlation, body }));
+    ctx.send(origin.conn, Message::Kafka(Frame::response(origin.correlation, Response::Group(response))));
 }
 
 /// Reports a group's state.
@@ -229,7 +228,7 @@ fn observe_state(ctx: &mut Ctx<'_>, config: &BrokerConfig, name: &Group, group: 
 /// Reports a sign of life.
 fn observe_heard(ctx: &mut Ctx<'_>, membership: &Membership) {
     let Membership { group, member, generation } = membership.clone();
-    ctx.observe(Observation::MemberHeard { group, member, generation });
+    ctx.observe(Observation::MemberHeard { group, member, generation, clock: ctx.now });
 }
 
 /// The positions without their epochs, for observers.

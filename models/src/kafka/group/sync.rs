@@ -136,7 +136,7 @@ impl GroupCoordinator {
     /// `removeMemberAndUpdateGroup`.
     pub(super) fn remove_member(&mut self, host: &mut Host<'_, '_>, name: &Group, id: MemberId, reason: RemovalReason) {
         let Some(member) = self.groups.get_mut(name).and_then(|group| group.remove(id)) else { return };
-        host.ctx.observe(Observation::MemberRemoved { group: name.clone(), member: id, reason });
+        host.ctx.observe(Observation::MemberRemoved { group: name.clone(), member: id, reason, clock: host.ctx.now });
         // `maybeInvokeJoinCallback`: whoever it was that still waits is told to begin anew.
         if let Some(origin) = member.awaiting_join {
             let refused = super::messages::JoinRefused { error: ErrorCode::UnknownMemberId, member: None };

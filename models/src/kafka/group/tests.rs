@@ -118,7 +118,10 @@ impl Desk {
             Body::Request(Request::ListOffsets(queries)) => self.manager.list_offsets(&queries),
             Body::Request(Request::LeaderAndIsr(request)) => self.manager.leader_and_isr(ctx, cache, &request),
             Body::Request(Request::Metadata { topics, .. }) => Response::Metadata(cache.respond(topics.as_deref())),
-            Body::Request(Request::UpdateMetadata(request)) => return self.cache.update(&request),
+            Body::Request(Request::UpdateMetadata(request)) => {
+                self.cache.update(&request);
+                return;
+            }
             Body::Request(Request::Group(request)) => match *request {
                 GroupRequest::FindCoordinator { group } => {
                     let leader = cache.partition(self.groups.partition_of(&group)).and_then(|known| known.state.leader);
@@ -131,7 +134,7 @@ impl Desk {
             },
             Body::Request(_) => return,
         };
-        ctx.send(conn, Message::Kafka(Frame { correlation: frame.correlation, body: Body::Response(response) }));
+        ctx.send(conn, Message::Kafka(Frame::response(frame.correlation, response)));
     }
 }
 
@@ -191,7 +194,7 @@ impl Cluster {
     }
 
     fn ask(&mut self, to: i32, request: Request) {
-        let message = Message::Kafka(Frame { correlation: 1, body: Body::Request(request) });
+        let message = Message::Kafka(Frame::request(1, request));
         self.harness.input(to as u16, Input::Message { conn: CLIENT, message });
     }
 

@@ -125,7 +125,7 @@ impl Fetcher {
             max_in_flight: 1,
         };
         Self {
-            channel: Channel::new(ChannelId::Fetcher(id.0, id.1), source, limits),
+            channel: Channel::new(ChannelId::Fetcher(id.0, id.1), Some(id.0), source, limits),
             rules: FetcherRules::of(shared),
             in_flight: None,
             flushes: 0,

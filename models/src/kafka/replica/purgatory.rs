@@ -4,7 +4,7 @@ use super::ReplicaTimer;
 use super::coordinator::{CoordinatorEvent, appended};
 use crate::id::{ConnId, TimerId};
 use crate::kafka::Timer as KafkaTimer;
-use crate::kafka::protocol::{Body, ErrorCode, Frame, Origin, ProduceResult, Response};
+use crate::kafka::protocol::{ErrorCode, Frame, Origin, ProduceResult, Response};
 use crate::sorted_map::SortedMap;
 use crate::sorted_set::SortedSet;
 use crate::time::Instant;
@@ -201,6 +201,5 @@ impl ProducePurgatory {
 
 /// Answers a request.
 pub(super) fn respond(ctx: &mut Ctx<'_>, origin: Origin, response: Response) {
-    let frame = Frame { correlation: origin.correlation, body: Body::Response(response) };
-    ctx.send(origin.conn, Message::Kafka(frame));
+    ctx.send(origin.conn, Message::Kafka(Frame::response(origin.correlation, response)));
 }

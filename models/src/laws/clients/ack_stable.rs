@@ -27,7 +27,7 @@ pub(in crate::laws) fn finish(partition: usize, records: &Records, views: Views<
             if holds || !concerned {
                 continue;
             }
-            let permit = views.gate.record(partition, Some(offset), ack.acks, ack.at, is_committed);
+            let permit = views.gate.record(partition, Some(offset), ack.acks, (value.acked_in, ack.at), is_committed);
             ledger.breach(law, permit, views.at, ack.by, || {
                 let name = views.roster.name(partition);
                 let what = format!("{id}, acknowledged at offset {offset} of {name} at {}, {how}", ack.at);

@@ -21,13 +21,28 @@ pub(super) struct CommitDurable {
 #[derive(Clone, Debug, Default)]
 struct Committed {
     accepted: Option<Accepted>,
-    /// Offsets that members asked to keep and that were not acknowledged: who, when, what.
-    attempts: Vec<(ProcessId, Instant, u64)>,
+    /// What members asked to keep and what may stand behind the acknowledged commit, the oldest first. None is given up for
+    /// its age: the coordinator that a member never heard of again may have written it, however often the member asked since.
+    attempts: Vec<Attempt>,
+}
+
+/// A commit that a member asked for, once or several times in a row. Who makes no progress repeats itself; who does has read
+/// records in between, so there are no more of these than records read.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    by: ProcessId,
+    generation: i32,
+    offset: u64,
+    /// When it asked first.
+    asked: Instant,
+    /// How often more.
+    again: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Accepted {
     offset: u64,
+    generation: i32,
     leader_epoch: i32,
     /// Where it stands in the offsets partition.
     at_offset: u64,
@@ -35,27 +50,27 @@ struct Accepted {
     by: ProcessId,
 }
 
-/// A member that never hears of its commits asks again and again: older ones than these are as good as the newest.
-const ATTEMPTS: usize = 64;
-
 impl CommitDurable {
     pub(super) fn observe(&mut self, what: &Observation, views: Views<'_>, ledger: &mut Ledger) {
         match what {
-            Observation::Commit { group, offsets, .. } => {
+            Observation::Commit { group, generation, offsets } => {
                 for (partition, offset) in offsets.iter() {
-                    let attempts = &mut self.positions.entry((group.clone(), *partition)).or_default().attempts;
-                    if attempts.len() == ATTEMPTS {
-                        attempts.remove(0);
-                    }
-                    attempts.push((views.process, views.at, *offset));
+                    self.positions.entry((group.clone(), *partition)).or_default().ask(*offset, *generation, views);
                 }
             }
-            Observation::CommitAccepted { leader_epoch, base_offset, group, offsets, .. } => {
+            Observation::CommitAccepted { leader_epoch, base_offset, group, generation, offsets, .. } => {
                 for (partition, offset) in offsets.iter() {
                     let committed = self.positions.entry((group.clone(), *partition)).or_default();
                     let newest = committed.accepted.map_or((-1, 0), |known| (known.leader_epoch, known.at_offset));
                     if newest <= (*leader_epoch, *base_offset) {
-                        committed.accept(*offset, *leader_epoch, *base_offset, views);
+                        committed.accept(Accepted {
+                            offset: *offset,
+                            generation: *generation,
+                            leader_epoch: *leader_epoch,
+                            at_offset: *base_offset,
+                            at: views.at,
+                            by: views.process,
+                        });
                     }
                 }
             }
@@ -73,13 +88,30 @@ impl CommitDurable {
 }
 
 impl Committed {
-    fn accept(&mut self, offset: u64, leader_epoch: i32, at_offset: u64, views: Views<'_>) {
-        // What the same member asked before this commit stands before it in the log, if anywhere.
-        if let Some(index) = self.attempts.iter().position(|(_, _, attempt)| *attempt == offset) {
-            let (who, asked, _) = self.attempts[index];
-            self.attempts.retain(|(by, at, _)| *by != who || *at > asked);
+    fn ask(&mut self, offset: u64, generation: i32, views: Views<'_>) {
+        let last = self.attempts.iter_mut().rev().find(|attempt| attempt.by == views.process);
+        match last.filter(|attempt| (attempt.offset, attempt.generation) == (offset, generation)) {
+            Some(attempt) => attempt.again += 1,
+            None => {
+                self.attempts.push(Attempt { by: views.process, generation, offset, asked: views.at, again: 0 });
+            }
         }
-        self.accepted = Some(Accepted { offset, leader_epoch, at_offset, at: views.at, by: views.process });
+    }
+
+    fn accept(&mut self, accepted: Accepted) {
+        // A member commits in a generation that is stored, and no coordinator goes back behind that one: what was asked in an
+        // older generation stands before this commit in the log, if anywhere.
+        self.attempts.retain(|attempt| attempt.generation >= accepted.generation);
+        // So does what the same member asked before. If it asked for this one several times, the first was acknowledged.
+        let is_this = |a: &&Attempt| (a.offset, a.generation) == (accepted.offset, accepted.generation);
+        if let Some(this) = self.attempts.iter().find(is_this).copied() {
+            self.attempts.retain(|attempt| attempt.by != this.by || attempt.asked > this.asked);
+            if let Some(again) = this.again.checked_sub(1) {
+                let place = self.attempts.partition_point(|attempt| attempt.asked <= this.asked);
+                self.attempts.insert(place, Attempt { again, ..this });
+            }
+        }
+        self.accepted = Some(accepted);
     }
 
     fn judge(
@@ -93,14 +125,19 @@ impl Committed {
         // A deposed coordinator that has not heard of it answers from its memory: stale, and nobody prevents it.
         let Some(accepted) = self.accepted.filter(|accepted| leader_epoch >= accepted.leader_epoch) else { return };
         ledger.judged(Law::CommitDurable, 1);
-        let sound =
-            |offset| offset == accepted.offset || self.attempts.iter().any(|(_, _, attempt)| *attempt == offset);
+        let sound = |offset| offset == accepted.offset || self.attempts.iter().any(|attempt| attempt.offset == offset);
         if served.is_some_and(sound) {
             return;
         }
         let permit = views.roster.partition(home).and_then(|index| {
             let committed = views.logs.committed(index).true_hw() > accepted.at_offset;
-            views.gate.record(index, Some(accepted.at_offset), Acks::All, accepted.at, committed)
+            views.gate.record(
+                index,
+                Some(accepted.at_offset),
+                Acks::All,
+                (Some(accepted.leader_epoch), accepted.at),
+                committed,
+            )
         });
         ledger.breach(Law::CommitDurable, permit, views.at, views.process, || {
             let Accepted { offset, at, by, at_offset, .. } = accepted;

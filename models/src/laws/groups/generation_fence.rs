@@ -39,7 +39,7 @@ impl GenerationFence {
             Observation::CoordinatorLoaded { partition, .. } | Observation::CoordinatorUnloaded { partition, .. } => {
                 self.groups.retain(|(process, _), known| *process != views.process || known.partition != *partition);
             }
-            Observation::MemberHeard { group, member, generation } => {
+            Observation::MemberHeard { group, member, generation, .. } => {
                 let Some(known) = self.groups.get(&(views.process, group.clone())) else { return };
                 ledger.judged(Law::GenerationFence, 1);
                 if *generation == known.generation && !known.removed.contains(member) {

@@ -14,10 +14,20 @@ pub(in crate::laws) const SOURCE: &str = "KAFKA-12890, KAFKA-9307";
 /// What coordinators and members last said.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GroupStable {
-    groups: BTreeMap<Group, Seen>,
-    /// Who last loaded an offsets partition, by leader epoch.
-    coordinators: BTreeMap<TopicPartition, (i32, ProcessId)>,
+    /// What each broker that has a group in memory said of it.
+    groups: BTreeMap<(Group, ProcessId), Seen>,
+    offsets_partitions: BTreeMap<TopicPartition, Coordinators>,
     shares: BTreeMap<ProcessId, Share>,
+}
+
+/// Who has an offsets partition in memory.
+#[derive(Clone, Debug, Default)]
+struct Coordinators {
+    /// The newest epoch in which somebody led it.
+    newest: i32,
+    /// The newest epoch in which each led it. A leader that is told to go on leading in a newer epoch loads nothing anew:
+    /// `ReplicaManager.becomeLeaderOrFollower` calls `onLeadershipChange` for those only that did not lead before.
+    loaded: BTreeMap<ProcessId, i32>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,25 +50,19 @@ impl GroupStable {
     pub(super) fn observe(&mut self, what: &Observation, views: Views<'_>) {
         match what {
             Observation::CoordinatorLoaded { partition, leader_epoch, .. } => {
-                let loaded = (*leader_epoch, views.process);
-                let newest = self.coordinators.entry(*partition).or_insert(loaded);
-                if newest.1 != views.process && *newest < loaded {
-                    // It says itself of each group what it has read; what it does not know is nobody's.
-                    self.groups.retain(|_, seen| seen.partition != *partition);
+                let coordinators = self.offsets_partitions.entry(*partition).or_default();
+                coordinators.newest = coordinators.newest.max(*leader_epoch);
+                coordinators.loaded.insert(views.process, *leader_epoch);
+            }
+            Observation::CoordinatorUnloaded { partition, .. } => {
+                if let Some(coordinators) = self.offsets_partitions.get_mut(partition) {
+                    coordinators.loaded.remove(&views.process);
                 }
-                *newest = (*newest).max(loaded);
+                self.groups.retain(|(_, process), seen| *process != views.process || seen.partition != *partition);
             }
-            Observation::CoordinatorUnloaded { partition, .. } if self.is_newest(partition, views.process) => {
-                self.groups.retain(|_, seen| seen.partition != *partition);
-            }
-            // A deposed coordinator that has not heard of it goes through the motions: it takes its members, who are with the
-            // new one, for silent, and removes them in a generation that nobody stores.
-            Observation::GroupState { partition, .. }
-                if self.coordinators.contains_key(partition) && !self.is_newest(partition, views.process) => {}
             Observation::GroupState { partition, group, state, generation, .. } => {
-                let (partition, since) = (*partition, views.at);
-                let seen = Seen { partition, state: *state, generation: *generation, since };
-                self.groups.insert(group.clone(), seen);
+                let seen = Seen { partition: *partition, state: *state, generation: *generation, since: views.at };
+                self.groups.insert((group.clone(), views.process), seen);
             }
             Observation::Assigned { generation, partitions, .. } => {
                 let share = Share { generation: *generation, partitions: Arc::clone(partitions), since: views.at };
@@ -69,14 +73,33 @@ impl GroupStable {
         }
     }
 
-    /// Whether the process was the last to load a partition.
-    fn is_newest(&self, partition: &TopicPartition, process: ProcessId) -> bool {
-        self.coordinators.get(partition).is_some_and(|(_, newest)| *newest == process)
+    /// Somebody leads an offsets partition.
+    pub(super) fn on_leader(&mut self, partition: TopicPartition, leader_epoch: i32, process: ProcessId) {
+        let coordinators = self.offsets_partitions.entry(partition).or_default();
+        coordinators.newest = coordinators.newest.max(leader_epoch);
+        if let Some(epoch) = coordinators.loaded.get_mut(&process) {
+            *epoch = leader_epoch.max(*epoch);
+        }
+    }
+
+    /// What the newest coordinator says of a group. A deposed one that has not heard of it goes through the motions: it takes its
+    /// members, who are with the new one, for silent, and removes them in a generation that nobody stores.
+    fn seen(&self, group: &Group) -> Option<&Seen> {
+        let is_newest = |process: ProcessId, seen: &Seen| {
+            self.offsets_partitions.get(&seen.partition).is_none_or(|coordinators| {
+                coordinators.loaded.get(&process).is_some_and(|epoch| *epoch >= coordinators.newest)
+            })
+        };
+        let said = self.groups.iter().filter(|((known, process), seen)| known == group && is_newest(*process, seen));
+        // Where no load was seen (real hosts), the last word counts.
+        said.map(|(_, seen)| seen).max_by_key(|seen| seen.since)
     }
 
     pub(super) fn on_down(&mut self, process: ProcessId, at: Instant) {
-        let coordinators = &self.coordinators;
-        self.groups.retain(|_, seen| coordinators.get(&seen.partition).is_none_or(|(_, newest)| *newest != process));
+        self.groups.retain(|(_, who), _| *who != process);
+        for coordinators in self.offsets_partitions.values_mut() {
+            coordinators.loaded.remove(&process);
+        }
         if self.shares.contains_key(&process) {
             self.lose(process, at);
         }
@@ -97,7 +120,7 @@ impl GroupStable {
                 let group = &facts.group;
                 let members = || facts.members.iter().filter(|process| views.roster.wanted(**process));
                 members().next()?;
-                let Some(seen) = self.groups.get(group) else {
+                let Some(seen) = self.seen(group) else {
                     return Some((Instant::ZERO, format!("group {group} waits for a coordinator")));
                 };
                 if seen.state != GroupState::Stable {

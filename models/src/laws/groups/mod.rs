@@ -25,7 +25,7 @@ use self::overlap_bound::OverlapBound;
 use super::facts::Roster;
 use super::ledger::{Law, Ledger};
 use super::views::Views;
-use crate::id::{Group, ProcessId, TopicPartition, ValueId};
+use crate::id::{Group, ProcessId, Topic, TopicPartition, ValueId};
 use crate::observation::Observation;
 use crate::time::Instant;
 
@@ -114,6 +114,13 @@ impl GroupLaws {
         self.no_silent_skip.on_reset(partition, to, process);
         if let Some(group) = self.groups.get(usize::from(process.0)).and_then(Option::as_ref) {
             self.group_no_loss.on_reset(group, partition, from, to);
+        }
+    }
+
+    /// Somebody leads a partition in this epoch.
+    pub(super) fn on_leader(&mut self, partition: TopicPartition, leader_epoch: i32, process: ProcessId) {
+        if partition.topic == Topic::CONSUMER_OFFSETS {
+            self.group_stable.on_leader(partition, leader_epoch, process);
         }
     }
 

@@ -355,6 +355,11 @@ impl Judge {
                     }
                 }
             }
+            Observation::AliveServed { brokers } => {
+                if let Some(broker) = self.roster.broker(process) {
+                    self.isr_members.on_told(broker, brokers, views);
+                }
+            }
             what => {
                 if let Some(broker) = self.roster.broker(process) {
                     self.broker_epoch.on_request(broker, what, views, &mut self.ledger);
@@ -382,6 +387,7 @@ impl Judge {
                 if let Some(broker) = broker {
                     self.broker_epoch.on_down(broker, views!(self, at, process));
                     self.leaders.end_all(broker);
+                    self.isr_members.on_down(broker);
                     self.converges.on_down(broker, at);
                 }
                 self.processes.on_down(process, broker);

@@ -18,7 +18,6 @@ impl Judge {
     pub fn quiet_begins(&mut self, now: Instant) {
         self.deadline.quiet_begins(now);
         self.count.quiet_begins(now);
-        self.produce.quiet_begins(now);
         self.groups.quiet_begins(now);
         let views = views!(self, now, OBSERVER);
         self.zk_quorum.quiet_begins(views);

@@ -142,7 +142,7 @@ impl Judge {
             service: Service::new(partitions, roster.facts.start, roster.facts.produce_interval),
             realtime_lag: RealtimeLag::default(),
             consume_count: ConsumeCount::default(),
-            isr_members: IsrMembers::new(brokers),
+            isr_members: IsrMembers::new(brokers, partitions),
             isr_changes: IsrChanges::new(partitions),
             transitions: Transitions::default(),
             reload: Reload::default(),
@@ -184,8 +184,11 @@ impl Judge {
                     self.on_high_watermark(at, broker, partition, *value, (*leader_epoch, *role));
                 }
             }
-            Observation::Acknowledge { .. } => {
+            Observation::Acknowledge { partition, base_offset, records, .. } => {
                 ack_rule::judge(&observed.what, views!(self, at, process), &mut self.ledger);
+                if let Some((broker, partition)) = self.replica(process, *partition) {
+                    self.on_acknowledge(broker, partition, (*base_offset, *records));
+                }
             }
             Observation::Truncate { partition, .. }
             | Observation::LogLoaded { partition, .. }
@@ -199,6 +202,9 @@ impl Judge {
             | Observation::EndOffsetAnswer { partition, .. } => {
                 if at >= self.roster.facts.start {
                     self.coverage.on_observation(&observed.what);
+                }
+                if let Observation::LeaderBegin { leader_epoch, .. } = &observed.what {
+                    self.groups.on_leader(*partition, *leader_epoch, process);
                 }
                 if let Some((broker, partition)) = self.replica(process, *partition) {
                     self.on_replica(broker, partition, observed);
@@ -236,6 +242,7 @@ impl Judge {
             | Observation::ControllerEffect { .. }
             | Observation::ControlRequest { .. }
             | Observation::MetadataServed { .. }
+            | Observation::AliveServed { .. }
             | Observation::Registered { .. } => self.on_controller(observed),
             Observation::Up
             | Observation::Down { .. }

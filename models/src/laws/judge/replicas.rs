@@ -29,6 +29,9 @@ impl Judge {
             self.service.on_replicated(appended, observed.at);
         }
         self.logs.append(broker, partition, base_offset, epoch, values);
+        if *role == ReplicaRole::Follower {
+            self.gate.on_fetched(broker, partition);
+        }
         self.gate.on_log_changed(broker, partition, &self.logs);
     }
 
@@ -68,6 +71,15 @@ impl Judge {
             candidate_complete::judge_all(partition, views, &mut self.ledger);
             let range = (before, views.logs.committed(partition).true_hw());
             self.sequences.on_commit(partition, broker, range, views, &mut self.ledger);
+        }
+    }
+
+    /// A leader acknowledged records: in which epoch decides what is promised of them.
+    pub(super) fn on_acknowledge(&mut self, broker: usize, partition: usize, (base_offset, records): (u64, u32)) {
+        let Some(epoch) = self.leaders.reign(broker, partition).map(|reign| reign.epoch) else { return };
+        let log = self.logs.replica(broker, partition);
+        for value in (base_offset..base_offset + u64::from(records)).filter_map(|offset| log.value(offset)) {
+            self.records[partition].on_acknowledged(value, epoch);
         }
     }
 
@@ -165,6 +177,8 @@ impl Judge {
         let views = views!(self, at, self.roster.brokers[broker].1);
         self.one_leader_per_epoch.on_leader_begin(partition, broker, epoch, views, &mut self.ledger);
         let read_to = self.records[partition].read_to;
+        self.gate.on_leader_begin(partition, epoch, self.logs.parting(broker, partition));
+        let views = views!(self, at, self.roster.brokers[broker].1);
         let gives_way = leader_complete::judge(partition, broker, epoch, views, &mut self.ledger);
         consistent_read::on_leader_begin(partition, broker, epoch, read_to, views, &mut self.ledger);
         if views.is_current(partition, epoch) && views.logs.counts(partition, epoch) {

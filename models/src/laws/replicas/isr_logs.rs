@@ -62,7 +62,8 @@ fn judge(partition: usize, leader: usize, member: usize, views: Views<'_>, ledge
             let (name, leader) = (views.roster.name(partition), views.roster.brokers[leader].0);
             let whose = if law == Law::WeakIsr { "its" } else { "the stored" };
             let what = format!(
-                "broker {leader} leads {name} in epoch {} with high watermark {high_watermark}, but member {id} of {whose}                  ISR does not hold its records below that",
+                "broker {leader} leads {name} in epoch {} with high watermark {high_watermark}, but member {id} of {whose} \
+                 ISR does not hold its records below that",
                 reign.epoch
             );
             (what, views.partition_state(partition))

@@ -1,12 +1,14 @@
 //! What the settings do not promise is permitted and counted; everything else stays a breach.
 
-use super::history::{History, P, facts};
+use super::history::{History, P, create, facts};
 use super::{Expect, Story, check};
-use crate::id::ValueId;
+use crate::id::{BrokerId, ValueId};
 use crate::kafka::config::Acks;
 use crate::kafka::protocol::ErrorCode;
+use crate::kafka::znode;
 use crate::laws::{Facts, Law};
 use crate::observation::{Observation, TruncateReason};
+use crate::zk::protocol::TxnBody;
 
 const ACKS_1: fn() -> Facts = || Facts { acks: Acks::Leader, idempotence: false, ..facts() };
 const UNCLEAN: fn() -> Facts = || Facts { unclean_election: true, ..facts() };
@@ -190,6 +192,68 @@ fn unclean_elections_excuse_losses_where_they_are_configured() {
     assert!(matches!(reports[Law::LostWrite as usize].outcome, crate::laws::Outcome::Broken(_)), "{reports:#?}");
 }
 
+/// A leader says that it acknowledges one record.
+fn acknowledge(h: &mut History, broker: u16, base_offset: u64) {
+    let (records, acks, high_watermark, maximal_isr, min_isr) = (1, Acks::All, base_offset + 1, 2, 2);
+    h.broker(
+        broker,
+        Observation::Acknowledge { partition: P, base_offset, records, acks, high_watermark, maximal_isr, min_isr },
+    );
+}
+
+/// Broker 3 is elected from outside the ISR, in epoch 2, and has or has not the record 2, which broker 1 acknowledges when the
+/// election is long over: it has not heard of it. Then nobody reads it.
+fn acknowledged_late(h: &mut History, elected_has_it: bool) {
+    h.write(&[1, 2, 3], 0, 0, &[1]);
+    h.state(Some(1), 0, &[1, 2]);
+    h.send(2);
+    (1..=2 + u16::from(elected_has_it)).for_each(|broker| h.append(broker, 1, 0, &[2]));
+    h.high_watermark(&[1, 2], 0, 2);
+    h.state(None, 1, &[1]);
+    h.state(Some(3), 2, &[3]);
+    h.begin(3, 2);
+    acknowledge(h, 1, 1);
+    h.ok(2, Some(1));
+    if elected_has_it {
+        h.poll(0, &[1]);
+        h.see(7, Observation::PositionReset { partition: P, from: 1, to: 2 });
+        h.write(&[3, 1], 2, 2, &[4]);
+        h.poll(2, &[4]);
+    } else {
+        h.truncate(1, (2, 1), 2, TruncateReason::DivergingEpoch);
+        h.write(&[3, 1], 1, 2, &[4]);
+        h.poll(0, &[1, 4]);
+    }
+}
+
+/// What J-LOST-WRITE comes to where unclean elections are allowed: whether it is broken, and how often that is permitted.
+fn lost_writes(story: impl FnOnce(&mut History)) -> (bool, u64) {
+    let mut history = History::started(UNCLEAN());
+    story(&mut history);
+    let reports = history.judge.finish(history.now());
+    let report = &reports[Law::LostWrite as usize];
+    (matches!(report.outcome, crate::laws::Outcome::Broken(_)), report.permitted)
+}
+
+#[test]
+fn an_unclean_election_excuses_what_older_epochs_acknowledged_and_the_elected_leader_lacked() {
+    assert_eq!(lost_writes(|h| acknowledged_late(h, false)), (false, 1), "by a deposed leader, half a second later");
+    assert_eq!(lost_writes(|h| acknowledged_late(h, true)), (true, 0), "the elected leader had it");
+    // What the elected leader acknowledges is promised.
+    let by_the_new: Story = |h| {
+        UNCLEAN_ELECTION(h);
+        h.send(9);
+        h.append(3, 4, 2, &[9]);
+        acknowledge(h, 3, 4);
+        h.ok(9, Some(4));
+        h.poll(5, &[]);
+        h.see(7, Observation::PositionReset { partition: P, from: 4, to: 5 });
+        h.write(&[3, 1], 5, 2, &[10]);
+        h.poll(5, &[10]);
+    };
+    assert!(lost_writes(by_the_new).0, "acknowledged in the new epoch");
+}
+
 #[test]
 fn lossy_restarts_excuse_what_zookeeper_mode_does_not_promise() {
     let lost = &[
@@ -248,6 +312,87 @@ fn only_lost_offsets_are_excused_and_only_until_they_are_back() {
     let both = &[(Law::CandidateComplete, "KIP-903"), (Law::UncleanExclusion, "KIP-903")];
     let expect = Expect { broken: Some(Law::TruncBelowHw), permitted: both };
     check("below what was lost", facts(), below, &expect);
+}
+
+/// Broker 3 holds record 2, which the ISR does not yet hold, loses it in a crash, and comes back with all that is committed. The
+/// leader in office counts on what it had heard before, unless broker 3 has `fetched` since: the crash took more then, and the
+/// leader has given it back what is committed.
+fn commit_on_an_old_fetch(h: &mut History, fetched: bool) {
+    h.write(&[1, 2, 3], 0, 0, &[1]);
+    h.append(1, 1, 0, &[2]);
+    h.append(3, 1, 0, &[2]);
+    h.expire(3);
+    h.down(3, true);
+    h.broker(3, Observation::Up);
+    h.load(3, u64::from(!fetched));
+    if fetched {
+        h.append(3, 0, 0, &[1]);
+    }
+    h.state(Some(1), 1, &[1, 3]);
+    h.begin(1, 1);
+    h.isr(1, 1, &[1, 3], &[1, 3]);
+    h.high_watermark(&[1], 1, 2);
+}
+
+#[test]
+fn a_leader_may_count_on_what_a_crash_has_taken_until_the_next_fetch() {
+    let silent = Expect { broken: None, permitted: &[] };
+    check("before the next fetch", facts(), |h| commit_on_an_old_fetch(h, false), &silent);
+    let broken = Expect { broken: Some(Law::WeakIsr), permitted: &[] };
+    check("after it", facts(), |h| commit_on_an_old_fetch(h, true), &broken);
+}
+
+/// Broker 3 is gone for longer than any session; its leader takes it back into the ISR.
+fn take_back(h: &mut History, told_before: bool) {
+    let told = |h: &mut History| {
+        let brokers = znode::brokers(&[1, 2]);
+        h.broker(1, Observation::AliveServed { brokers });
+    };
+    h.state(Some(1), 0, &[1, 2]);
+    h.expire(3);
+    h.pass(19);
+    if told_before {
+        told(h);
+    }
+    h.broker(1, Observation::IsrChange { partition: P, leader_epoch: 0, isr: znode::brokers(&[1, 2, 3]) });
+    if !told_before {
+        // The write was under way.
+        told(h);
+    }
+    h.state(Some(1), 0, &[1, 2, 3]);
+}
+
+#[test]
+fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
+    let old = || Facts { isr_writers: vec![BrokerId(1)], ..facts() };
+    let broken = Expect { broken: Some(Law::NoFencedInIsr), permitted: &[] };
+    check("the controller decides", facts(), |h| take_back(h, false), &broken);
+    check("told before", old(), |h| take_back(h, true), &broken);
+    let permitted = Expect { broken: None, permitted: &[(Law::NoFencedInIsr, "KIP-497")] };
+    check("not told", old(), |h| take_back(h, false), &permitted);
+    let stays: Story = |h| {
+        take_back(h, false);
+        h.state(Some(2), 1, &[1, 2, 3]);
+    };
+    check("it stays", old(), stays, &permitted);
+    let again: Story = |h| {
+        take_back(h, false);
+        let path = znode::broker_path(BrokerId(3));
+        h.transact(4, create(&path, "", true));
+        h.transact(4, TxnBody::CloseSession { ephemerals: vec![path] });
+        h.pass(19);
+        h.state(Some(2), 1, &[1, 2, 3]);
+    };
+    let excused_once = Expect { broken: Some(Law::NoFencedInIsr), permitted: permitted.permitted };
+    check("gone again", old(), again, &excused_once);
+    // Whom another leader, or the controller, adds is another matter.
+    let elected: Story = |h| {
+        h.state(Some(1), 0, &[1, 2]);
+        h.expire(3);
+        h.pass(19);
+        h.state(Some(1), 1, &[1, 2, 3]);
+    };
+    check("by an election", old(), elected, &broken);
 }
 
 #[test]

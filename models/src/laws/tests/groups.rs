@@ -7,7 +7,7 @@ use super::{Expect, Story, check};
 use crate::id::{Group, MemberId, ProcessId, Topic, TopicPartition};
 use crate::laws::{Facts, GroupFacts, Law, Outcome};
 use crate::observation::{GroupState, Observation, RemovalReason};
-use crate::time::Span;
+use crate::time::{Instant, Span};
 
 const HOME: TopicPartition = TopicPartition { topic: Topic::CONSUMER_OFFSETS, partition: 31 };
 const MEMBER: MemberId = MemberId(1);
@@ -42,11 +42,19 @@ impl History {
     }
 
     fn ask_commit(&mut self, offset: u64) {
-        self.see(7, Observation::Commit { group: group(), generation: 1, offsets: [(P, offset)].into() });
+        self.ask_as(7, 1, offset);
+    }
+
+    fn ask_as(&mut self, process: u16, generation: i32, offset: u64) {
+        self.see(process, Observation::Commit { group: group(), generation, offsets: [(P, offset)].into() });
     }
 
     /// A broker acknowledges a commit that stands at this offset of the offsets partition.
-    fn accept(&mut self, broker: u16, (leader_epoch, base_offset): (i32, u64), offset: u64) {
+    fn accept(&mut self, broker: u16, place: (i32, u64), offset: u64) {
+        self.accept_in(1, broker, place, offset);
+    }
+
+    fn accept_in(&mut self, generation: i32, broker: u16, (leader_epoch, base_offset): (i32, u64), offset: u64) {
         self.broker(
             broker,
             Observation::CommitAccepted {
@@ -55,7 +63,7 @@ impl History {
                 base_offset,
                 group: group(),
                 member: MEMBER,
-                generation: 1,
+                generation,
                 offsets: [(P, offset)].into(),
             },
         );
@@ -66,12 +74,34 @@ impl History {
         self.broker(broker, Observation::OffsetsServed { partition: HOME, leader_epoch, group: group(), offsets });
     }
 
+    /// The clock of this broker keeps true time.
     fn heard(&mut self, broker: u16, generation: i32) {
-        self.broker(broker, Observation::MemberHeard { group: group(), member: MEMBER, generation });
+        self.heard_at(broker, generation, self.now());
     }
 
     fn removed(&mut self, broker: u16, reason: RemovalReason) {
-        self.broker(broker, Observation::MemberRemoved { group: group(), member: MEMBER, reason });
+        self.removed_at(broker, reason, self.now());
+    }
+
+    fn heard_at(&mut self, broker: u16, generation: i32, clock: Instant) {
+        self.broker(broker, Observation::MemberHeard { group: group(), member: MEMBER, generation, clock });
+    }
+
+    fn removed_at(&mut self, broker: u16, reason: RemovalReason, clock: Instant) {
+        self.broker(broker, Observation::MemberRemoved { group: group(), member: MEMBER, reason, clock });
+    }
+
+    /// A broker hears of the member and removes it as silent `seconds` later, `ms` later by its own clock.
+    fn silent(&mut self, broker: u16, seconds: u64, ms: u64) {
+        let clock = Instant::ZERO + Span::from_secs(1_000);
+        self.heard_at(broker, 1, clock);
+        self.pass(seconds);
+        self.removed_at(broker, RemovalReason::SessionTimeout, clock + Span::from_ms(ms));
+    }
+
+    /// The member asks for a commit and gets no answer, then for more, one record further each time.
+    fn ask_in_vain(&mut self, offset: u64, more: u64) {
+        (offset..=offset + more).for_each(|offset| self.ask_commit(offset));
     }
 
     fn loaded(&mut self, broker: u16, leader_epoch: i32) {
@@ -125,6 +155,74 @@ pub(super) const STORIES: &[(Law, Story, Story)] = &[
             h.serve_offsets(1, 1, None);
         },
         |h| h.serve_offsets(1, 1, None),
+    ),
+    (
+        // However much is asked for later: what stands before an acknowledged commit never comes back.
+        Law::CommitDurable,
+        |h| {
+            h.subscribe();
+            h.told(0, 9_999);
+            h.ask_commit(5);
+            h.ask_commit(6);
+            h.accept(1, (1, 1), 6);
+            h.ask_in_vain(7, 500);
+            h.serve_offsets(2, 2, Some(5));
+        },
+        // And what may stand behind it is not forgotten.
+        |h| {
+            h.subscribe();
+            h.told(0, 9_999);
+            h.ask_commit(4);
+            h.accept(1, (1, 0), 4);
+            h.ask_in_vain(5, 500);
+            h.serve_offsets(2, 2, Some(5));
+            h.serve_offsets(2, 2, Some(6));
+            h.serve_offsets(2, 2, Some(505));
+        },
+    ),
+    (
+        // Asked for once and acknowledged: it stands before what another member had acknowledged afterwards.
+        Law::CommitDurable,
+        |h| {
+            h.subscribe();
+            h.told(0, 9);
+            h.ask_commit(5);
+            h.accept(1, (1, 0), 5);
+            h.ask_as(6, 1, 4);
+            h.accept(1, (1, 1), 4);
+            h.serve_offsets(1, 1, Some(5));
+        },
+        // Asked for twice and acknowledged once.
+        |h| {
+            h.subscribe();
+            h.told(0, 9);
+            h.ask_commit(5);
+            h.ask_commit(5);
+            h.accept(1, (1, 0), 5);
+            h.ask_as(6, 1, 4);
+            h.accept(1, (1, 1), 4);
+            h.serve_offsets(1, 1, Some(5));
+        },
+    ),
+    (
+        // Nothing of an older generation is written behind a commit of a newer one.
+        Law::CommitDurable,
+        |h| {
+            h.subscribe();
+            h.told(0, 9);
+            h.ask_commit(5);
+            h.ask_as(6, 2, 4);
+            h.accept_in(2, 1, (1, 1), 4);
+            h.serve_offsets(1, 1, Some(5));
+        },
+        |h| {
+            h.subscribe();
+            h.told(0, 9);
+            h.ask_as(7, 2, 5);
+            h.ask_as(6, 2, 4);
+            h.accept_in(2, 1, (1, 1), 4);
+            h.serve_offsets(1, 1, Some(5));
+        },
     ),
     (
         Law::GenerationFence,
@@ -242,6 +340,16 @@ pub(super) const STORIES: &[(Law, Story, Story)] = &[
             h.heard(2, 1);
             h.pass(45);
             h.removed(2, RemovalReason::SessionTimeout);
+        },
+    ),
+    (
+        // A slow clock excuses nobody who acts before it says so.
+        Law::MemberFencing,
+        |h| h.silent(1, 46, 44_999),
+        // A heartbeat expires by the clock of the coordinator, whose milliseconds are whole ones.
+        |h| {
+            h.silent(1, 44, 45_000);
+            h.silent(2, 30, 45_000);
         },
     ),
     (
@@ -368,6 +476,19 @@ fn groups_are_waited_for() {
         let unmet = history.judge.unmet(history.now());
         assert!(unmet.iter().all(|unmet| unmet.law != Law::GroupStable), "{unmet:#?}");
     }
+    // One that led all the time, and was told of a newer epoch after somebody else's, has not loaded anything anew.
+    let mut history = healed();
+    history.loaded(1, 3);
+    history.group_state(1, GroupState::Stable, 1);
+    history.loaded(2, 4);
+    history.group_state(2, GroupState::Empty, 1);
+    history.down(2, false);
+    let waits = |history: &mut History| {
+        history.judge.unmet(history.now()).iter().any(|unmet| unmet.what.contains("waits for a coordinator"))
+    };
+    assert!(waits(&mut history), "broker 1 is deposed");
+    history.broker(1, Observation::LeaderBegin { partition: HOME, leader_epoch: 5, leo: 0 });
+    assert!(!waits(&mut history));
     // What was acknowledged before the quiet phase is to be read; what came later is not waited for.
     let mut history = History::started(grouped());
     history.write(&[1, 2, 3], 0, 0, &[1]);

@@ -28,6 +28,7 @@ pub(crate) fn facts() -> Facts {
         partitions: vec![PartitionFacts { partition: P, replication_factor: 3 }],
         groups: Vec::new(),
         offsets_partitions: 50,
+        isr_writers: Vec::new(),
         min_isr: 2,
         unclean_election: false,
         replica_lag: Span::from_secs(30),

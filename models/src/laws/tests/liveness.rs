@@ -212,6 +212,17 @@ fn writes_that_nobody_answers_are_not_waited_for() {
 }
 
 #[test]
+fn a_partition_whose_turn_comes_rarely_is_given_the_time_for_it() {
+    let waits = |seconds: u64| {
+        let mut history = History::started(Facts { produce_interval: Span::from_secs(100), ..facts() });
+        history.quiet();
+        history.pass(seconds);
+        history.judge.unmet(history.now()).iter().any(|wait| wait.law == Law::Produce)
+    };
+    assert_eq!([waits(200), waits(400)], [false, true]);
+}
+
+#[test]
 fn the_deadline_counts_the_outage_that_was_seen() {
     let mut history = History::started(facts());
     let scope = Box::new(FaultScope::default());

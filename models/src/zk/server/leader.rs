@@ -50,6 +50,8 @@ pub(super) struct Leader {
     electing: BTreeSet<Sid>,
     new_leader_acks: BTreeSet<Sid>,
     pub(super) handlers: BTreeMap<ConnId, Handler>,
+    /// Its acceptor runs.
+    pub(super) accepting: bool,
     pub(super) outstanding: VecDeque<Outstanding>,
     pub(super) last_proposed: Zxid,
     pub(super) prep: Prep,
@@ -72,25 +74,32 @@ impl Server {
     /// Won an election (`Leader.lead`).
     pub(super) fn lead(&mut self, ctx: &mut Ctx<'_>) {
         self.generation += 1;
+        let summary = (self.storage.current_epoch, self.tree.last_processed());
+        self.role = Role::Leading(Box::new(self.new_leader(ctx, summary)));
+        // The constructor binds the port: from now on the kernel takes learners' connections, though nobody accepts them yet.
+        ctx.listen(ZK_QUORUM_PORT);
         // Before there is any quorum (`ZooKeeperServer.loadData`).
         if self.storage.take_snapshot(ctx, &self.tree).is_err() {
             return ctx.exit(super::DISK_FAILED);
         }
-        let summary = (self.storage.current_epoch, self.tree.last_processed());
-        self.role = Role::Leading(Box::new(self.new_leader(ctx, summary)));
         ctx.observe(Observation::ZkRole {
             role: ZkRole::Electing,
             epoch: self.storage.current_epoch,
             last_zxid: self.storage.last_zxid(),
         });
-        self.after_steps(ctx, 1, ZkServerTimer::Lead(self.generation));
-    }
-
-    /// The new leader's threads run: it accepts learners.
-    pub(super) fn begin_to_lead(&mut self, ctx: &mut Ctx<'_>) {
-        ctx.listen(ZK_QUORUM_PORT);
+        self.after_steps(ctx, ACCEPTOR_STEPS, ZkServerTimer::Accept(self.generation));
         self.leader_deadline(ctx);
         self.report_epoch(ctx, self.spec.sid, self.storage.accepted_epoch);
+    }
+
+    /// The acceptor runs, and takes what the kernel has kept for it.
+    pub(super) fn accept_learners(&mut self, ctx: &mut Ctx<'_>) {
+        let Role::Leading(leader) = &mut self.role else { return };
+        leader.accepting = true;
+        let waiting: Vec<ConnId> = leader.handlers.keys().copied().collect();
+        for conn in waiting {
+            self.after_steps(ctx, 1, ZkServerTimer::HandlerWakes(conn));
+        }
     }
 
     fn new_leader(&self, ctx: &Ctx<'_>, summary: (u32, Zxid)) -> Leader {
@@ -102,6 +111,7 @@ impl Server {
             electing: BTreeSet::new(),
             new_leader_acks: BTreeSet::new(),
             handlers: BTreeMap::new(),
+            accepting: false,
             outstanding: VecDeque::new(),
             last_proposed: Zxid::ZERO,
             prep: Prep::default(),
@@ -398,3 +408,7 @@ impl Server {
         }
     }
 }
+
+/// Hand-overs between threads until a new leader accepts learners: `LearnerCnxAcceptor`, and the handler that it starts for its
+/// address.
+const ACCEPTOR_STEPS: u64 = 2;

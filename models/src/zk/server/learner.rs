@@ -66,6 +66,14 @@ pub(super) struct Learner {
     pub(super) touched: BTreeMap<SessionId, Span>,
 }
 
+#[cfg(test)]
+impl Learner {
+    /// Whether the main thread has the connection.
+    pub(super) fn is_introduced(&self) -> bool {
+        self.read_timer.is_some()
+    }
+}
+
 impl Server {
     /// Somebody else won (`Follower.followLeader`).
     pub(super) fn follow(&mut self, ctx: &mut Ctx<'_>, leader: Sid) {
@@ -97,7 +105,8 @@ impl Server {
         };
         self.role = Role::Following(Box::new(learner));
         ctx.set_timer(limit, Timer::ZkServer(ZkServerTimer::ConnectLimit(self.generation)));
-        self.after_steps(ctx, CONNECT_STEPS, ZkServerTimer::ConnectAgain(self.generation));
+        // `LeaderConnector` is a thread of its own.
+        self.after_steps(ctx, 1, ZkServerTimer::ConnectAgain(self.generation));
     }
 
     /// The whole of `connectToLeader` may take no longer.
@@ -116,15 +125,22 @@ impl Server {
         learner.conn = Some(ctx.connect(Address { process, port: ZK_QUORUM_PORT }));
     }
 
-    pub(super) fn leader_opened(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    /// The connector has the connection and wakes the main thread.
+    pub(super) fn leader_opened(&mut self, ctx: &mut Ctx<'_>) {
+        let Role::Following(learner) = &mut self.role else { return };
+        learner.phase = LearnerPhase::Registering;
+        self.after_steps(ctx, 1, ZkServerTimer::Connected(self.generation));
+    }
+
+    /// `registerWithLeader`, first half: from now on it reads what the leader says.
+    pub(super) fn introduce(&mut self, ctx: &mut Ctx<'_>) {
         let (sid, accepted_epoch) = (self.spec.sid, self.storage.accepted_epoch);
         let generation = self.generation;
         let Role::Following(learner) = &mut self.role else { return };
-        learner.phase = LearnerPhase::Registering;
         learner.last_read = ctx.now;
         learner.read_timer =
             Some(ctx.set_timer(learner.read_timeout, Timer::ZkServer(ZkServerTimer::LearnerRead(generation))));
-        ctx.send(conn, Message::Quorum(QuorumPacket::FollowerInfo { sid, accepted_epoch }));
+        self.tell_leader(ctx, QuorumPacket::FollowerInfo { sid, accepted_epoch });
     }
 
     /// A refused connection is tried again; the loss of an established one ends it all.
@@ -483,7 +499,5 @@ impl Server {
 /// Waits for a core from the failure of a read until a learner closes its connections. Fitted: measured servers logged the
 /// exception, and from there took 13 ms in the mean.
 const READ_FAILED_STEPS: u64 = 4;
-/// Hand-overs between threads before a learner dials: its own thread, and the `LeaderConnector` that it starts.
-const CONNECT_STEPS: u64 = 2;
 /// `Learner.connectToLeader` tries so often.
 const CONNECT_ATTEMPTS: u32 = 5;

@@ -74,7 +74,7 @@ pub(super) struct Handler {
     pub(super) sid: Option<Sid>,
     pub(super) phase: HandlerPhase,
     inbox: VecDeque<QuorumPacket>,
-    /// The thread was blocked in a read, and something has come.
+    /// The thread has been started and does not run yet; or it was blocked in a read, and something has come.
     waking: bool,
     pub(super) tick_of_next_ack_deadline: u32,
     last_read: Instant,
@@ -88,7 +88,7 @@ pub(super) struct Handler {
 }
 
 impl Server {
-    /// A learner has connected.
+    /// A learner has connected. The acceptor wakes to take the connection, and starts the handler's thread.
     pub(super) fn learner_accepted(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let config = &self.spec.config;
         let (read_timeout, limit) = (config.init_limit_span(), config.init_limit + config.sync_limit);
@@ -98,7 +98,7 @@ impl Server {
             sid: None,
             phase: HandlerPhase::AwaitInfo,
             inbox: VecDeque::new(),
-            waking: false,
+            waking: true,
             tick_of_next_ack_deadline: leader.tick + limit,
             last_read: ctx.now,
             read_timeout,
@@ -108,6 +108,9 @@ impl Server {
             peer_zxid: Zxid::ZERO,
         };
         leader.handlers.insert(conn, handler);
+        if leader.accepting {
+            self.after_steps(ctx, HANDLER_STEPS, ZkServerTimer::HandlerWakes(conn));
+        }
     }
 
     fn handler(&mut self, conn: ConnId) -> Option<&mut Handler> {
@@ -426,3 +429,5 @@ fn queue_committed<'a>(
 
 /// `zookeeper.snapshotSizeFactor`, 0.33.
 const SNAPSHOT_SIZE_PERCENT: u64 = 33;
+/// Hand-overs between threads from a learner's connection until its handler reads: the acceptor, and the handler that it starts.
+const HANDLER_STEPS: u64 = 2;

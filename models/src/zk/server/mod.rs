@@ -94,6 +94,8 @@ pub enum ZkServerTimer {
     LearnerRead(u32),
     /// A learner tries again to connect.
     ConnectAgain(u32),
+    /// A learner's main thread, which waited for the connector, has the connection.
+    Connected(u32),
     /// A learner may try no longer to connect.
     ConnectLimit(u32),
     /// A learner's main thread goes on.
@@ -114,8 +116,8 @@ pub enum ZkServerTimer {
     ReadFailed(u32),
     /// A role's threads have ended.
     ShutDown(u32),
-    /// A new leader's threads run.
-    Lead(u32),
+    /// A new leader's acceptor runs.
+    Accept(u32),
     /// A client's connection may be dead.
     ClientIdle(ConnId),
 }
@@ -449,7 +451,7 @@ impl Server {
 
     fn opened(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         if self.leader_conn() == Some(conn) {
-            return self.leader_opened(ctx, conn);
+            return self.leader_opened(ctx);
         }
         let mut cnx = std::mem::take(&mut self.cnx);
         cnx.opened(ctx, self.members(), conn);
@@ -516,7 +518,8 @@ impl Server {
             ZkServerTimer::Polled(generation) if mine(generation) => self.polled(ctx),
             ZkServerTimer::ReadFailed(generation) if mine(generation) => self.look(ctx),
             ZkServerTimer::ShutDown(generation) if mine(generation) => self.shut_down(ctx),
-            ZkServerTimer::Lead(generation) if mine(generation) => self.begin_to_lead(ctx),
+            ZkServerTimer::Accept(generation) if mine(generation) => self.accept_learners(ctx),
+            ZkServerTimer::Connected(generation) if mine(generation) => self.introduce(ctx),
             ZkServerTimer::ClientIdle(conn) => self.client_idle(ctx, conn),
             ZkServerTimer::LeaderLoop(_)
             | ZkServerTimer::LearnerRead(_)
@@ -527,7 +530,8 @@ impl Server {
             | ZkServerTimer::ReadFailed(_)
             | ZkServerTimer::ShutDown(_)
             | ZkServerTimer::Polled(_)
-            | ZkServerTimer::Lead(_) => {}
+            | ZkServerTimer::Accept(_)
+            | ZkServerTimer::Connected(_) => {}
         }
     }
 }

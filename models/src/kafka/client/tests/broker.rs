@@ -74,7 +74,7 @@ impl FakeBroker {
                 ctx.listen(KAFKA_PORT);
             }
             In::Closed { .. } => self.closed.push(ctx.now),
-            In::Message { conn, message: Message::Kafka(Frame { correlation, body: Body::Request(request) }) } => {
+            In::Message { conn, message: Message::Kafka(Frame { correlation, body: Body::Request(request), .. }) } => {
                 self.seen.push((ctx.now, conn, request.clone()));
                 self.on_request(ctx, conn, correlation, request);
             }
@@ -232,5 +232,5 @@ impl FakeBroker {
 }
 
 fn answer(ctx: &mut Ctx<'_>, conn: ConnId, correlation: u32, response: Response) {
-    ctx.send(conn, Message::Kafka(Frame { correlation, body: Body::Response(response) }));
+    ctx.send(conn, Message::Kafka(Frame::response(correlation, response)));
 }

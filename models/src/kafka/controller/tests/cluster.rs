@@ -200,8 +200,8 @@ impl Cluster {
                                 && matches!(&request, Request::LeaderAndIsr(r)
                                     if r.partitions.iter().any(|p| p.partition == *partition))
                         });
-                        let body = Body::Response(consent(&request, failing.map(|(_, partition)| partition)));
-                        node.inputs.push_back(ConnInput::Frame(conn, Frame { correlation: frame.correlation, body }));
+                        let consent = consent(&request, failing.map(|(_, partition)| partition));
+                        node.inputs.push_back(ConnInput::Frame(conn, Frame::response(frame.correlation, consent)));
                     }
                     self.sent.push((id, to, request));
                 }

@@ -120,7 +120,7 @@ impl Broker {
             }
             Body::Request(_) => return,
         };
-        ctx.send(conn, Message::Kafka(Frame { correlation: frame.correlation, body: Body::Response(response) }));
+        ctx.send(conn, Message::Kafka(Frame::response(frame.correlation, response)));
     }
 }
 
@@ -177,7 +177,7 @@ impl Cluster {
     }
 
     fn say(&mut self, to: i32, body: Body) {
-        let message = Message::Kafka(Frame { correlation: 1, body });
+        let message = Message::Kafka(Frame { correlation: 1, meant_for: None, body });
         self.harness.input(to as u16, Input::Message { conn: CLIENT, message });
     }
 

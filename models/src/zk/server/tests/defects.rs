@@ -67,14 +67,11 @@ fn zookeeper_4643_a_committed_transaction_is_truncated() {
     check(&[Defect::NewLeaderAckBeforeSync], follower_wins_with_an_epoch_it_has_no_history_of);
 }
 
-/// How many of 40 writes hang although a quorum has logged them: one follower's link is slow, another one re-joins the
+/// How many of so many writes hang although a quorum has logged them: one follower's link is slow, another one re-joins the
 /// leader that never stepped down and is synchronised with the outstanding write.
-fn swallowed_acks(defects: &[Defect]) -> usize {
-    swallowed_acks_of(Ensemble::new(4, 1, defects), 40)
-}
-
-fn swallowed_acks_of(mut e: Ensemble, writes: usize) -> usize {
-    e.ms(5_000);
+fn swallowed_acks(defects: &[Defect], writes: usize) -> usize {
+    let mut e = Ensemble::new(4, 1, defects);
+    e.ms(1_000);
     e.dial(0, 3);
     let mut hung = 0;
     for n in 0..writes {
@@ -98,17 +95,12 @@ fn swallowed_acks_of(mut e: Ensemble, writes: usize) -> usize {
 #[test]
 fn zookeeper_4685_an_ack_of_a_proposal_is_swallowed_and_the_write_hangs() {
     let both = [Defect::AckOvertakesNewLeader, Defect::NewLeaderAckBeforeSync];
-    assert_eq!(swallowed_acks(&[]), 0);
-    assert!((2..=30).contains(&swallowed_acks(&both)));
-    assert!(swallowed_acks(&both[..1]) > 0, "also when the log is written first");
-}
-
-/// Neither thread is favoured: each waits for a core once, and the sync thread has its fsync to do besides.
-#[test]
-fn zookeeper_4685_is_an_even_race() {
-    let both = [Defect::AckOvertakesNewLeader, Defect::NewLeaderAckBeforeSync];
-    let swallowed = swallowed_acks_of(Ensemble::busy(4, 1, &both, Span::from_ms(128)), 200);
-    assert!((70..=105).contains(&swallowed), "{swallowed} of 200");
+    assert_eq!(swallowed_acks(&[], 40), 0);
+    assert!(swallowed_acks(&both[..1], 40) > 0, "also when the log is written first");
+    // Each of the two threads waits for a core once, of 20 ms at the longest, and the sync thread for the disk, 0.5 ms: it is first
+    // 86 times of 400. It would be 64 times if it waited twice, and 170 if the main thread did.
+    let swallowed = swallowed_acks(&both, 400);
+    assert!((74..=110).contains(&swallowed), "{swallowed} of 400");
 }
 
 #[test]

@@ -293,6 +293,7 @@ fn facts(servers: u16) -> Facts {
         processes: kinds.map(|kind| ProcessFacts { kind, host: HostId(0), wanted: true }).collect(),
         partitions: Vec::new(),
         groups: Vec::new(),
+        isr_writers: Vec::new(),
         offsets_partitions: 1,
         min_isr: 1,
         unclean_election: false,
