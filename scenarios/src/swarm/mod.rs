@@ -72,7 +72,7 @@ impl Profile {
 
 /// A cluster that has recovered is watched for so long at most. Most schedules recover within seconds: a longer hold would be a
 /// fifth of a campaign, spent on clusters to which nothing happens any more.
-const QUIET_HOLD: Span = Span::from_secs(10);
+const QUIET_HOLD: Span = Span::from_secs(5);
 
 /// Draws cases from seeds.
 #[derive(Clone, Debug)]

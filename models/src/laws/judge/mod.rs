@@ -200,15 +200,7 @@ impl Judge {
             | Observation::IsrChange { partition, .. }
             | Observation::IsrChangeEnd { partition, .. }
             | Observation::EndOffsetAnswer { partition, .. } => {
-                if at >= self.roster.facts.start {
-                    self.coverage.on_observation(&observed.what);
-                }
-                if let Observation::LeaderBegin { leader_epoch, .. } = &observed.what {
-                    self.groups.on_leader(*partition, *leader_epoch, process);
-                }
-                if let Some((broker, partition)) = self.replica(process, *partition) {
-                    self.on_replica(broker, partition, observed);
-                }
+                self.on_role(*partition, observed);
             }
             Observation::Send { .. }
             | Observation::SendOk { .. }

@@ -1,6 +1,7 @@
 //! What replicas do: their logs, their high watermarks, their roles.
 
 use super::Judge;
+use crate::id::TopicPartition;
 use crate::laws::epoch_logs::Batch;
 use crate::laws::log_match::Verdict;
 use crate::laws::metadata::isr_changes;
@@ -89,6 +90,19 @@ impl Judge {
         self.sequences.on_rebase(partition, broker, to, views!(self, Instant::ZERO, self.roster.brokers[broker].1));
         for broker in 0..self.roster.brokers.len() {
             self.gate.on_log_changed(broker, partition, &self.logs);
+        }
+    }
+
+    /// What a broker says of its own part in a partition, which need not be one that the workload reads.
+    pub(super) fn on_role(&mut self, partition: TopicPartition, observed: &Observed) {
+        if observed.at >= self.roster.facts.start {
+            self.coverage.on_observation(&observed.what);
+        }
+        if let Observation::LeaderBegin { leader_epoch, .. } = &observed.what {
+            self.groups.on_leader(partition, *leader_epoch, observed.process);
+        }
+        if let Some((broker, partition)) = self.replica(observed.process, partition) {
+            self.on_replica(broker, partition, observed);
         }
     }
 

@@ -123,28 +123,6 @@ fn silent_servers_cost_a_share_of_the_session_timeout_each_and_a_round_costs_a_s
     assert_eq!(stage.events(4), [], "it was never connected and never expires by itself");
 }
 
-/// `startConnect` sleeps up to a second, evenly, before any but the first connection of a handle.
-#[test]
-fn a_client_sleeps_before_it_connects_again_but_not_before_it_connects_first() {
-    let mut stage = Stage::new(ClientCnxnSocket::Nio, &[Conduct::Mute; 4]);
-    stage.run_ms(600_000);
-    let mut dialled: Vec<_> = (0..4).flat_map(|id| stage.server(id).dialled.clone()).collect();
-    dialled.sort();
-    assert!(dialled[0].as_ms() <= 1, "{}", dialled[0]);
-    // 4.5 s for a silent server and 100 ms of cleaning up; a complete round costs a second more.
-    let gaps = dialled
-        .windows(2)
-        .enumerate()
-        .map(|(index, pair)| (pair[1] - pair[0]).as_ms() - 4_600 - if (index + 1) % 4 == 0 { 1_000 } else { 0 });
-    let mut sleeps: Vec<u64> = gaps.collect();
-    sleeps.sort_unstable();
-    let count = sleeps.len();
-    assert!(count > 100, "{count}");
-    let quartiles = [1, 2, 3].map(|quarter| sleeps[count * quarter / 4]);
-    let even = quartiles.iter().zip([250, 500, 750]).all(|(sleep, expected)| sleep.abs_diff(expected) < 120);
-    assert!(even && sleeps[count - 1] <= 1_001, "{quartiles:?}");
-}
-
 #[test]
 fn an_idle_connection_is_pinged_after_half_the_read_timeout_and_dropped_after_all_of_it() {
     let mut stage = Stage::new(ClientCnxnSocket::Nio, &[Conduct::Serve]);

@@ -70,11 +70,8 @@ fn zookeeper_4643_a_committed_transaction_is_truncated() {
 /// How many of so many writes hang although a quorum has logged them: one follower's link is slow, another one re-joins the
 /// leader that never stepped down and is synchronised with the outstanding write.
 fn swallowed_acks(defects: &[Defect], writes: usize) -> usize {
-    swallowed_acks_of(Ensemble::new(4, 1, defects), writes)
-}
-
-fn swallowed_acks_of(mut e: Ensemble, writes: usize) -> usize {
-    e.ms(5_000);
+    let mut e = Ensemble::new(4, 1, defects);
+    e.ms(1_000);
     e.dial(0, 3);
     let mut hung = 0;
     for n in 0..writes {
@@ -104,14 +101,6 @@ fn zookeeper_4685_an_ack_of_a_proposal_is_swallowed_and_the_write_hangs() {
     // 86 times of 400. It would be 64 times if it waited twice, and 170 if the main thread did.
     let swallowed = swallowed_acks(&both, 400);
     assert!((74..=110).contains(&swallowed), "{swallowed} of 400");
-}
-
-/// Neither thread is favoured: each waits for a core once, and the sync thread has its fsync to do besides.
-#[test]
-fn zookeeper_4685_is_an_even_race() {
-    let both = [Defect::AckOvertakesNewLeader, Defect::NewLeaderAckBeforeSync];
-    let swallowed = swallowed_acks_of(Ensemble::busy(4, 1, &both, Span::from_ms(128)), 200);
-    assert!((70..=105).contains(&swallowed), "{swallowed} of 200");
 }
 
 #[test]

@@ -159,31 +159,3 @@ fn a_followers_sync_thread_has_to_wake_and_either_follower_may_be_the_last() {
     assert!(busy > idle + Span::from_ms(5) && busy < idle + Span::from_ms(10), "{idle} and {busy}");
     assert!(last.iter().all(|count| *count >= 25), "{last:?}");
 }
-
-/// `connectToLeader` runs in a thread of its own, `LeaderConnector`, that the learner's thread starts: two hand-overs, each of five
-/// waits in a process that follows for the first time.
-#[test]
-fn a_learner_dials_from_a_thread_of_its_own() {
-    let mut e = Ensemble::busy(3, 0, &[], DELAY);
-    e.ms(5_000);
-    let mut taken = Span::ZERO;
-    for _ in 0..60 {
-        e.h.crash(0, Loss::Memory);
-        e.ms(50);
-        e.h.restart(0);
-        let mut decided = None;
-        for _ in 0..1_000 {
-            e.ms(1);
-            let Role::Following(learner) = &e.server(0).role else { continue };
-            let since = *decided.get_or_insert(e.h.now());
-            if learner.conn.is_some() {
-                taken += e.h.now().since(since);
-                break;
-            }
-        }
-        e.ms(1_000);
-        assert!(e.server(0).is_serving());
-    }
-    let mean = taken / 60;
-    assert!((Span::from_ms(30)..Span::from_ms(50)).contains(&mean), "{mean}");
-}
