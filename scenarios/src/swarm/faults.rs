@@ -107,6 +107,23 @@ const CONTROL: &[(ChaosKind, u32)] = &[
     (ChaosKind::AuthFailed, 4),
 ];
 
+/// All kinds that a profile knows and that can be in that scenario.
+pub(super) fn every_kind(profile: Profile, scenario: &Scenario) -> Weights {
+    let all = match profile {
+        Profile::Wan => WAN.to_vec(),
+        Profile::Disk => DISK.to_vec(),
+        Profile::Clock => CLOCK.to_vec(),
+        Profile::Flap => FLAP.to_vec(),
+        Profile::Everything => [WAN, MACHINES, DISK, CLOCK].concat(),
+    };
+    all.into_iter().filter(|(kind, _)| is_possible(*kind, scenario)).collect()
+}
+
+fn is_possible(kind: ChaosKind, scenario: &Scenario) -> bool {
+    let (two_sites, has_kafka) = (scenario.topology.sites.len() > 1, scenario.cluster.has_kafka());
+    (two_sites || !kind.needs_wan()) && (has_kafka || !kind.needs_kafka())
+}
+
 /// The kinds that a world of a profile may have, with their weights. Two given kinds out of sixty hardly ever meet: half of
 /// the worlds that may have any kind keep to a group of kinds that have to do with each other.
 fn kinds(profile: Profile, random: &mut Random) -> Vec<(ChaosKind, u32)> {
@@ -131,11 +148,8 @@ fn kinds(profile: Profile, random: &mut Random) -> Vec<(ChaosKind, u32)> {
 pub(super) fn draw(profile: Profile, scenario: &Scenario, world: u64) -> ChaosProfile {
     let mut random = Random::new(world, Purpose::World, STREAM);
     let random = &mut random;
-    let two_sites = scenario.topology.sites.len() > 1;
-    let possible =
-        |kind: ChaosKind| (two_sites || !kind.needs_wan()) && (scenario.cluster.has_kafka() || !kind.needs_kafka());
     let mut kinds = kinds(profile, random);
-    kinds.retain(|(kind, _)| possible(*kind));
+    kinds.retain(|(kind, _)| is_possible(*kind, scenario));
     if kinds.is_empty() {
         // One site has no WAN to be disturbed: what remains of a network is the way to a host.
         kinds = vec![(ChaosKind::Isolate, 1), (ChaosKind::PairCut, 1)];

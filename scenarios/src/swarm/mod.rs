@@ -19,6 +19,7 @@ use std::sync::Arc;
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
+use crate::chaos::Weights;
 use crate::nearest::hint;
 use crate::scenario::Scenario;
 use crate::schedule::Schedule;
@@ -133,6 +134,11 @@ impl Swarm {
         scenario.description = format!("World {world} of the profile `{}` on {}.", self.profile.word(), self.base.name);
         scenario.chaos = Some(faults::draw(self.profile, &scenario, world));
         scenario
+    }
+
+    /// All kinds of faults that can be in a world, those too that the world does not draw by itself.
+    pub fn every_kind(&self, world: &Scenario) -> Weights {
+        faults::every_kind(self.profile, world)
     }
 
     /// The case of a seed.

@@ -4,6 +4,7 @@
 use models::random::Random;
 use models::time::Span;
 
+use crate::chaos::{ChaosProfile, Weights};
 use crate::fault::{Fault, HostSelector, ProcessSelector};
 use crate::scenario::Scenario;
 use crate::schedule::{Planned, Schedule, Timed};
@@ -18,8 +19,10 @@ const NEAR: (Span, Span) = (Span::from_ms(1), Span::from_secs(3));
 /// What a schedule is changed with.
 #[derive(Clone, Copy, Debug)]
 pub struct Material<'a> {
-    /// What is there. New faults come from its chaos profile.
+    /// What is there. New faults have the lengths and severities of its chaos profile.
     pub scenario: &'a Scenario,
+    /// Kinds that a new fault may have although the profile leaves them out.
+    pub every_kind: &'a Weights,
     /// Moments of the parent's run at which something happened, since the end of the warm-up.
     pub moments: &'a [Span],
     /// Another schedule for the same scenario.
@@ -60,7 +63,7 @@ pub fn mutate(parent: &Schedule, material: Material<'_>, random: &mut Random) ->
         apply(change, &mut faults, material, random);
     }
     if faults.is_empty() {
-        add(&mut faults, material.scenario, random);
+        add(&mut faults, material, random);
     }
     faults.truncate(MOST_FAULTS);
     let phase = material.scenario.phases.faults;
@@ -72,11 +75,11 @@ fn apply(change: Change, faults: &mut Vec<Planned>, material: Material<'_>, rand
     let phase = material.scenario.phases.faults;
     let chosen = |random: &mut Random| random.below(faults.len().max(1) as u64) as usize;
     match change {
-        Change::Add => add(faults, material.scenario, random),
+        Change::Add => add(faults, material, random),
         Change::Splice => splice(faults, material, random),
         Change::AddAligned => {
             let before = faults.len();
-            add(faults, material.scenario, random);
+            add(faults, material, random);
             faults[before..].iter_mut().for_each(|planned| align(planned, material.moments, random));
         }
         _ if faults.is_empty() => {}
@@ -107,11 +110,53 @@ fn apply(change: Change, faults: &mut Vec<Planned>, material: Material<'_>, rand
     }
 }
 
-/// One fault of the scenario's profile more.
-fn add(faults: &mut Vec<Planned>, scenario: &Scenario, random: &mut Random) {
-    let Some(profile) = &scenario.chaos else { return };
+/// One fault more. Half of the time it has a kind that the world does not draw: swarm testing leaves kinds out so that they do
+/// not hide others, and what needs two kinds that no world has together would never be seen. Half of the time it hits whom
+/// another fault hits.
+fn add(faults: &mut Vec<Planned>, material: Material<'_>, random: &mut Random) {
+    let Some(profile) = &material.scenario.chaos else { return };
     // Of a seed of its own: the number of the fault is of no importance then.
-    faults.extend(profile.fault(scenario, random.word(), 1));
+    let seed = random.word();
+    let mut new = if random.chance(1, 2) && !material.every_kind.is_empty() {
+        let weights = material.every_kind.clone();
+        ChaosProfile { weights, ..profile.clone() }.fault(material.scenario, seed, 1)
+    } else {
+        profile.fault(material.scenario, seed, 1)
+    };
+    if random.chance(1, 2) {
+        let targets: Vec<ProcessSelector> = faults.iter().filter_map(|planned| target(&planned.fault)).collect();
+        if !targets.is_empty() {
+            let same = *random.pick(&targets);
+            new.iter_mut().for_each(|planned| planned.fault = aimed(&planned.fault, same));
+        }
+    }
+    faults.extend(new);
+}
+
+/// The process that a fault hits, itself or by its host.
+fn target(fault: &Fault) -> Option<ProcessSelector> {
+    fault.process().or_else(|| match fault.host() {
+        Some(HostSelector::Of(process)) => Some(process),
+        _ => None,
+    })
+}
+
+/// The same fault of that process or of its host, if it hits one that can be it.
+fn aimed(fault: &Fault, process: ProcessSelector) -> Fault {
+    let is_zookeeper = matches!(process, ProcessSelector::ZooKeeper(_) | ProcessSelector::ZooKeeperLeader);
+    if is_of_a_broker(fault) && is_zookeeper {
+        fault.clone()
+    } else if fault.process().is_some() {
+        fault.with_process(process)
+    } else if fault.host().is_some() {
+        fault.with_host(HostSelector::Of(process))
+    } else {
+        fault.clone()
+    }
+}
+
+fn is_of_a_broker(fault: &Fault) -> bool {
+    matches!(fault, Fault::AuthFailed { .. } | Fault::DamageIndexes { .. })
 }
 
 /// What the other schedule does from some moment on takes the place of what this one does.
@@ -141,7 +186,6 @@ fn align(planned: &mut Planned, moments: &[Span], random: &mut Random) {
 
 /// The same fault of somebody else.
 fn retarget(fault: &Fault, scenario: &Scenario, random: &mut Random) -> Fault {
-    let is_of_a_broker = matches!(fault, Fault::AuthFailed { .. } | Fault::DamageIndexes { .. });
     let brokers = scenario.cluster.kafka.brokers.iter().map(|broker| ProcessSelector::Broker(broker.id));
     let mut targets: Vec<ProcessSelector> = brokers.collect();
     if scenario.cluster.has_kafka() {
@@ -149,7 +193,7 @@ fn retarget(fault: &Fault, scenario: &Scenario, random: &mut Random) -> Fault {
         let partitions: Vec<_> = scenario.workload.all_partitions().collect();
         targets.push(ProcessSelector::LeaderOf(*random.pick(&partitions)));
     }
-    if !is_of_a_broker {
+    if !is_of_a_broker(fault) {
         targets.push(ProcessSelector::ZooKeeperLeader);
         targets.extend(scenario.cluster.zookeeper.servers.iter().map(|server| ProcessSelector::ZooKeeper(server.sid)));
     }
@@ -157,10 +201,8 @@ fn retarget(fault: &Fault, scenario: &Scenario, random: &mut Random) -> Fault {
         return fault.clone();
     }
     let target = *random.pick(&targets);
-    if fault.process().is_some() {
-        fault.with_process(target)
-    } else if fault.host().is_some() {
-        fault.with_host(HostSelector::Of(target))
+    if fault.process().is_some() || fault.host().is_some() {
+        aimed(fault, target)
     } else {
         fault.with_route(|route| match random.below(2) {
             0 => route.both_ways = !route.both_ways,

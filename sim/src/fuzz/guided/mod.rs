@@ -4,7 +4,7 @@
 //! left it; what came of it is looked at in the order of the cases' numbers when all are finished. So results depend neither
 //! on the number of jobs nor on which case ended first, and a campaign that was killed goes on as if it had not been.
 //!
-//! A case of four is drawn from its number as in a random search: the same case that a random campaign runs. The others are
+//! A case of two is drawn from its number as in a random search: the same case that a random campaign runs. The others are
 //! changes of a schedule of the corpus, whose chance is mostly that of the parent: up to the first change they are the
 //! parent's run, so that what happened in it at some moment happens again.
 
@@ -32,7 +32,7 @@ use super::spec::Spec;
 /// Cases of a generation.
 const GENERATION: u64 = 16;
 /// One case in so many is drawn anew.
-const FRESH: u64 = 4;
+const FRESH: u64 = 2;
 /// How often somebody who waits for results is told that there are none yet.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -116,8 +116,13 @@ fn plan(swarm: &Swarm, corpus: &Corpus, number: u64) -> Planned {
     let world = parent.seeds.start_up;
     let scenario = Arc::new(swarm.world(world));
     let other = corpus.other_of(world, parent.number, &mut random);
-    let material =
-        Material { scenario: &scenario, moments: &parent.moments, other: other.map(|entry| &entry.schedule) };
+    let every_kind = swarm.every_kind(&scenario);
+    let material = Material {
+        scenario: &scenario,
+        every_kind: &every_kind,
+        moments: &parent.moments,
+        other: other.map(|entry| &entry.schedule),
+    };
     let schedule = mutate(&parent.schedule, material, &mut random);
     // Other chance now and then: what depends on it is not found by schedules alone.
     let faults = if random.chance(3, 4) { parent.seeds.faults } else { number };
