@@ -16,7 +16,6 @@ pub mod mutate;
 
 use std::sync::Arc;
 
-use models::time::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::chaos::Weights;
@@ -71,10 +70,6 @@ impl Profile {
     }
 }
 
-/// A cluster that has recovered is watched for so long at most. Most schedules recover within seconds: a longer hold would be a
-/// fifth of a campaign, spent on clusters to which nothing happens any more.
-const QUIET_HOLD: Span = Span::from_secs(5);
-
 /// Draws cases from seeds.
 #[derive(Clone, Debug)]
 pub struct Swarm {
@@ -127,7 +122,6 @@ impl Swarm {
         scenario.rollback = Default::default();
         scenario.expect.throughout.clear();
         scenario.expect.totals.clear();
-        scenario.phases.quiet_hold = scenario.phases.quiet_hold.min(QUIET_HOLD);
         if self.configuration == Configuration::Drawn {
             configuration::draw(&mut scenario, world);
         }
