@@ -7,13 +7,13 @@ use crate::{run, scenario};
 
 /// Scenario, seed, length of the fault phase in seconds, fingerprint.
 const GOLDEN: &[(&str, u64, u64, u64)] = &[
-    ("stretch-cluster", 4, 120, 0xa927_7fad_b414_7c55),
-    ("stretch-cluster", 7, 300, 0x0957_f781_fce1_8b14),
-    ("stretch-cluster", 101, 300, 0x1c1b_2288_4a2b_1505),
-    ("wan-cut-zero-controllers", 1, 300, 0x8fd2_835b_6808_2074),
-    ("one-way-wan-cut", 2, 300, 0x7c9c_ed90_b66a_bda9),
-    ("three-zookeepers-2-1", 3, 300, 0xc3d5_7694_064b_eaf8),
-    ("unclean-election-loss", 0, 300, 0x831e_01a6_3a3e_9b59),
+    ("stretch-cluster", 4, 120, 0x2f09_5cdc_62ea_6d9d),
+    ("stretch-cluster", 7, 300, 0x2b55_c184_4ae0_2812),
+    ("stretch-cluster", 101, 300, 0x2ee5_6eab_8769_8cdc),
+    ("wan-cut-zero-controllers", 1, 300, 0x35d2_6563_ca33_1810),
+    ("one-way-wan-cut", 2, 300, 0x72d9_59af_bdf1_5a57),
+    ("three-zookeepers-2-1", 3, 300, 0x7674_e096_535f_4729),
+    ("unclean-election-loss", 0, 300, 0xf36e_8d22_46cf_a82a),
 ];
 
 #[test]
