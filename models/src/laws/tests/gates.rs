@@ -252,6 +252,28 @@ fn an_unclean_election_excuses_what_older_epochs_acknowledged_and_the_elected_le
         h.poll(5, &[10]);
     };
     assert!(lost_writes(by_the_new).0, "acknowledged in the new epoch");
+    // So is what it acknowledges again.
+    let by_both: Story = |h| {
+        h.write(&[1, 2, 3], 0, 0, &[1]);
+        h.state(Some(1), 0, &[1, 2]);
+        h.send(2);
+        [1, 2].iter().for_each(|broker| h.append(*broker, 1, 0, &[2]));
+        h.high_watermark(&[1, 2], 0, 2);
+        acknowledge(h, 1, 1);
+        h.state(None, 1, &[1]);
+        h.state(Some(3), 2, &[3]);
+        h.begin(3, 2);
+        h.append(3, 1, 2, &[2]);
+        acknowledge(h, 3, 1);
+        h.ok(2, Some(1));
+        h.poll(0, &[1]);
+        h.see(7, Observation::PositionReset { partition: P, from: 1, to: 2 });
+        h.truncate(1, (2, 1), 2, TruncateReason::DivergingEpoch);
+        h.append(1, 1, 2, &[2]);
+        h.write(&[3, 1], 2, 2, &[4]);
+        h.poll(2, &[4]);
+    };
+    assert!(lost_writes(by_both).0, "acknowledged in the old epoch and in the new one");
 }
 
 #[test]
