@@ -407,6 +407,17 @@ fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
     };
     let excused_once = Expect { broken: Some(Law::NoFencedInIsr), permitted: permitted.permitted };
     check("gone again", old(), again, &excused_once);
+    // A leader that has begun a new life has not been told what the one before it was.
+    let reborn: Story = |h| {
+        h.state(Some(1), 0, &[1, 2]);
+        h.expire(3);
+        h.pass(19);
+        h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[1, 2]) });
+        restart(h, 1, false, 0);
+        h.begin(1, 0);
+        take_back(h, false);
+    };
+    check("told in an earlier life", old(), reborn, &permitted);
     // Whom another leader, or the controller, adds is another matter.
     let elected: Story = |h| {
         h.state(Some(1), 0, &[1, 2]);
