@@ -239,6 +239,25 @@ fn lost_writes(story: impl FnOnce(&mut History)) -> (bool, u64) {
 fn an_unclean_election_excuses_what_older_epochs_acknowledged_and_the_elected_leader_lacked() {
     assert_eq!(lost_writes(|h| acknowledged_late(h, false)), (false, 1), "by a deposed leader, half a second later");
     assert_eq!(lost_writes(|h| acknowledged_late(h, true)), (true, 0), "the elected leader had it");
+    // Where the logs part is told by who was elected, not by who begins late in an older epoch.
+    let stale_begins: Story = |h| {
+        h.write(&[1, 2, 3], 0, 0, &[1]);
+        h.state(Some(1), 0, &[1, 2]);
+        h.send(2);
+        [1, 2].iter().for_each(|broker| h.append(*broker, 1, 0, &[2]));
+        h.high_watermark(&[1, 2], 0, 2);
+        acknowledge(h, 1, 1);
+        h.ok(2, Some(1));
+        h.state(Some(2), 1, &[2]);
+        h.state(None, 2, &[2]);
+        h.state(Some(3), 3, &[3]);
+        h.begin(2, 1);
+        h.begin(3, 3);
+        h.truncate(1, (2, 1), 3, TruncateReason::DivergingEpoch);
+        h.write(&[3, 1], 1, 3, &[4]);
+        h.poll(0, &[1, 4]);
+    };
+    assert_eq!(lost_writes(stale_begins), (false, 1), "a leader of an older epoch begins in between");
     // What the elected leader acknowledges is promised.
     let by_the_new: Story = |h| {
         UNCLEAN_ELECTION(h);
