@@ -226,6 +226,16 @@ fn acknowledged_late(h: &mut History, elected_has_it: bool) {
     }
 }
 
+/// Brokers 1 and 2 have the record 2, and broker 1 acknowledges it in epoch 0.
+fn acknowledged_by_two(h: &mut History) {
+    h.write(&[1, 2, 3], 0, 0, &[1]);
+    h.state(Some(1), 0, &[1, 2]);
+    h.send(2);
+    [1, 2].iter().for_each(|broker| h.append(*broker, 1, 0, &[2]));
+    h.high_watermark(&[1, 2], 0, 2);
+    acknowledge(h, 1, 1);
+}
+
 /// What J-LOST-WRITE comes to where unclean elections are allowed: whether it is broken, and how often that is permitted.
 fn lost_writes(story: impl FnOnce(&mut History)) -> (bool, u64) {
     let mut history = History::started(UNCLEAN());
@@ -241,12 +251,7 @@ fn an_unclean_election_excuses_what_older_epochs_acknowledged_and_the_elected_le
     assert_eq!(lost_writes(|h| acknowledged_late(h, true)), (true, 0), "the elected leader had it");
     // Where the logs part is told by who was elected, not by who begins late in an older epoch.
     let stale_begins: Story = |h| {
-        h.write(&[1, 2, 3], 0, 0, &[1]);
-        h.state(Some(1), 0, &[1, 2]);
-        h.send(2);
-        [1, 2].iter().for_each(|broker| h.append(*broker, 1, 0, &[2]));
-        h.high_watermark(&[1, 2], 0, 2);
-        acknowledge(h, 1, 1);
+        acknowledged_by_two(h);
         h.ok(2, Some(1));
         h.state(Some(2), 1, &[2]);
         h.state(None, 2, &[2]);
@@ -273,12 +278,7 @@ fn an_unclean_election_excuses_what_older_epochs_acknowledged_and_the_elected_le
     assert!(lost_writes(by_the_new).0, "acknowledged in the new epoch");
     // So is what it acknowledges again.
     let by_both: Story = |h| {
-        h.write(&[1, 2, 3], 0, 0, &[1]);
-        h.state(Some(1), 0, &[1, 2]);
-        h.send(2);
-        [1, 2].iter().for_each(|broker| h.append(*broker, 1, 0, &[2]));
-        h.high_watermark(&[1, 2], 0, 2);
-        acknowledge(h, 1, 1);
+        acknowledged_by_two(h);
         h.state(None, 1, &[1]);
         h.state(Some(3), 2, &[3]);
         h.begin(3, 2);
