@@ -43,7 +43,27 @@ pub(super) struct PartitionState {
     pub(super) waits_until: Option<Instant>,
     /// The follower that its leader told us to read from, and until when.
     pub(super) preferred: Option<(BrokerId, Instant)>,
+    /// The leader epochs of the records that led to the position, oldest first, each with the first offset read of it.
+    history: Vec<(i32, u64)>,
     reported_end: Option<u64>,
+}
+
+/// What a leader's answer about the end of an epoch means for a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Validity {
+    /// All that was read before it is in the leader's log.
+    Valid,
+    /// The histories part, at `to` or before.
+    PartsAt {
+        /// The first offset known to differ.
+        to: u64,
+        /// The epoch of the record before it.
+        epoch: i32,
+        /// Whether they may part before that: the leader has to be asked about `epoch` as well.
+        ask_again: bool,
+    },
+    /// They part before everything that it knows of.
+    Lost,
 }
 
 impl PartitionState {
@@ -62,6 +82,7 @@ impl PartitionState {
             home: None,
             waits_until: None,
             preferred: None,
+            history: Vec::new(),
             reported_end: None,
         }
     }
@@ -82,6 +103,39 @@ impl PartitionState {
         self.offset_epoch = epoch;
         self.phase = Phase::Fetch;
         self.preferred = None;
+        self.history.clear();
+    }
+
+    /// What it means for the position `from` that the leader's last epoch up to that of the last record read is `epoch`, and ends
+    /// at `end`. `by_end_alone` as [`Defect::ValidationByEndAlone`](crate::defect::Defect::ValidationByEndAlone) does it.
+    pub(super) fn validity(&self, from: u64, (epoch, end): (i32, u64), by_end_alone: bool) -> Validity {
+        if by_end_alone || self.offset_epoch.is_none_or(|read| read <= epoch) {
+            return match end >= from {
+                true => Validity::Valid,
+                false => Validity::PartsAt { to: end, epoch, ask_again: false },
+            };
+        }
+        // Nothing that was read of a later epoch is in the leader's log: as for a follower (KIP-279), what is left to compare is what
+        // was read before that.
+        let common = self.history.partition_point(|(read, _)| *read <= epoch);
+        match (common.checked_sub(1), self.history.get(common)) {
+            (Some(last), Some((_, began))) => {
+                let before = self.history[last].0;
+                Validity::PartsAt { to: end.min(*began), epoch: before, ask_again: before != epoch }
+            }
+            _ => Validity::Lost,
+        }
+    }
+
+    /// Goes back to where its history and the leader's part.
+    pub(super) fn go_back(&mut self, to: u64, epoch: i32, ask_again: bool) {
+        let mut history = std::mem::take(&mut self.history);
+        self.seek(to, Some(epoch));
+        history.retain(|(_, began)| *began < to);
+        self.history = history;
+        if ask_again {
+            self.phase = Phase::Validate;
+        }
     }
 
     /// The leader epoch is `epoch` now: the position has to be validated, unless the consumer is `blind` to that. One whose
@@ -113,6 +167,9 @@ impl PartitionState {
                     ctx.observe(Observation::Poll { partition, base_offset, values, replica });
                 }
                 base_offset = batch.base_offset;
+            }
+            if self.history.last().is_none_or(|(epoch, _)| *epoch != batch.leader_epoch) {
+                self.history.push((batch.leader_epoch, batch.base_offset + skip));
             }
             run.extend_from_slice(&batch.values[skip as usize..]);
             position = batch.next_offset();
