@@ -1,11 +1,8 @@
 //! Cluster, settings and clients of a world.
 //!
-//! What is drawn is what the laws can judge: `acks=all` always, so that nothing is lost that may be lost, and clean elections unless
-//! a defect of Kafka is switched on. Then a tenth of the worlds has unclean ones, since some defects show in no others. Without a defect
-//! they have one hazard left that is no switch yet: a consumer takes its position for valid if the answer about its epoch ends behind
-//! it, whatever the epoch answered (`SubscriptionState.maybeCompleteValidation`), and skips what the elected leader has instead.
+//! What is drawn is what the laws can judge: `acks=all` always, so that nothing is lost that may be lost. A tenth of the worlds has unclean
+//! elections, of which the laws permit what Kafka does.
 
-use models::defect::Defects;
 use models::id::{BrokerId, Group, HostId, Sid};
 use models::kafka::config::{Acks, BrokerConfig, ConsumerConfig, OffsetReset, ProducerConfig, Text};
 use models::kafka::inter_broker_protocol::ProtocolVersion;
@@ -51,8 +48,7 @@ pub(super) fn draw(scenario: &mut Scenario, world: u64) {
     zookeeper_settings(scenario, &mut random);
     if brokers > 0 {
         let mut config = broker_settings(scenario, brokers as u32, &mut random);
-        let is_sound = scenario.cluster.kafka.defects == Defects::NONE;
-        config.unclean_leader_election_enable = !is_sound && stream(UNCLEAN).chance(1, 10);
+        config.unclean_leader_election_enable = stream(UNCLEAN).chance(1, 10);
         scenario.workload.replication_factor = config.default_replication_factor as u16;
         place_brokers(scenario, &layout, &config);
         clients(scenario, &layout, &mut stream(CLIENTS));
