@@ -31,6 +31,8 @@ const UNCLEAN: u64 = 7;
 const PROTOCOLS: [&str; 6] = ["2.1", "2.4", "2.6", "2.7-IV1", "2.8", "3.2"];
 /// A consumer group needs so many partitions to keep its offsets in; Kafka's 50 would only cost time.
 const OFFSETS_PARTITIONS: u32 = 3;
+/// An election of a controller and of leaders, and the ISR changes that follow.
+const AFTERMATH: Span = Span::from_secs(2);
 /// Between two writes of an application that has a ZooKeeper session.
 const SESSION_PAUSE: (Span, Span) = (Span::from_ms(50), Span::from_secs(2));
 
@@ -55,6 +57,7 @@ pub(super) fn draw(scenario: &mut Scenario, world: u64) {
     }
     sessions(scenario, &layout, &mut stream(SESSIONS));
     supervisor(scenario, &mut stream(SUPERVISOR));
+    scenario.phases.quiet_hold = hold(scenario);
     scenario.monitoring = Monitoring { hosts: None, ..scenario.monitoring.clone() };
     let fits = |(gauge, bound): &mut (Gauge, Bound)| match gauge {
         Gauge::Brokers => {
@@ -219,6 +222,17 @@ fn sessions(scenario: &mut Scenario, layout: &Layout, random: &mut Random) {
         group.host = layout.clients[number % layout.clients.len()];
         group.config.servers.clone_from(&sids);
     }
+}
+
+/// How long a world has to stay as it should be, at most as long as the scenario says: until the last session has ended that nobody
+/// keeps alive although no fault is left, which is found out at a tick, and what follows from that is over.
+fn hold(scenario: &Scenario) -> Span {
+    let brokers = scenario.cluster.kafka.brokers.iter().map(|broker| broker.config.zookeeper_session_timeout_ms);
+    let brokers = brokers.map(|ms| Span::from_ms(ms.into()));
+    let others = scenario.workload.sessions.iter().map(|group| group.config.session_timeout);
+    let longest = brokers.chain(others).max().unwrap_or(Span::ZERO);
+    let tick = Span::from_ms(scenario.cluster.zookeeper.config.tick_time.into());
+    scenario.phases.quiet_hold.min(longest + tick + AFTERMATH)
 }
 
 /// How soon a process that has ended runs again: within a moment, or after all that waits for it has given up.

@@ -1,5 +1,7 @@
 //! `SubscriptionState`: one partition's position and what has to happen before it can be read on from there.
 
+use std::sync::Arc;
+
 use super::{ErrorCode, FetchedPartition, Instant, Observation, OffsetSpec, ValueId};
 use crate::id::BrokerId;
 use crate::kafka::config::{ConsumerConfig, OffsetReset};
@@ -154,7 +156,7 @@ impl PartitionState {
         assert_eq!(fetched.error, ErrorCode::None);
         let Some(mut position) = self.offset else { return };
         let partition = fetched.partition;
-        let (mut base_offset, mut run) = (position, Vec::<ValueId>::new());
+        let (mut base_offset, mut run) = (position, Run::Empty);
         for batch in fetched.records.iter().filter(|batch| !batch.values.is_empty()) {
             // A batch may begin before the position, and offsets may be missing between batches.
             let skip = position.saturating_sub(batch.base_offset);
@@ -162,8 +164,7 @@ impl PartitionState {
                 continue;
             }
             if batch.base_offset > position {
-                if !run.is_empty() {
-                    let values = std::mem::take(&mut run).into();
+                if let Some(values) = std::mem::take(&mut run).values() {
                     ctx.observe(Observation::Poll { partition, base_offset, values, replica });
                 }
                 base_offset = batch.base_offset;
@@ -171,18 +172,48 @@ impl PartitionState {
             if self.history.last().is_none_or(|(epoch, _)| *epoch != batch.leader_epoch) {
                 self.history.push((batch.leader_epoch, batch.base_offset + skip));
             }
-            run.extend_from_slice(&batch.values[skip as usize..]);
+            run.append(&batch.values, skip as usize);
             position = batch.next_offset();
             self.offset_epoch = Some(batch.leader_epoch);
         }
-        if !run.is_empty() {
-            ctx.observe(Observation::Poll { partition, base_offset, values: run.into(), replica });
+        if let Some(values) = run.values() {
+            ctx.observe(Observation::Poll { partition, base_offset, values, replica });
         }
         self.offset = Some(position);
         let end = fetched.high_watermark;
         if end == position && self.reported_end != Some(end) {
             self.reported_end = Some(end);
             ctx.observe(Observation::EndOffset { partition, offset: end });
+        }
+    }
+}
+
+/// Records at consecutive offsets. Nearly always they are one batch, and shared with it.
+#[derive(Default)]
+enum Run {
+    #[default]
+    Empty,
+    Batch(Arc<[ValueId]>),
+    Joined(Vec<ValueId>),
+}
+
+impl Run {
+    /// Adds the records of `batch` but for the first `skip`.
+    fn append(&mut self, batch: &Arc<[ValueId]>, skip: usize) {
+        match self {
+            Self::Empty if skip == 0 => *self = Self::Batch(Arc::clone(batch)),
+            Self::Empty => *self = Self::Joined(batch[skip..].to_vec()),
+            Self::Batch(first) => *self = Self::Joined([&first[..], &batch[skip..]].concat()),
+            Self::Joined(values) => values.extend_from_slice(&batch[skip..]),
+        }
+    }
+
+    /// All of them, `None` if there are none.
+    fn values(self) -> Option<Arc<[ValueId]>> {
+        match self {
+            Self::Empty => None,
+            Self::Batch(values) => Some(values),
+            Self::Joined(values) => Some(values.into()),
         }
     }
 }
