@@ -130,7 +130,7 @@ fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> Br
 
 /// The rules among brokers: of today, or of a time that all defects switched on leave possible.
 fn protocol(scenario: &Scenario, random: &mut Random) -> Option<ProtocolVersion> {
-    let newest = scenario.cluster.kafka.defects.newest_protocol();
+    let newest = ProtocolVersion::newest_with(scenario.cluster.kafka.defects);
     let known = PROTOCOLS.iter().filter_map(|text| ProtocolVersion::parse(text).ok());
     let possible: Vec<ProtocolVersion> = known.filter(|version| *version <= newest).collect();
     let old = random.chance(2, 5);
