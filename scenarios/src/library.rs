@@ -57,6 +57,7 @@ const DEFECTS: &[Entry] = library![in "defects/":
     "late-update-metadata",
     "controller-vacancy-missed",
     "misrouted-connection",
+    "validation-by-end-alone",
     "no-min-isr",
     "unclean-election-default",
     "diverging-fetch-counts-as-progress",

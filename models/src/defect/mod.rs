@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 pub use table::Defect;
 pub use versions::{KAFKA_VERSIONS, ZOOKEEPER_VERSIONS};
 
-use crate::kafka::inter_broker_protocol::ProtocolVersion;
-use crate::options::OptionValue;
-
 /// Which system has a defect, and in whose `defects:` of a scenario file it is switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum System {
@@ -76,11 +73,6 @@ impl Defect {
     pub fn ticket(self) -> &'static str {
         self.facts().ticket
     }
-
-    /// The newest `inter.broker.protocol.version` whose rules it needs; `None` if it can come about under any.
-    pub fn protocol(self) -> Option<ProtocolVersion> {
-        self.facts().protocol.and_then(|text| ProtocolVersion::parse(text).ok())
-    }
 }
 
 impl fmt::Display for Defect {
@@ -124,11 +116,6 @@ impl Defects {
         Self(self.0 | other.0)
     }
 
-    /// The newest `inter.broker.protocol.version` under which all of them can come about.
-    pub fn newest_protocol(self) -> ProtocolVersion {
-        self.iter().filter_map(|defect| defect.protocol()).min().unwrap_or(ProtocolVersion::LATEST)
-    }
-
     /// The defects that are on.
     pub fn iter(self) -> impl Iterator<Item = Defect> {
         Defect::ALL.iter().copied().filter(move |defect| self.has(*defect))
@@ -150,7 +137,6 @@ fn ids_and_words_are_unique() {
         // That a client does not know the time of its session's end breaks no promise: it costs availability.
         let breaks_none = *defect == Defect::ClientNeverGivesUp;
         assert_eq!(defect.facts().laws.is_empty(), breaks_none, "{defect} breaks no law");
-        assert_eq!(defect.protocol().is_some(), defect.facts().protocol.is_some(), "{defect}: no such protocol");
     }
 }
 

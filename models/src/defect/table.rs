@@ -229,6 +229,13 @@ defects! {
     MisroutedConnection = "X09", "misrouted-connection", Kafka {
         ticket: "KAFKA-20246, KIP-1242 (clients)", laws: ["L-ISR-FULL", "L-METADATA-CONVERGES"], fixed_in: "clients 4.4.0, brokers never",
     }
+    /// No ticket: a consumer that asks a new leader about its position compares the end of the answer alone, not its epoch. Where two
+    /// unclean elections in a row have put another history in place, of older epochs and longer, the position counts as valid,
+    /// and what stands before it is skipped without a word. `SubscriptionState.maybeCompleteValidation`, all releases since KIP-320
+    /// (2.3). Found by fuzzing. The repaired rule, ours: a consumer knows which epochs it has read, and goes back as a follower does.
+    ValidationByEndAlone = "X10", "validation-by-end-alone", Kafka {
+        ticket: "SubscriptionState.maybeCompleteValidation, no ticket", laws: ["G-NO-SILENT-SKIP"], fixed_in: "never",
+    }
     /// KIP-966's unclean-shutdown rule has no counterpart in ZooKeeper mode: a controller elected after a broker has
     /// re-registered finds it alive and in the ISRs that its earlier life had earned, whatever that life lost. All releases
     /// in ZooKeeper mode. The repaired rule, ours: a registration (czxid) younger than a partition's state (mzxid) makes the

@@ -44,6 +44,7 @@ pub const KAFKA_VERSIONS: &[(&str, &[Defect])] = &[
             Defect::LateUpdateMetadata,
             Defect::ControllerVacancyMissed,
             Defect::MisroutedConnection,
+            Defect::ValidationByEndAlone,
             Defect::ForgottenFetchedEpoch,
         ],
     ),

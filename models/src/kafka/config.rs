@@ -397,7 +397,7 @@ impl BrokerConfig {
     /// The rules that a broker with these defects follows towards other brokers, and its defects with those that such rules
     /// bring along.
     pub fn rules(&self, defects: Defects) -> (ProtocolVersion, Defects) {
-        let version = self.inter_broker_protocol_version.unwrap_or_else(|| defects.newest_protocol());
+        let version = self.inter_broker_protocol_version.unwrap_or_else(|| ProtocolVersion::newest_with(defects));
         (version, defects.union(version.brings()))
     }
 

@@ -107,6 +107,16 @@ impl ProtocolVersion {
         Self::PARTS.into_iter().find(|(_, part)| *part == defect).map(|(since, _)| since)
     }
 
+    /// The newest protocol whose rules `defect` needs; `None` if it can come about under any.
+    pub fn needed_by(defect: Defect) -> Option<Self> {
+        defect.facts().protocol.and_then(|text| Self::parse(text).ok())
+    }
+
+    /// The newest protocol under which all of `defects` can come about.
+    pub fn newest_with(defects: Defects) -> Self {
+        defects.iter().filter_map(Self::needed_by).min().unwrap_or(Self::LATEST)
+    }
+
     /// Since when what was a defect is no part of the protocol.
     const PARTS: [(Self, Defect); 3] = [
         (Self::KIP_101, Defect::HwTruncation),
@@ -196,4 +206,16 @@ fn an_old_protocol_brings_the_defects_that_are_part_of_it() {
     assert_eq!(words("2.1-IV1"), "fetch-without-epoch");
     assert_eq!(words("1.1"), "epoch-query-too-coarse fetch-without-epoch");
     assert_eq!(words("0.11.0-IV1"), "hw-truncation epoch-query-too-coarse fetch-without-epoch");
+}
+
+#[test]
+fn the_protocol_that_a_defect_needs_is_one() {
+    for defect in Defect::ALL {
+        let needed = ProtocolVersion::needed_by(*defect);
+        assert_eq!(needed.is_some(), defect.facts().protocol.is_some(), "{defect}: no such protocol");
+        assert_eq!(
+            ProtocolVersion::newest_with(Defects::NONE.with(*defect)) == ProtocolVersion::LATEST,
+            needed.is_none()
+        );
+    }
 }

@@ -1,11 +1,8 @@
 //! Cluster, settings and clients of a world.
 //!
-//! What is drawn is what the laws can judge: `acks=all` always, so that nothing is lost that may be lost, and clean elections unless
-//! a defect of Kafka is switched on. Then a tenth of the worlds has unclean ones, since some defects show in no others. Without a defect
-//! they have one hazard left that is no switch yet: a consumer takes its position for valid if the answer about its epoch ends behind
-//! it, whatever the epoch answered (`SubscriptionState.maybeCompleteValidation`), and skips what the elected leader has instead.
+//! What is drawn is what the laws can judge: `acks=all` always, so that nothing is lost that may be lost. A tenth of the worlds has unclean
+//! elections, of which the laws permit what Kafka does.
 
-use models::defect::Defects;
 use models::id::{BrokerId, Group, HostId, Sid};
 use models::kafka::config::{Acks, BrokerConfig, ConsumerConfig, OffsetReset, ProducerConfig, Text};
 use models::kafka::inter_broker_protocol::ProtocolVersion;
@@ -34,6 +31,8 @@ const UNCLEAN: u64 = 7;
 const PROTOCOLS: [&str; 6] = ["2.1", "2.4", "2.6", "2.7-IV1", "2.8", "3.2"];
 /// A consumer group needs so many partitions to keep its offsets in; Kafka's 50 would only cost time.
 const OFFSETS_PARTITIONS: u32 = 3;
+/// An election of a controller and of leaders, and the ISR changes that follow.
+const AFTERMATH: Span = Span::from_secs(2);
 /// Between two writes of an application that has a ZooKeeper session.
 const SESSION_PAUSE: (Span, Span) = (Span::from_ms(50), Span::from_secs(2));
 
@@ -51,14 +50,14 @@ pub(super) fn draw(scenario: &mut Scenario, world: u64) {
     zookeeper_settings(scenario, &mut random);
     if brokers > 0 {
         let mut config = broker_settings(scenario, brokers as u32, &mut random);
-        let is_sound = scenario.cluster.kafka.defects == Defects::NONE;
-        config.unclean_leader_election_enable = !is_sound && stream(UNCLEAN).chance(1, 10);
+        config.unclean_leader_election_enable = stream(UNCLEAN).chance(1, 10);
         scenario.workload.replication_factor = config.default_replication_factor as u16;
         place_brokers(scenario, &layout, &config);
         clients(scenario, &layout, &mut stream(CLIENTS));
     }
     sessions(scenario, &layout, &mut stream(SESSIONS));
     supervisor(scenario, &mut stream(SUPERVISOR));
+    scenario.phases.quiet_hold = hold(scenario);
     scenario.monitoring = Monitoring { hosts: None, ..scenario.monitoring.clone() };
     let fits = |(gauge, bound): &mut (Gauge, Bound)| match gauge {
         Gauge::Brokers => {
@@ -131,7 +130,7 @@ fn broker_settings(scenario: &Scenario, brokers: u32, random: &mut Random) -> Br
 
 /// The rules among brokers: of today, or of a time that all defects switched on leave possible.
 fn protocol(scenario: &Scenario, random: &mut Random) -> Option<ProtocolVersion> {
-    let newest = scenario.cluster.kafka.defects.newest_protocol();
+    let newest = ProtocolVersion::newest_with(scenario.cluster.kafka.defects);
     let known = PROTOCOLS.iter().filter_map(|text| ProtocolVersion::parse(text).ok());
     let possible: Vec<ProtocolVersion> = known.filter(|version| *version <= newest).collect();
     let old = random.chance(2, 5);
@@ -223,6 +222,17 @@ fn sessions(scenario: &mut Scenario, layout: &Layout, random: &mut Random) {
         group.host = layout.clients[number % layout.clients.len()];
         group.config.servers.clone_from(&sids);
     }
+}
+
+/// How long a world has to stay as it should be, at most as long as the scenario says: until the last session has ended that nobody
+/// keeps alive although no fault is left, which is found out at a tick, and what follows from that is over.
+fn hold(scenario: &Scenario) -> Span {
+    let brokers = scenario.cluster.kafka.brokers.iter().map(|broker| broker.config.zookeeper_session_timeout_ms);
+    let brokers = brokers.map(|ms| Span::from_ms(ms.into()));
+    let others = scenario.workload.sessions.iter().map(|group| group.config.session_timeout);
+    let longest = brokers.chain(others).max().unwrap_or(Span::ZERO);
+    let tick = Span::from_ms(scenario.cluster.zookeeper.config.tick_time.into());
+    scenario.phases.quiet_hold.min(longest + tick + AFTERMATH)
 }
 
 /// How soon a process that has ended runs again: within a moment, or after all that waits for it has given up.

@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 
-use models::defect::{Defect, Defects};
 use models::time::Span;
 
 use super::{Configuration, Profile, SEEDS_PER_WORLD, Swarm, world_of};
@@ -62,8 +61,6 @@ fn worlds_reach_every_size_and_switch_kinds_off() {
     let swarm = swarm("stretch-cluster", Profile::Everything);
     let (mut brokers, mut servers, mut sites, mut shapes) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let mut hunting = swarm.clone();
-    hunting.base.cluster.kafka.defects = Defects::NONE.with(Defect::ConsumerBlindToTruncation);
     let (mut on, mut unclean) = (std::collections::BTreeMap::new(), 0);
     const WORLDS: u32 = 400;
     for world in 0..WORLDS {
@@ -73,9 +70,7 @@ fn worlds_reach_every_size_and_switch_kinds_off() {
         sites.insert(drawn.topology.sites.len());
         let config = &drawn.cluster.kafka.brokers[0].config;
         assert!(config.min_insync_replicas <= config.default_replication_factor);
-        assert!(!config.unclean_leader_election_enable);
-        let hunted = hunting.world(world.into());
-        unclean += u32::from(hunted.cluster.kafka.brokers[0].config.unclean_leader_election_enable);
+        unclean += u32::from(config.unclean_leader_election_enable);
         shapes.insert((config.default_replication_factor, config.min_insync_replicas));
         for (kind, _) in drawn.chaos.as_ref().unwrap().weights.iter() {
             *on.entry(kind).or_insert(0u32) += 1;

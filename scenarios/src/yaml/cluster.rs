@@ -3,6 +3,7 @@
 use models::defect::{Defect, Defects, KAFKA_VERSIONS, System, ZOOKEEPER_VERSIONS};
 use models::id::{BrokerId, HostId, Sid};
 use models::kafka::config::BrokerConfig;
+use models::kafka::inter_broker_protocol::ProtocolVersion;
 use models::options::{OptionError, OptionInfo};
 use models::time::Span;
 use models::zk::config::ZooKeeperConfig;
@@ -198,7 +199,7 @@ fn apply_broker(item: &Item<'_>, config: &mut BrokerConfig) {
 fn check_protocol(item: &Item<'_>, config: &BrokerConfig, defects: Defects) {
     let Some(given) = config.inter_broker_protocol_version else { return };
     for defect in defects.iter() {
-        if let Some(needed) = defect.protocol().filter(|needed| given > *needed) {
+        if let Some(needed) = ProtocolVersion::needed_by(defect).filter(|needed| given > *needed) {
             item.error(format!(
                 "`inter.broker.protocol.version` `{given}` is too new for the defect `{defect}`, which needs the rules of \
                  {needed} or older; leave the option out to get them"

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod campaign;
+pub mod changes;
 mod defects;
 mod doctor;
 mod fidelity;

@@ -7,7 +7,7 @@ use scenarios::schedule::Schedule;
 use scenarios::{Scenario, Seeds};
 
 use super::Failure;
-use super::args::Changes;
+use super::changes::Changes;
 
 /// A run in which everything is decided.
 #[derive(Clone, Debug)]

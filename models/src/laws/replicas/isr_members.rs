@@ -20,11 +20,15 @@ use crate::time::Instant;
 pub(in crate::laws) const SOURCE: &str =
     "Vanlightly/kafka-tlaplus, controller validity; KIP-841, KIP-966; gate: KIP-497";
 
+/// Who has been told nothing takes nobody for alive: its `ZkMetadataCache` is empty.
+const UNTOLD: Option<Instant> = Some(Instant::ZERO);
+
 /// Since when each broker is not registered, and who has been told.
 #[derive(Clone, Debug)]
 pub(in crate::laws) struct IsrMembers {
     gone_since: Vec<Option<Instant>>,
-    /// By the number of who was told, then by that of whom: since when UpdateMetadata requests do not list it.
+    /// By the number of who was told, then by that of whom: since when UpdateMetadata requests do not list it, `None` if the last one
+    /// does.
     told_since: Vec<Option<Instant>>,
     /// Per partition, members that a leader took in without having heard that they are gone.
     taken_in: SharedVec<Vec<BrokerId>>,
@@ -34,7 +38,7 @@ impl IsrMembers {
     pub(in crate::laws) fn new(brokers: usize, partitions: usize) -> Self {
         Self {
             gone_since: vec![Some(Instant::ZERO); brokers],
-            told_since: vec![None; brokers * brokers],
+            told_since: vec![UNTOLD; brokers * brokers],
             taken_in: SharedVec::new(partitions),
         }
     }
@@ -47,10 +51,10 @@ impl IsrMembers {
         }
     }
 
-    /// A broker died: its next life has been told nothing.
+    /// A broker died: its next life has been told nothing, and takes nobody for alive.
     pub(in crate::laws) fn on_down(&mut self, broker: usize) {
         let brokers = self.gone_since.len();
-        self.told_since[broker * brokers..][..brokers].fill(None);
+        self.told_since[broker * brokers..][..brokers].fill(UNTOLD);
     }
 
     /// A broker's node appeared or went.

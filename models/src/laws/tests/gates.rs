@@ -389,6 +389,7 @@ fn take_back(h: &mut History, told_before: bool) {
         let brokers = znode::brokers(&[1, 2]);
         h.broker(1, Observation::AliveServed { brokers });
     };
+    h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[1, 2, 3]) });
     h.state(Some(1), 0, &[1, 2]);
     h.expire(3);
     h.pass(19);
@@ -437,6 +438,14 @@ fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
         take_back(h, false);
     };
     check("told in an earlier life", old(), reborn, &permitted);
+    let untold: Story = |h| {
+        h.state(Some(1), 0, &[1, 2]);
+        h.expire(3);
+        h.pass(19);
+        h.broker(1, Observation::IsrChange { partition: P, leader_epoch: 0, isr: znode::brokers(&[1, 2, 3]) });
+        h.state(Some(1), 0, &[1, 2, 3]);
+    };
+    check("told nothing", old(), untold, &broken);
     // Whom another leader, or the controller, adds is another matter.
     let elected: Story = |h| {
         h.state(Some(1), 0, &[1, 2]);

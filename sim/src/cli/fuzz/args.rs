@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::super::args::{Changes, seeds};
+use super::super::changes::{Changes, seeds};
 use crate::fuzz::spec::Strategy;
 
 /// `sim fuzz`.

@@ -22,7 +22,7 @@ use self::args::{Annotate, FuzzArgs, StrategyArg};
 use self::progress::Progress;
 use self::repeat::Repeat;
 use self::report::Speed;
-use super::args::Changes;
+use super::changes::Changes;
 use super::stopwatch::Stopwatch;
 use super::{Exit, Failure, campaign as threads, input, plan};
 use crate::fuzz::campaign::{self, News};

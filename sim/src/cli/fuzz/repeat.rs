@@ -2,7 +2,7 @@
 
 use scenarios::swarm::Configuration;
 
-use super::super::args::Changes;
+use super::super::changes::Changes;
 use super::args::FuzzArgs;
 use crate::fuzz::spec::{Spec, Strategy};
 

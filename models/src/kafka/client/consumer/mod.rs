@@ -20,7 +20,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use member::Member;
-use position::{PartitionState, Phase};
+use position::{PartitionState, Phase, Validity};
 use session::Broker;
 
 use super::ClientTimer;
@@ -329,13 +329,15 @@ impl Consumer {
     fn on_epoch_end(&mut self, ctx: &mut Ctx<'_>, index: u32, end: Option<(i32, u64)>) {
         let partition = &mut self.partitions[index as usize];
         let (Phase::Validate, Some(from)) = (partition.phase, partition.offset) else { return };
-        match end.filter(|(epoch, _)| *epoch >= 0) {
-            Some((_, end)) if end >= from => partition.phase = Phase::Fetch,
-            Some((epoch, end)) if self.spec.config.reset_spec().is_some() => {
-                partition.seek(end, Some(epoch));
-                self.report_reset(ctx, index, Some(from), end);
+        let by_end_alone = self.spec.defects.has(Defect::ValidationByEndAlone);
+        let known = end.filter(|(epoch, _)| *epoch >= 0);
+        match known.map_or(Validity::Lost, |end| partition.validity(from, end, by_end_alone)) {
+            Validity::Valid => partition.phase = Phase::Fetch,
+            Validity::PartsAt { to, epoch, ask_again } if self.spec.config.reset_spec().is_some() => {
+                partition.go_back(to, epoch, ask_again);
+                self.report_reset(ctx, index, Some(from), to);
             }
-            _ => self.request_reset(index),
+            Validity::PartsAt { .. } | Validity::Lost => self.request_reset(index),
         }
         self.place(ctx, index);
     }

@@ -231,3 +231,39 @@ fn the_defect_goes_on_at_an_offset_of_another_history() {
     check(Defects::NONE, &[(1, 21), (2, 22), (3, 23)]);
     check(Defects::NONE.with(crate::defect::Defect::ConsumerBlindToTruncation), &[(3, 23)]);
 }
+
+/// X10: where a leader has more records, of an older epoch than was read last, the end that it names proves nothing. The repaired consumer
+/// goes back to where the histories part, if need be in several steps.
+#[test]
+fn a_longer_log_of_older_epochs_is_another_history() {
+    let check =
+        |read_before: &[(i32, &[u64])], elected: &[(i32, &[u64])], defects: Defects, expected: &[(u64, u64)]| {
+            let mut harness = consumer_with(1, "earliest", defects);
+            for (broker, log) in [(1, read_before), (2, elected)] {
+                for (epoch, values) in log {
+                    append(&mut harness, broker, P0, *epoch, values);
+                }
+            }
+            harness.run_for(SECOND);
+            let before = read(&harness).len();
+            harness.elect(Some(2), 9);
+            harness.run_for(SECOND);
+            assert_eq!(read(&harness)[before..], *expected, "{defects:?}");
+        };
+    let defective = Defects::NONE.with(crate::defect::Defect::ValidationByEndAlone);
+    let two: &[(i32, &[u64])] = &[(0, &[10]), (2, &[11, 12])];
+    let longer: &[(i32, &[u64])] = &[(0, &[10, 20, 21, 22])];
+    check(two, longer, Defects::NONE, &[(1, 20), (2, 21), (3, 22)]);
+    check(two, longer, defective, &[(3, 22)]);
+    // Epochs 3 and 1 are unknown to the new leader, one after the other.
+    let three: &[(i32, &[u64])] = &[(0, &[10]), (1, &[11]), (3, &[12])];
+    let other: &[(i32, &[u64])] = &[(0, &[10, 20]), (2, &[21, 22])];
+    check(three, other, Defects::NONE, &[(1, 20), (2, 21), (3, 22)]);
+    check(three, other, defective, &[(3, 22)]);
+    // What was read is all there.
+    check(two, &[(0, &[10]), (2, &[11, 12, 13])], Defects::NONE, &[(3, 13)]);
+    // The log of the older epoch ends before it: both go back, the defective one not far enough.
+    let shorter: &[(i32, &[u64])] = &[(0, &[10, 20]), (4, &[21])];
+    check(two, shorter, Defects::NONE, &[(1, 20), (2, 21)]);
+    check(two, shorter, defective, &[(2, 21)]);
+}
