@@ -109,6 +109,11 @@ impl Random {
         shares.into_iter().fold(longest, |left, share| left.scaled(share, 1 << 32))
     }
 
+    /// The mean of [`Random::wait`].
+    pub fn mean_wait(longest: Span) -> Span {
+        longest / 32
+    }
+
     /// True with probability `numerator / denominator`.
     pub fn chance(&mut self, numerator: u64, denominator: u64) -> bool {
         self.below(denominator) < numerator

@@ -86,6 +86,11 @@ impl ZkHistory {
         self.committed.get(self.committed.partition_point(|_, (z, _)| z <= zxid)).map(|(z, _)| z)
     }
 
+    /// The last transaction that server number `server` has delivered and that is committed, as far as they were compared.
+    pub(super) fn delivered_by(&self, server: usize) -> Option<Zxid> {
+        self.committed.get(self.cursors[server].checked_sub(1)?).map(|(z, _)| z)
+    }
+
     /// Whether `zxid` is not committed and never will be.
     pub(super) fn is_stray(&self, zxid: Zxid) -> bool {
         let passed = self.committed.last().is_some_and(|(last, _)| zxid < last);

@@ -156,8 +156,10 @@ pub enum Observation {
         /// Digest of all transactions applied up to it.
         digest: u64,
     },
-    /// A server's log was cut after `zxid`.
+    /// A server's log was cut after `zxid` on the order of the leader of `epoch`.
     ZkTruncate {
+        /// The leader's epoch.
+        epoch: u32,
         /// The last transaction before the cut.
         from: Zxid,
         /// The last transaction that stays.

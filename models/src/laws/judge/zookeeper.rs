@@ -80,8 +80,10 @@ impl Judge {
             Observation::ZkLog { zxid, .. } => self.zookeeper.disks[server].on_log(zxid),
             Observation::ZkAck { history, .. } => self.zookeeper.disks[server].on_ack(history),
             Observation::ZkEpochEntered { epoch, history } => self.zookeeper.disks[server].on_epoch(epoch, history),
-            Observation::ZkTruncate { from, zxid } => {
-                committed_monotonic::on_truncate(from, zxid, views!(self, at, process), &mut self.ledger);
+            Observation::ZkTruncate { epoch, from, zxid } => {
+                let views = views!(self, at, process);
+                let delivered = views.history.delivered_by(server);
+                committed_monotonic::on_truncate((from, zxid), epoch, delivered, views, &mut self.ledger);
                 self.zookeeper.disks[server].on_truncate(zxid);
             }
             Observation::ZkLoaded { zxid, durable } => {

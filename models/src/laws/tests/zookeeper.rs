@@ -251,7 +251,7 @@ pub(super) const STORIES: &[(Law, Story, Story)] = &[
         |h| {
             log(h, 0, Z(9));
             h.see(0, Observation::ZkEpochEntered { epoch: 1, history: Z(99) });
-            h.see(0, Observation::ZkTruncate { from: Z(99), zxid: Z(98) });
+            h.see(0, Observation::ZkTruncate { epoch: 1, from: Z(99), zxid: Z(98) });
             log(h, 0, Z(98));
             crash(h, 0, DownCause::HostCrash);
         },
@@ -262,13 +262,30 @@ pub(super) const STORIES: &[(Law, Story, Story)] = &[
             let (first, second) = (proposed(h), proposed(h));
             deliver(h, &[1, 2], &first);
             deliver(h, &[1, 2], &second);
-            h.see(0, Observation::ZkTruncate { from: second.zxid, zxid: first.zxid });
+            h.see(2, Observation::ZkTruncate { epoch: 2, from: second.zxid, zxid: first.zxid });
         },
         |h| {
             let last = proposed(h);
             deliver(h, &[1, 2], &last);
             let tail = h.propose(101, create("/tail", "", false));
-            h.see(2, Observation::ZkTruncate { from: tail.zxid, zxid: last.zxid });
+            h.see(2, Observation::ZkTruncate { epoch: 2, from: tail.zxid, zxid: last.zxid });
+        },
+    ),
+    (
+        // The order of a leader for something of its own epoch, at a server that has been told of the commit.
+        Law::CommittedMonotonic,
+        |h| {
+            let (first, second) = (proposed(h), proposed(h));
+            deliver(h, &[1, 2], &first);
+            deliver(h, &[1, 2], &second);
+            h.see(1, Observation::ZkTruncate { epoch: 1, from: second.zxid, zxid: first.zxid });
+        },
+        // At one that has not, the leader may have committed it since the order, and sends it again behind.
+        |h| {
+            let (first, second) = (proposed(h), proposed(h));
+            deliver(h, &[1, 2, 3], &first);
+            deliver(h, &[1, 2], &second);
+            h.see(2, Observation::ZkTruncate { epoch: 1, from: second.zxid, zxid: first.zxid });
         },
     ),
     (

@@ -254,7 +254,10 @@ impl Server {
                 self.tree.set_last_processed(zxid);
             }
             QuorumPacket::Diff { .. } | QuorumPacket::Ping { .. } => {}
-            QuorumPacket::Trunc { zxid } => self.truncate(ctx, zxid),
+            QuorumPacket::Trunc { zxid } => {
+                let epoch = learner.epoch;
+                self.truncate(ctx, epoch, zxid);
+            }
             QuorumPacket::Snap(snapshot) => {
                 learner.needs_reload = true;
                 self.tree = snapshot.tree().clone();
@@ -279,15 +282,16 @@ impl Server {
         }
     }
 
-    /// TRUNC.
-    fn truncate(&mut self, ctx: &mut Ctx<'_>, zxid: Zxid) {
+    /// TRUNC. The leader that orders it may commit what is cut meanwhile; it sends all that it has outstanding again
+    /// (`Leader.startForwarding`).
+    fn truncate(&mut self, ctx: &mut Ctx<'_>, epoch: u32, zxid: Zxid) {
         let from = self.storage.last_zxid();
         let len = self.storage.log().count_through(zxid);
         self.storage.truncate(ctx, len);
         self.tree = self.storage.load();
         self.refill_committed_log();
         self.reported_no_further_than(self.storage.log().end());
-        ctx.observe(Observation::ZkTruncate { from, zxid: self.storage.last_zxid() });
+        ctx.observe(Observation::ZkTruncate { epoch, from, zxid: self.storage.last_zxid() });
     }
 
     /// NEWLEADER: make durable what was received, then the epoch, then acknowledge (3.8.5 and later). With
@@ -309,8 +313,9 @@ impl Server {
         match learner.stage {
             Stage::Snapshot => {
                 learner.needs_reload = false;
+                let epoch = learner.epoch;
                 if let Some(snapshot) = learner.snapshot.take() {
-                    self.install(ctx, &snapshot);
+                    self.install(ctx, epoch, &snapshot);
                 }
                 self.log_synchronised(ctx);
             }
@@ -318,12 +323,12 @@ impl Server {
         }
     }
 
-    fn install(&mut self, ctx: &mut Ctx<'_>, snapshot: &Snapshot) {
+    fn install(&mut self, ctx: &mut Ctx<'_>, epoch: u32, snapshot: &Snapshot) {
         let common = self.storage.log().common_prefix(snapshot.log());
         let shared = snapshot.log().position(common);
         self.reported_no_further_than(shared);
         if common < self.storage.log().len() {
-            ctx.observe(Observation::ZkTruncate { from: self.storage.last_zxid(), zxid: shared.zxid });
+            ctx.observe(Observation::ZkTruncate { epoch, from: self.storage.last_zxid(), zxid: shared.zxid });
         }
         let end = self.storage.replace(snapshot.log().clone(), snapshot.tree());
         ctx.observe(Observation::ZkLog { zxid: end.zxid, digest: end.digest });

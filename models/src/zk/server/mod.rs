@@ -51,7 +51,7 @@ use crate::id::{ConnId, DiskToken, Port, ProcessId, Sid, TimerId};
 use crate::observation::Observation;
 use crate::process::{CloseReason, DiskError, Input, Loss, Process};
 use crate::random::Random;
-use crate::time::Span;
+use crate::time::{Instant, Span};
 use crate::world::{Ctx, In, Message, Timer, ZK_CLIENT_PORT, ZK_ELECTION_PORT, ZK_QUORUM_PORT};
 use crate::zk::config::ZooKeeperConfig;
 use crate::zk::protocol::TxnBody;
@@ -108,10 +108,8 @@ pub enum ZkServerTimer {
     SyncThread,
     /// The sync thread, asleep until something was queued for it, runs.
     SyncWakes,
-    /// The receiving thread takes the oldest notification.
+    /// A notification has come through all threads on its way.
     Notified,
-    /// The electing thread, asleep until something came, takes what has been handed on.
-    Polled(u32),
     /// A read has timed out or failed, and the thread knows.
     ReadFailed(u32),
     /// A role's threads have ended.
@@ -161,8 +159,9 @@ pub struct Server {
     /// `currentVote`, and the round in which it was decided.
     vote: Vote,
     vote_round: u64,
-    /// Notifications on their way through the threads of the connection manager, those to ourselves included.
-    arriving: VecDeque<(Sid, Notification)>,
+    /// Notifications on their way through the threads of the connection manager, those to ourselves included, and when the
+    /// electing thread has them.
+    arriving: VecDeque<(Instant, Sid, Notification)>,
     role: Role,
     /// While [`Role::Joining`]: the role that is being shut down, which is what peers are still told.
     leaving: PeerState,
@@ -511,11 +510,10 @@ impl Server {
                 self.run_sync_thread(ctx);
             }
             ZkServerTimer::Notified => {
-                if let Some((from, notification)) = self.arriving.pop_front() {
+                if let Some((_, from, notification)) = self.arriving.pop_front() {
                     self.notified(ctx, from, notification);
                 }
             }
-            ZkServerTimer::Polled(generation) if mine(generation) => self.polled(ctx),
             ZkServerTimer::ReadFailed(generation) if mine(generation) => self.look(ctx),
             ZkServerTimer::ShutDown(generation) if mine(generation) => self.shut_down(ctx),
             ZkServerTimer::Accept(generation) if mine(generation) => self.accept_learners(ctx),
@@ -529,7 +527,6 @@ impl Server {
             | ZkServerTimer::LearnerWakes(_)
             | ZkServerTimer::ReadFailed(_)
             | ZkServerTimer::ShutDown(_)
-            | ZkServerTimer::Polled(_)
             | ZkServerTimer::Accept(_)
             | ZkServerTimer::Connected(_) => {}
         }
@@ -574,8 +571,8 @@ const DISK_FAILED: &str = "severe unrecoverable error: the disk is full or faili
 /// interpreted. Fitted to the first and to later activations of measured leaders (197 and 68 ms in the mean) and to the first and
 /// later times that followers joined one that led already (141 and 39 ms).
 const FIRST_TIME: u64 = 5;
-/// Of a notification from a peer: that of the peer's threads (`WorkerSender`, `SendWorker`) and that of the own (`RecvWorker`,
-/// `WorkerReceiver`). One to ourselves takes half the way.
+/// Of a notification from a peer, in mean waits: one for the peer's threads (`WorkerSender`, `SendWorker`) and one for the own
+/// (`RecvWorker`, `WorkerReceiver`, and the electing one). One to ourselves takes half the way.
 const NOTIFICATION_WAITS: u64 = 2;
 /// A decimal number.
 const EPOCH_FILE_BYTES: u64 = 8;
