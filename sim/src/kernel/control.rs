@@ -8,7 +8,7 @@ use models::time::Span;
 use crate::disk::DiskFault;
 use crate::net::connection::{Connection, EndState};
 use crate::net::resolver::Answer;
-use crate::net::rule::{Rule, RuleId};
+use crate::net::rule::{Effect, Rule, RuleId};
 
 use super::Simulation;
 use super::event::{Event, News};
@@ -178,6 +178,9 @@ impl<P: Process> Simulation<P> {
 
     /// Puts a rule in force, for packets sent from now on.
     pub fn add_rule(&mut self, rule: Rule) -> RuleId {
+        if rule.effect == Effect::Cut {
+            self.lose_waiting_acks(&rule);
+        }
         self.network.add_rule(rule)
     }
 

@@ -3,7 +3,8 @@
 use models::process::{CloseReason, Input, Process};
 use models::time::Span;
 
-use crate::net::connection::{Body, ConnRef, EndState, Side};
+use crate::net::connection::{Ack, Body, ConnRef, EndState, Side};
+use crate::net::rule::Rule;
 
 use super::Simulation;
 use super::event::{Event, News, Packet};
@@ -203,10 +204,33 @@ impl<P: Process> Simulation<P> {
             return;
         }
         // It says all that those say which still wait.
-        while half.acks.pop_back_if(|(later, _)| *later >= at).is_some() {}
-        half.acks.push_back((at, ack));
+        while half.acks.pop_back_if(|later| later.arrives >= at).is_some() {}
+        half.acks.push_back(Ack { leaves: self.now + delay, arrives: at, ack });
         if at > half.deadline {
             self.expect_timeout(conn, side);
+        }
+    }
+
+    /// A rule that drops packets begins. An ACK that still waits for a segment to ride on meets it, although its fate was decided
+    /// when it began to wait.
+    pub(super) fn lose_waiting_acks(&mut self, rule: &Rule) {
+        for index in 0..self.conns.len() {
+            for side in [0, 1] {
+                let known = &mut self.conns[index];
+                let [from, to] = [1 - side, side].map(|side| known.ends[usize::from(side)].host);
+                let header = known.header(1 - side, IP_TCP_HEADERS, false);
+                if from == to || !rule.from.contains(&from) || !rule.to.contains(&to) || !rule.is_for(&header) {
+                    continue;
+                }
+                let acks = &mut known.halves[usize::from(side)].acks;
+                let all = acks.len();
+                while acks.pop_back_if(|ack| ack.leaves > self.now).is_some() {}
+                let lost = all - acks.len();
+                if lost > 0 {
+                    self.counts.lost += lost as u64;
+                    self.expect_timeout(self.conn_ref(index), side);
+                }
+            }
         }
     }
 }

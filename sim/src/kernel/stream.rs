@@ -10,7 +10,7 @@ use models::id::{ConnId, ProcessId};
 use models::process::{CloseReason, Input, Payload, Process};
 use models::time::Instant;
 
-use crate::net::connection::{Body, ConnRef, Connection, EndState, Side};
+use crate::net::connection::{Ack, Body, ConnRef, Connection, EndState, Side};
 use crate::net::tcp::wheel;
 use crate::net::{LOST, Told};
 
@@ -175,7 +175,7 @@ impl<P: Process> Simulation<P> {
         let acks = std::mem::take(&mut half.acks);
         self.fingerprint.fold(now.as_ns());
         self.fingerprint.fold(u64::from(conn.index) << 32 | u64::from(side) << 24 | 9);
-        for (at, ack) in acks {
+        for Ack { arrives: at, ack, .. } in acks {
             let packet = Packet::Ack { ack, news: News::Nothing };
             self.queue.push(at, Event::Packet { conn, side: 1 - side, packet });
         }

@@ -38,7 +38,7 @@ impl<P: Process> Simulation<P> {
                 if !matches!(end.state, EndState::Established | EndState::Orphaned) {
                     continue;
                 }
-                let arrived = half.acks.iter().filter(|(at, _)| *at <= self.now).map(|(_, ack)| *ack);
+                let arrived = half.acks.iter().filter(|ack| ack.arrives <= self.now).map(|ack| ack.ack);
                 let una = arrived.fold(half.una, u32::max);
                 if una >= half.end() {
                     continue;

@@ -99,6 +99,17 @@ pub(crate) struct Segment<M> {
     pub(crate) arrived: bool,
 }
 
+/// An ACK that is no event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ack {
+    /// When its sender, which may have it wait, sends it.
+    pub(crate) leaves: Instant,
+    /// When it arrives.
+    pub(crate) arrives: Instant,
+    /// The first segment that it does not acknowledge.
+    pub(crate) ack: u32,
+}
+
 /// One direction of a connection: the state of its sender and, further down, of its receiver.
 #[derive(Clone, Debug)]
 pub(crate) struct Half<M> {
@@ -126,8 +137,8 @@ pub(crate) struct Half<M> {
     pub(crate) probe_from: Instant,
     /// The receiver said that its buffer is full.
     pub(crate) blocked: bool,
-    /// ACKs under way: when they arrive, and what they acknowledge.
-    pub(crate) acks: VecDeque<(Instant, u32)>,
+    /// ACKs that wait or are under way.
+    pub(crate) acks: VecDeque<Ack>,
 
     /// The receiver's: first segment not accepted.
     pub(crate) received: u32,
@@ -244,7 +255,7 @@ impl<M> Half<M> {
 
     /// Takes in the ACKs that have arrived by `now`.
     pub(crate) fn absorb(&mut self, now: Instant, tcp: &TcpConfig) {
-        while let Some((at, ack)) = self.acks.front().copied()
+        while let Some(Ack { arrives: at, ack, .. }) = self.acks.front().copied()
             && at <= now
         {
             self.acks.pop_front();

@@ -104,7 +104,7 @@ impl Rule {
     }
 
     /// Whether the rule is for this packet.
-    pub(super) fn is_for(&self, packet: &Header) -> bool {
+    pub(crate) fn is_for(&self, packet: &Header) -> bool {
         self.ports.matches(packet)
             && match self.effect {
                 Effect::RefuseNew | Effect::DropNew => packet.opens,

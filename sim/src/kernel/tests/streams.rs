@@ -152,3 +152,28 @@ fn a_process_may_talk_to_itself() {
     world.run_to(3_000);
     assert_eq!(world.sim.free_conns.len(), 1);
 }
+
+/// An ACK that waits is sent when its time has come, so a cut that began meanwhile stops it; the sender repeats what has arrived.
+#[test]
+fn an_ack_that_waits_meets_a_cut_that_begins_before_it_is_sent() {
+    let retransmissions = |cut_after_ms: u64| {
+        let mut world = World::new(2, Span::from_ms(10));
+        let conn = world.open(0, 1);
+        // The receiver has answered at once before, so its ACKs wait.
+        world.sim.process_mut(ProcessId(1)).echo = true;
+        world.send(0, conn, 0..1);
+        world.run_to(2_000);
+        world.sim.process_mut(ProcessId(1)).echo = false;
+        world.send(0, conn, 1..2);
+        let before = world.sim.events().retransmissions;
+        world.run_to(2_000 + cut_after_ms);
+        let rule = world.cut(1, 0);
+        world.run_to(2_100);
+        world.sim.remove_rule(rule);
+        world.run_to(5_000);
+        assert_eq!(world.said(1), vec![0, 1]);
+        world.sim.events().retransmissions - before
+    };
+    // It arrives after 5 ms, and its ACK waits for 40.
+    assert_eq!([25, 50].map(retransmissions), [1, 0]);
+}
