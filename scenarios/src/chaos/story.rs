@@ -18,7 +18,9 @@ use crate::schedule::Planned;
 use crate::units::Share;
 
 /// A way that is too slow for work to be done at once, and fast enough for a session to live.
-const SLOW: (Span, Span) = (Span::from_ms(20), Span::from_secs(3));
+const SLOW: (Span, Span) = (Span::from_ms(51), Span::from_secs(3));
+/// What a way that is not slow is counted as.
+const LAN: Span = Span::from_ms(50);
 /// A way between brokers may be slower still: a fetch waits for its answer for half a minute.
 const SLOW_FETCH: (Span, Span) = (Span::from_ms(100), Span::from_secs(8));
 /// Bits a second of a line that is nearly gone.
@@ -33,6 +35,8 @@ const SOON: (Span, Span) = (Span::from_ms(20), Span::from_secs(20));
 const MUTE: (Span, Span) = (Span::from_ms(100), Span::from_secs(8));
 /// How late a disk answers that is busy with a recovery.
 const DISK: (Span, Span) = (Span::from_ms(500), Span::from_secs(15));
+/// How late a story's first outage begins.
+const FIRST_OUTAGE: Span = Span::from_secs(10);
 /// How long a ZooKeeper server is away: most ensembles restart one within seconds.
 const AWAY: (Span, Span) = (Span::from_ms(500), Span::from_secs(20));
 
@@ -47,7 +51,7 @@ pub(super) struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    /// One that begins at that time.
+    /// One that begins in the first half of the phase: at half of that time.
     pub(super) fn new(scenario: &'a Scenario, aim: &'a Aim<'a>, begin: Span, random: &'a mut Random) -> Self {
         Self { scenario, aim, random, begin, faults: Vec::new() }
     }
@@ -62,6 +66,10 @@ impl<'a> Story<'a> {
         let phase = self.scenario.phases.faults;
         let at = Span::from_ms((self.begin + after).as_ms()).min(phase - MOMENT);
         let duration = Span::from_ms(duration.as_ms()).max(MOMENT).min(phase - at);
+        let fault = match fault {
+            Fault::Restart { process, grace, delay } => Fault::Restart { process, grace: grace.min(duration), delay },
+            fault => fault,
+        };
         self.faults.push(Planned::new(at, duration, fault));
     }
 
@@ -98,20 +106,30 @@ impl<'a> Story<'a> {
         let route = self.to_zookeeper(broker);
         let away = self.session_share(80, 220);
         self.add(Span::ZERO, away, Fault::cut(route.clone()));
-        if self.random.chance(3, 4) {
+        let delay = if self.random.chance(3, 4) { self.log(SLOW) } else { LAN };
+        if delay > LAN {
             let (from, length) = (away.scaled(self.random.within(50, 100), 100), self.log(BAD));
-            self.slow(from, length, route.clone(), SLOW);
+            self.add(from, length, Fault::Impair { route: route.clone(), netem: Netem::delay(delay) });
         }
         let answers = Route { from: route.to.clone(), to: route.from.clone(), both_ways: false, ..Route::default() };
-        if self.random.chance(1, 2) {
-            for _ in 0..self.random.within(1, 3) {
-                let (after, length) = (self.log(SOON), self.log(MUTE));
-                self.add(away + after, length, Fault::cut(answers.clone()));
+        let after = away + self.log(SOON);
+        // What is under way changes with each of a few round trips.
+        let sound = delay.scaled(self.random.log_uniform(200, 1_500), 100);
+        match self.random.below(3) {
+            0 => {
+                for _ in 0..self.random.within(1, 3) {
+                    let (after, length) = (away + self.log(SOON), self.log(MUTE));
+                    self.add(after, length, Fault::cut(answers.clone()));
+                }
             }
-        } else {
-            let (first, every) = (self.log(SOON), self.log((Span::from_ms(200), Span::from_secs(5))));
-            for number in 0..self.random.within(1, 8) {
-                self.add(away + first + every * number, MOMENT, Fault::ResetConnections(route.clone()));
+            1 => {
+                let (length, down) = (self.log(BAD), self.log(MUTE));
+                self.add(after, length, Fault::Flap { route: answers, down, up: sound });
+            }
+            _ => {
+                for number in 0..self.random.within(1, 12) {
+                    self.add(after + sound * number, MOMENT, Fault::ResetConnections(route.clone()));
+                }
             }
         }
         self.told()
@@ -120,9 +138,11 @@ impl<'a> Story<'a> {
     /// Two brokers hardly reach each other, while one of them goes and comes back again and again, and leaderships with it.
     pub(super) fn see_saw(mut self) -> Vec<Planned> {
         let (first, second) = self.two_brokers();
-        let ways = Route::between(host_of(first), host_of(second));
-        let one_way = Route::one_way(host_of(second), host_of(first));
-        let route = if self.random.chance(2, 3) { ways } else { one_way };
+        let route = match self.random.weighted(&[4, 1, 1]) {
+            0 => Route::between(host_of(first), host_of(second)),
+            1 => Route::one_way(host_of(first), host_of(second)),
+            _ => Route::one_way(host_of(second), host_of(first)),
+        };
         let (after, length) = (self.within(Span::from_secs(30)), self.log(BAD));
         match self.random.weighted(&[3, 3, 1]) {
             0 => self.add(after, length, Fault::cut(route)),
@@ -130,7 +150,8 @@ impl<'a> Story<'a> {
             _ => {}
         }
         if self.random.chance(1, 3) {
-            let (after, length, latency) = (self.log(SOON), self.log(BAD), self.log(DISK));
+            // Who takes over reads what it has not looked at for long.
+            let (after, length, latency) = (self.within(FIRST_OUTAGE), self.log(BAD), self.log(DISK));
             let host = HostSelector::Of(second);
             self.add(after, length, Fault::SlowDisk { host, read: latency, sync: latency });
         }
@@ -203,7 +224,7 @@ impl<'a> Story<'a> {
 
     /// Two or three outages one after the other, mostly of `first`, each perhaps just when its leaderships have come back.
     fn outages(&mut self, first: ProcessSelector, second: ProcessSelector) {
-        let mut after = self.within(Span::from_secs(10));
+        let mut after = self.within(FIRST_OUTAGE);
         for _ in 0..self.random.within(2, 3) {
             let who = if self.random.chance(3, 4) { first } else { second };
             let length = self.outage(after, who);
@@ -214,7 +235,7 @@ impl<'a> Story<'a> {
     /// Something after which others lead; how long it lasts.
     fn outage(&mut self, after: Span, process: ProcessSelector) -> Span {
         let length = self.session_share(10, 200);
-        let fault = match self.random.weighted(&[4, 3, 2, 2, 2]) {
+        let fault = match self.random.weighted(&[4, 5, 2, 2, 2]) {
             0 => Fault::Kill { process },
             1 => Fault::Restart { process, grace: length, delay: Span::ZERO },
             2 => Fault::Pause { process },
