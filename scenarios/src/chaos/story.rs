@@ -22,7 +22,7 @@ const SLOW: (Span, Span) = (Span::from_ms(51), Span::from_secs(3));
 /// What a way that is not slow is counted as.
 const LAN: Span = Span::from_ms(50);
 /// A way between brokers may be slower still: a fetch waits for its answer for half a minute.
-const SLOW_FETCH: (Span, Span) = (Span::from_ms(100), Span::from_secs(8));
+const SLOW_FETCH: (Span, Span) = (Span::from_ms(300), Span::from_secs(8));
 /// Bits a second of a line that is nearly gone.
 const NARROW: (u64, u64) = (16_000, 1_000_000);
 /// Percent of packets lost there.
@@ -34,7 +34,9 @@ const SOON: (Span, Span) = (Span::from_ms(20), Span::from_secs(20));
 /// How long answers alone are lost.
 const MUTE: (Span, Span) = (Span::from_ms(100), Span::from_secs(8));
 /// How late a disk answers that is busy with a recovery.
-const DISK: (Span, Span) = (Span::from_ms(500), Span::from_secs(15));
+const DISK: (Span, Span) = (Span::from_secs(1), Span::from_secs(20));
+/// When something happens again to who is back: while it catches up, before or after it leads again.
+const AFTER_RETURN: (Span, Span) = (Span::from_ms(500), Span::from_secs(25));
 /// How late a story's first outage begins.
 const FIRST_OUTAGE: Span = Span::from_secs(10);
 /// How long a ZooKeeper server is away: most ensembles restart one within seconds.
@@ -135,28 +137,41 @@ impl<'a> Story<'a> {
         self.told()
     }
 
-    /// Two brokers hardly reach each other, while one of them goes and comes back again and again, and leaderships with it.
+    /// A broker goes, comes back and goes again, and leaderships with it; meanwhile it and another one hardly reach each
+    /// other, mostly from soon after its first return on: its leaderships have just been given back, or are about to.
     pub(super) fn see_saw(mut self) -> Vec<Planned> {
         let (first, second) = self.two_brokers();
+        let begin = self.within(FIRST_OUTAGE);
+        if self.random.chance(1, 2) {
+            // Who takes over reads what it has not looked at for long.
+            let (after, length, latency) = (self.within(begin), self.log(BAD), self.log(DISK));
+            let host = HostSelector::Of(second);
+            self.add(after, length, Fault::SlowDisk { host, read: latency, sync: latency });
+        }
+        let back = begin + self.outage(begin, first);
+        let bad = if self.random.chance(2, 3) { back + self.log(AFTER_RETURN) } else { self.within(back) };
+        self.bad_line(bad, first, second);
+        let mut after = bad.max(back) + self.log(AFTER_RETURN);
+        for _ in 0..self.random.within(1, 2) {
+            let who = if self.random.chance(3, 4) { first } else { second };
+            after = after + self.outage(after, who) + self.log(AFTER_RETURN);
+        }
+        self.told()
+    }
+
+    /// The way between two brokers is cut or slow, both ways or one; seldom it is sound.
+    fn bad_line(&mut self, after: Span, first: ProcessSelector, second: ProcessSelector) {
         let route = match self.random.weighted(&[4, 1, 1]) {
             0 => Route::between(host_of(first), host_of(second)),
             1 => Route::one_way(host_of(first), host_of(second)),
             _ => Route::one_way(host_of(second), host_of(first)),
         };
-        let (after, length) = (self.within(Span::from_secs(30)), self.log(BAD));
+        let length = self.log(BAD);
         match self.random.weighted(&[3, 3, 1]) {
             0 => self.add(after, length, Fault::cut(route)),
             1 => self.slow(after, length, route, SLOW_FETCH),
             _ => {}
         }
-        if self.random.chance(1, 3) {
-            // Who takes over reads what it has not looked at for long.
-            let (after, length, latency) = (self.within(FIRST_OUTAGE), self.log(BAD), self.log(DISK));
-            let host = HostSelector::Of(second);
-            self.add(after, length, Fault::SlowDisk { host, read: latency, sync: latency });
-        }
-        self.outages(first, second);
-        self.told()
     }
 
     /// A broker hears of no election, since other brokers do not reach it, but keeps its session; leaders change meanwhile.
@@ -228,14 +243,14 @@ impl<'a> Story<'a> {
         for _ in 0..self.random.within(2, 3) {
             let who = if self.random.chance(3, 4) { first } else { second };
             let length = self.outage(after, who);
-            after = after + length + self.log((Span::from_ms(500), Span::from_secs(30)));
+            after = after + length + self.log(AFTER_RETURN);
         }
     }
 
     /// Something after which others lead; how long it lasts.
     fn outage(&mut self, after: Span, process: ProcessSelector) -> Span {
         let length = self.session_share(10, 200);
-        let fault = match self.random.weighted(&[4, 5, 2, 2, 2]) {
+        let fault = match self.random.weighted(&[4, 7, 2, 2, 2]) {
             0 => Fault::Kill { process },
             1 => Fault::Restart { process, grace: length, delay: Span::ZERO },
             2 => Fault::Pause { process },
