@@ -179,7 +179,7 @@ impl Disk {
         let mut end = self.busy_until;
         for fault in &self.faults {
             if let DiskFault::Slow { read, sync } = fault {
-                end = end + if op == Op::Read { *read } else { *sync };
+                end += if op == Op::Read { *read } else { *sync };
             }
         }
         self.last_end = self.last_end.max(end);

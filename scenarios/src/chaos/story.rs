@@ -195,7 +195,7 @@ impl<'a> Story<'a> {
             self.begin = self.begin - early;
             let before = self.within(early);
             self.add(before, length, Fault::cut(Route::between(host_of(leader), other)));
-            self.begin = self.begin + early;
+            self.begin += early;
         }
         self.outages(leader, deaf);
         self.told()
@@ -243,7 +243,7 @@ impl<'a> Story<'a> {
         for _ in 0..self.random.within(2, 3) {
             let who = if self.random.chance(3, 4) { first } else { second };
             let length = self.outage(after, who);
-            after = after + length + self.log(AFTER_RETURN);
+            after += length + self.log(AFTER_RETURN);
         }
     }
 
