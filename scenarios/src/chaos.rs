@@ -8,6 +8,7 @@
 mod aim;
 mod draw;
 mod kind;
+mod story;
 
 use models::random::{Purpose, Random};
 use models::time::Span;

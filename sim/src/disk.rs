@@ -122,6 +122,8 @@ pub(crate) struct Disk {
     profile: DiskProfile,
     faults: Vec<DiskFault>,
     busy_until: Instant,
+    /// When the last request ends: a slow disk answers later than it is done.
+    last_end: Instant,
     parked: Vec<Request>,
     random: Random,
 }
@@ -134,6 +136,7 @@ impl Disk {
             profile,
             faults: Vec::new(),
             busy_until: Instant::ZERO,
+            last_end: Instant::ZERO,
             parked: Vec::new(),
             random: Random::new(seed, Purpose::Disk, stream),
         }
@@ -168,16 +171,19 @@ impl Disk {
         self.faults.iter().map(least).max().unwrap_or(Span::ZERO)
     }
 
-    /// Puts work at the end of the queue and says when it will end.
+    /// Puts work at the end of the queue and says when it will end. What a slow disk adds delays the end, as dm-delay does, and
+    /// keeps nobody else waiting for the disk: else a minute of a slow disk under load would be followed by hours of it.
+    /// Requests end in their order.
     pub(crate) fn enqueue(&mut self, now: Instant, takes: Span, op: Op) -> Instant {
-        let mut takes = takes;
+        self.busy_until = self.busy_until.max(now) + takes;
+        let mut end = self.busy_until;
         for fault in &self.faults {
             if let DiskFault::Slow { read, sync } = fault {
-                takes += if op == Op::Read { *read } else { *sync };
+                end += if op == Op::Read { *read } else { *sync };
             }
         }
-        self.busy_until = self.busy_until.max(now) + takes;
-        self.busy_until
+        self.last_end = self.last_end.max(end);
+        self.last_end
     }
 
     /// The result of a request that ends now; nothing if the disk stalls, then the request waits inside.
@@ -214,7 +220,7 @@ impl Disk {
     /// The host lost power: what waits is gone, and so is the page cache.
     pub(crate) fn power_off(&mut self, now: Instant) {
         self.parked.clear();
-        self.busy_until = now;
+        (self.busy_until, self.last_end) = (now, now);
         self.state.dirty = 0;
     }
 
@@ -241,7 +247,22 @@ fn requests_queue_and_dirty_pages_cost_time() {
     disk.set_fault(DiskFault::Slow { read: Span::from_ms(100), sync: Span::from_ms(5) });
     let third = disk.measure(Work::Fsync);
     assert_eq!(disk.enqueue(Instant::ZERO, third, Op::Sync).as_ms(), 10, "1 ms and 5 ms more");
-    assert_eq!(disk.enqueue(Instant::ZERO, Span::from_ms(1), Op::Read).as_ms(), 111, "a read has its own delay");
+    assert_eq!(disk.enqueue(Instant::ZERO, Span::from_ms(1), Op::Read).as_ms(), 106, "a read has its own delay");
+}
+
+#[test]
+fn a_slow_disk_under_load_is_fast_again_soon_after() {
+    let mut disk = Disk::new(DiskProfile::default(), 1, 0);
+    let slow = DiskFault::Slow { read: Span::from_secs(9), sync: Span::from_secs(9) };
+    let ms = |ms: u64| Instant::from_ns(ms * 1_000_000);
+    let write = Span::from_ms(1);
+    disk.set_fault(slow);
+    for at in (0..10_000).step_by(10) {
+        assert_eq!(disk.enqueue(ms(at), write, Op::Sync), ms(at + 1 + 9_000), "all wait at the same time");
+    }
+    disk.clear_fault(slow);
+    assert_eq!(disk.enqueue(ms(10_000), write, Op::Sync), ms(9_990 + 1 + 9_000), "in order");
+    assert_eq!(disk.enqueue(ms(20_000), write, Op::Sync), ms(20_001));
 }
 
 #[test]

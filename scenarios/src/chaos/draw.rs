@@ -4,6 +4,7 @@ use models::random::Random;
 use models::time::Span;
 
 use super::aim::Aim;
+use super::story::Story;
 use super::{ChaosKind, ChaosProfile};
 use crate::choice::{Shape, server_hosts};
 use crate::fault::{
@@ -42,7 +43,7 @@ const DISK_RATE: (u64, u64) = (20_000, 50_000_000);
 const IOPS: (u64, u64) = (5, 500);
 
 /// How long something without duration lasts.
-const MOMENT: Span = Span::from_ms(1);
+pub(super) const MOMENT: Span = Span::from_ms(1);
 
 impl ChaosProfile {
     /// What `kind` comes to at that time for so long: one fault, or one for each machine that fails with the others.
@@ -77,6 +78,11 @@ impl ChaosProfile {
                 let ids = (0..).zip(brokers.iter().map(|broker| broker.id));
                 ids.map(one).filter(|planned| planned.at + planned.duration <= scenario.phases.faults).collect()
             }
+            ChaosKind::OustedController => Story::new(scenario, aim, at, random).ousted_controller(),
+            ChaosKind::BadReturn => Story::new(scenario, aim, at, random).bad_return(),
+            ChaosKind::SeeSaw => Story::new(scenario, aim, at, random).see_saw(),
+            ChaosKind::DeafBroker => Story::new(scenario, aim, at, random).deaf_broker(),
+            ChaosKind::RoughSync => Story::new(scenario, aim, at, random).rough_sync(),
             ChaosKind::HostReset => resets(scenario, aim, (at, duration), random),
             kind => vec![Planned::new(at, duration, self.draw_fault(kind, scenario, aim, duration, random))],
         }
@@ -278,7 +284,7 @@ fn process_fault(kind: ChaosKind, aim: &Aim<'_>, duration: Span, random: &mut Ra
 }
 
 /// What a power loss leaves of what was not synced: mostly a part.
-fn unsynced(random: &mut Random) -> Unsynced {
+pub(super) fn unsynced(random: &mut Random) -> Unsynced {
     [Unsynced::Torn, Unsynced::Lose, Unsynced::Keep][random.weighted(&[2, 1, 1])]
 }
 
@@ -297,7 +303,7 @@ fn share((low, high): (Share, Share), random: &mut Random) -> Share {
 }
 
 /// A log-uniform span in whole tenths of a millisecond.
-fn log_span((low, high): (Span, Span), random: &mut Random) -> Span {
+pub(super) fn log_span((low, high): (Span, Span), random: &mut Random) -> Span {
     const STEP: u64 = 100_000;
     let low = low.as_ns().max(1);
     let drawn = random.log_uniform(low, high.as_ns().max(low));

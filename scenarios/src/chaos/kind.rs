@@ -125,6 +125,16 @@ kinds! {
     HostReset = "host-reset";
     /// Clients do not reach a broker, or do not hear from it; other brokers do.
     ClientCut = "client-cut";
+    /// A story: the controller's path to ZooKeeper is slow, it has work to do, and another broker is made controller.
+    OustedController = "ousted-controller";
+    /// A story: a broker loses its ZooKeeper session, and on its return the path is slow, breaks, or brings no answers.
+    BadReturn = "bad-return";
+    /// A story: two brokers hardly reach each other, and leaderships go to and fro among them.
+    SeeSaw = "see-saw";
+    /// A story: a broker hears of no election but keeps its session, and leaders change.
+    DeafBroker = "deaf-broker";
+    /// A story: a ZooKeeper server was away, and its line is bad while it catches up.
+    RoughSync = "rough-sync";
 }
 
 impl ChaosKind {
@@ -162,6 +172,10 @@ impl ChaosKind {
                 | Self::ZooKeeperCut
                 | Self::ZooKeeperDelay
                 | Self::ClientCut
+                | Self::OustedController
+                | Self::BadReturn
+                | Self::SeeSaw
+                | Self::DeafBroker
         )
     }
 }

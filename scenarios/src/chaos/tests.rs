@@ -116,3 +116,50 @@ fn faults_with_one_victim_hit_no_other_process() {
     }
     assert!(victims.len() > 6, "{victims:?}");
 }
+
+/// The faults of 200 seeds of a profile that tells one story each, of this kind.
+fn stories(kind: super::ChaosKind) -> Vec<Vec<crate::schedule::Planned>> {
+    let mut scenario = stretch_cluster();
+    scenario.phases.faults = Span::from_secs(120);
+    let profile = super::ChaosProfile {
+        faults: (1, 1),
+        weights: [(kind, 1)].into_iter().collect(),
+        ..scenario.chaos.clone().unwrap()
+    };
+    (0..200).map(|seed| profile.draw(&scenario, seed)).collect()
+}
+
+#[test]
+fn a_story_has_all_its_parts_within_the_phase() {
+    use super::ChaosKind::{BadReturn, DeafBroker, OustedController, RoughSync, SeeSaw};
+    let parts: [(super::ChaosKind, &[&str]); 5] = [
+        (OustedController, &["delete-controller", "delay", "pause", "kill"]),
+        (BadReturn, &["cut", "delay", "flap", "reset-connections"]),
+        (SeeSaw, &["cut", "delay", "slow-disk", "kill", "restart"]),
+        (DeafBroker, &["cut", "kill", "restart"]),
+        (RoughSync, &["kill", "cut", "delay", "rate", "loss", "reset-connections"]),
+    ];
+    for (kind, parts) in parts {
+        let told = stories(kind);
+        let mut seen = std::collections::BTreeSet::new();
+        for faults in &told {
+            assert!(faults.len() > 1, "{kind:?}: {faults:?}");
+            for planned in faults {
+                assert!(planned.duration > Span::ZERO && planned.end() <= Span::from_secs(120), "{planned:?}");
+                seen.insert(planned.fault.kind());
+            }
+        }
+        assert!(parts.iter().all(|part| seen.contains(part)), "{kind:?}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_broker_has_lost_its_session_when_its_return_is_disturbed() {
+    let session = Span::from_secs(18);
+    let told = stories(super::ChaosKind::BadReturn);
+    let lost = told.iter().filter(|faults| faults[0].duration > session);
+    // What hits its way afterwards.
+    let disturbed =
+        |faults: &&Vec<_>| faults.iter().any(|planned: &crate::schedule::Planned| planned.at >= faults[0].end());
+    assert!(lost.filter(disturbed).count() > told.len() / 2);
+}

@@ -107,6 +107,18 @@ const CONTROL: &[(ChaosKind, u32)] = &[
     (ChaosKind::AuthFailed, 4),
 ];
 
+/// Recoveries that something disturbs.
+const STORIES: &[(ChaosKind, u32)] = &[
+    (ChaosKind::OustedController, 10),
+    (ChaosKind::BadReturn, 10),
+    (ChaosKind::SeeSaw, 16),
+    (ChaosKind::DeafBroker, 10),
+    (ChaosKind::RoughSync, 10),
+];
+
+/// So many at most in worlds that have nothing else.
+const MOST_STORIES: u32 = 3;
+
 /// All kinds that a profile knows and that can be in that scenario.
 pub(super) fn every_kind(profile: Profile, scenario: &Scenario) -> Weights {
     let all = match profile {
@@ -114,7 +126,7 @@ pub(super) fn every_kind(profile: Profile, scenario: &Scenario) -> Weights {
         Profile::Disk => DISK.to_vec(),
         Profile::Clock => CLOCK.to_vec(),
         Profile::Flap => FLAP.to_vec(),
-        Profile::Everything => [WAN, MACHINES, DISK, CLOCK].concat(),
+        Profile::Everything => [WAN, MACHINES, DISK, CLOCK, STORIES].concat(),
     };
     all.into_iter().filter(|(kind, _)| is_possible(*kind, scenario)).collect()
 }
@@ -132,10 +144,11 @@ fn kinds(profile: Profile, random: &mut Random) -> Vec<(ChaosKind, u32)> {
         Profile::Disk => DISK.to_vec(),
         Profile::Clock => CLOCK.to_vec(),
         Profile::Flap => FLAP.to_vec(),
-        Profile::Everything => match random.weighted(&[50, 25, 10, 15]) {
-            0 => [WAN, MACHINES, DISK, CLOCK].concat(),
+        Profile::Everything => match random.weighted(&[38, 18, 8, 12, 24]) {
+            0 => [WAN, MACHINES, DISK, CLOCK, STORIES].concat(),
             1 => CONTROL.to_vec(),
             2 => WAN.to_vec(),
+            4 => STORIES.to_vec(),
             _ => [MACHINES, DISK].concat(),
         },
     };
@@ -163,8 +176,11 @@ pub(super) fn draw(profile: Profile, scenario: &Scenario, world: u64) -> ChaosPr
         on = [always].into_iter().collect();
     }
     let short = profile == Profile::Flap;
+    let most = random.log_uniform(if short { 4 } else { 3 }, if short { 30 } else { 24 }) as u32;
+    // A story is some faults by itself, and is understood best alone.
+    let told = on.iter().all(|(kind, _)| STORIES.iter().any(|(story, _)| *story == kind));
     ChaosProfile {
-        faults: (1, random.log_uniform(if short { 4 } else { 3 }, if short { 30 } else { 24 }) as u32),
+        faults: (1, if told { most.min(MOST_STORIES) } else { most }),
         lengths: lengths(short, scenario.phases.faults, random),
         loss: loss(random),
         delay: spread((Span::from_ms(20), Span::from_secs(8)), random),
