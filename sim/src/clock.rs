@@ -41,9 +41,10 @@ impl Clock {
         local + Span::from_ns(drifted)
     }
 
-    /// The wall clock at the true time `at`. Before the run's beginning it shows zero.
+    /// The wall clock at the true time `at`, in nanoseconds since 1970. It stops at zero and at the end of its range.
     pub(crate) fn wall(&self, at: Instant) -> Instant {
-        Instant::from_ns(self.monotonic(at).as_ns().saturating_add_signed(self.offset_ns))
+        let shown = self.monotonic(at).as_ns().saturating_add(WALL_ORIGIN_NS);
+        Instant::from_ns(shown.saturating_add_signed(self.offset_ns))
     }
 
     /// How much true time passes until the clock has advanced by `local`: never less, at most 2 ns more.
@@ -73,6 +74,10 @@ impl Clock {
 }
 
 const BILLION: i64 = 1_000_000_000;
+
+/// What the wall clock shows at the beginning of a run: 2026-01-01. A clock that is set back shows an earlier time, not none at all: servers
+/// make ids of it.
+const WALL_ORIGIN_NS: u64 = 1_767_225_600 * BILLION as u64;
 
 fn scale(value: u64, numerator: u64, denominator: u64) -> u64 {
     u64::try_from(u128::from(value) * u128::from(numerator) / u128::from(denominator)).unwrap_or(u64::MAX)
