@@ -102,7 +102,11 @@ fn a_timer_fires_when_the_hosts_own_clock_says_so() {
 fn only_the_wall_clock_jumps() {
     let mut clock = Clock::new(ClockProfile { offset_ns: -5, ..ClockProfile::default() });
     let at = Instant::from_ns(3);
-    assert_eq!((clock.wall(at), clock.monotonic(at)), (Instant::ZERO, at));
+    let shows = |ns: u64| (Instant::from_ns(WALL_ORIGIN_NS + ns), at);
+    assert_eq!((clock.wall(at), clock.monotonic(at)), (Instant::from_ns(WALL_ORIGIN_NS - 2), at));
     clock.jump(10);
-    assert_eq!((clock.wall(at), clock.monotonic(at)), (Instant::from_ns(8), at));
+    assert_eq!((clock.wall(at), clock.monotonic(at)), shows(8));
+    // It goes on from wherever it was set.
+    clock.jump(-3_600 * BILLION);
+    assert_eq!(clock.wall(at + Span::from_ms(1)) - clock.wall(at), Span::from_ms(1));
 }

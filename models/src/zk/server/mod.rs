@@ -240,7 +240,7 @@ impl Server {
         self.tree = self.storage.load();
         self.refill_committed_log();
         ctx.observe(Observation::ZkLoaded { zxid: self.storage.last_zxid(), durable: self.storage.durable().zxid });
-        self.next_session = sessions::first_session_id(self.spec.sid, ctx.wall);
+        self.next_session = sessions::first_session_id(self.spec.sid, ctx.now);
         if !self.alone() {
             ctx.listen(ZK_ELECTION_PORT);
         }

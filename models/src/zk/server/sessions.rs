@@ -149,9 +149,10 @@ pub(super) fn round_up(at: Instant, interval: Span) -> Instant {
     Instant::from_ns((at.as_ns() / interval.as_ns() + 1) * interval.as_ns())
 }
 
-/// `initializeNextSessionId`: the server in the top byte, then milliseconds, then room for a counter.
-pub(super) fn first_session_id(sid: Sid, wall: Instant) -> u64 {
-    (wall.as_ms() << 24 >> 8) & 0x00ff_ffff_ffff_ffff | u64::from(sid.0) << 56
+/// `initializeNextSessionId`: the server in the top byte, then milliseconds of `Time.currentElapsedTime`, the monotonic clock, then
+/// room for a counter.
+pub(super) fn first_session_id(sid: Sid, elapsed: Instant) -> u64 {
+    (elapsed.as_ms() << 24 >> 8) & 0x00ff_ffff_ffff_ffff | u64::from(sid.0) << 56
 }
 
 #[test]
