@@ -209,7 +209,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
     let session = brokers.iter().map(|b| b.config.zookeeper_session_timeout()).chain(sessions).max();
     let session = session.unwrap_or(Span::from_secs(18));
     let partition_count = u64::from(workload.topics) * u64::from(workload.partitions);
-    let producers = workload.producer_count().max(1);
+    let producers = workload.producer_count();
     Facts {
         processes: processes.collect(),
         partitions: partitions.chain(offsets).collect(),
@@ -227,7 +227,8 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
         acks: acks(scenario),
         idempotence: workload.producers.iter().all(|group| group.config.enable_idempotence),
         delivery: workload.producers.iter().map(|group| delivery(&group.config)).max().unwrap_or(Span::MAX),
-        produce_interval: deploy::interval(workload.records_per_second, producers) * partition_count,
+        produce_interval: (producers > 0)
+            .then(|| deploy::interval(workload.records_per_second, producers) * partition_count),
         controller_probe: false,
         zookeeper_probe: !workload.sessions.is_empty(),
         start,

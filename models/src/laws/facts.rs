@@ -90,8 +90,8 @@ pub struct Facts {
     pub idempotence: bool,
     /// How long a record's fate may be open: `max.block.ms` and `delivery.timeout.ms` together.
     pub delivery: Span,
-    /// The longest time between two sends to one partition while all is well.
-    pub produce_interval: Span,
+    /// The longest time between two sends to one partition while all is well; `None` if nobody sends.
+    pub produce_interval: Option<Span>,
     /// Whether the workload keeps asking the controller for something that makes it write to ZooKeeper. Without such a
     /// probe, "has acted since" cannot be demanded of a controller, nor "a write succeeded" of ZooKeeper.
     pub controller_probe: bool,

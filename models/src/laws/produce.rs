@@ -29,7 +29,7 @@ impl Produce {
 
     /// What is waited for, since when: the last acknowledgement.
     pub(super) fn oldest(&self, views: Views<'_>) -> Option<(Instant, String)> {
-        let patience = views.roster.facts.produce_interval * INTERVALS;
+        let patience = views.roster.facts.produce_interval? * INTERVALS;
         let now = self.stopped.map_or(views.at, |stopped| stopped.min(views.at));
         let is_late = |last: Instant| last + patience < now;
         let late = self.acknowledged.iter().map(|last| last.unwrap_or(Instant::ZERO)).enumerate();

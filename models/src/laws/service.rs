@@ -64,11 +64,11 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Measures from `start` on. A partition is sent something every `interval`.
-    pub(super) fn new(partitions: usize, start: Instant, interval: Span) -> Self {
+    /// Measures from `start` on. A partition is sent something every `interval`, or nothing at all.
+    pub(super) fn new(partitions: usize, start: Instant, interval: Option<Span>) -> Self {
         Self {
             start,
-            patience: interval * INTERVALS,
+            patience: interval.map_or(Span::MAX, |interval| interval * INTERVALS),
             partitions: vec![Partition::default(); partitions],
             failovers: Vec::new(),
             first_fault: None,
@@ -178,7 +178,7 @@ const INTERVALS: u64 = 3; // As for L-PRODUCE: one send may meet a leader change
 #[test]
 fn figures_are_those_of_the_moment() {
     let at = |s| Instant::ZERO + Span::from_secs(s);
-    let mut service = Service::new(2, at(10), Span::from_secs(1));
+    let mut service = Service::new(2, at(10), Some(Span::from_secs(1)));
     [9, 11, 13].iter().for_each(|s| service.on_ack(0, at(*s)));
     service.on_reaction(at(13));
     service.on_fault(at(14));

@@ -59,6 +59,8 @@ impl Judge {
         }
         if self.has_kafka() && self.roster.facts.acks == Acks::None {
             ledger.not_judged(Law::Produce, "nobody answers writes with acks=0");
+        } else if self.has_kafka() && self.roster.facts.produce_interval.is_none() {
+            ledger.not_judged(Law::Produce, "nobody writes");
         }
         for Unmet { law, what, since } in unmet(waits) {
             ledger.waited(law, now - since.max(quiet));

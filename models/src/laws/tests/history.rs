@@ -40,7 +40,7 @@ pub(crate) fn facts() -> Facts {
         acks: Acks::All,
         idempotence: true,
         delivery: Span::from_secs(180),
-        produce_interval: Span::from_secs(5),
+        produce_interval: Some(Span::from_secs(5)),
         controller_probe: true,
         zookeeper_probe: true,
         start: Instant::ZERO,

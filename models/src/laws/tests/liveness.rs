@@ -212,9 +212,19 @@ fn writes_that_nobody_answers_are_not_waited_for() {
 }
 
 #[test]
+fn where_nobody_sends_nothing_has_to_be_acknowledged() {
+    let mut history = History::started(Facts { produce_interval: None, ..facts() });
+    history.quiet();
+    history.pass(1_000);
+    assert!(history.judge.unmet(history.now()).iter().all(|wait| wait.law != Law::Produce));
+    let reports = history.judge.finish(history.now());
+    assert!(matches!(reports[Law::Produce as usize].outcome, Outcome::NotJudged(_)));
+}
+
+#[test]
 fn a_partition_whose_turn_comes_rarely_is_given_the_time_for_it() {
     let waits = |seconds: u64| {
-        let mut history = History::started(Facts { produce_interval: Span::from_secs(100), ..facts() });
+        let mut history = History::started(Facts { produce_interval: Some(Span::from_secs(100)), ..facts() });
         history.quiet();
         history.pass(seconds);
         history.judge.unmet(history.now()).iter().any(|wait| wait.law == Law::Produce)

@@ -305,7 +305,7 @@ fn facts(servers: u16) -> Facts {
         force_sync: true,
         acks: Acks::All,
         idempotence: true,
-        produce_interval: Span::ZERO,
+        produce_interval: None,
         delivery: Span::ZERO,
         controller_probe: false,
         zookeeper_probe: false,
