@@ -167,9 +167,17 @@ impl Scenario {
     pub fn repaired_of(&self, defect: Defect) -> Self {
         let mut repaired = self.clone();
         for defect in Defects::NONE.with(defect).iter() {
-            repaired.cluster.kafka.repair_one(defect);
-            repaired.cluster.zookeeper.repair_one(defect);
+            repaired = repaired.repaired_of_just(defect);
         }
+        repaired
+    }
+
+    /// The same scenario with this defect repaired: those that it implies stay.
+    #[must_use]
+    pub fn repaired_of_just(&self, defect: Defect) -> Self {
+        let mut repaired = self.clone();
+        repaired.cluster.kafka.repair_one(defect);
+        repaired.cluster.zookeeper.repair_one(defect);
         repaired
     }
 

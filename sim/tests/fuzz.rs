@@ -348,4 +348,8 @@ fn a_hunt_counts_what_its_switch_broke_and_nothing_else() {
     let other = hunt(&["late-update-metadata", "--scenario", "both.yaml", "--partitions", "10", "--topics", "1"]);
     assert_eq!(other.status.code(), Some(1), "{}", text(&other));
     assert!(text(&other).contains("more failed without it too"), "{}", text(&other));
+    // It implies `hw-truncation`, which breaks laws of its own in the same schedules.
+    let implied = hunt(&["reset-to-start-on-out-of-range"]);
+    assert_eq!(implied.status.code(), Some(1), "{}", text(&implied));
+    assert!(text(&implied).contains("more failed without it too"), "{}", text(&implied));
 }
