@@ -303,3 +303,32 @@ fn shapes_split_the_servers_as_their_names_say() {
     let drawn: Vec<Vec<Place>> = (0..20).map(whom).collect();
     assert!(drawn.iter().any(|from| from.len() == 2) && drawn.iter().any(|from| from.len() == 1));
 }
+
+#[test]
+fn chaos_names_kinds_that_cannot_be_in_the_cluster() {
+    let read = |sites: &str, kafka: &str, weights: &str| {
+        let text = format!(
+            "\
+name: test
+topology:
+  sites: [london, {sites}]
+  hosts: {{z1: {{site: london}}, k1: {{site: london}}, app: {{site: london}}}}
+  links: []
+cluster:
+  zookeeper: {{servers: {{1: z1}}}}
+{kafka}
+schedule:
+  chaos: {{weights: {{{weights}}}}}"
+        );
+        let errors = Scenario::parse("t.yaml", &text).err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).filter(|error| error.contains("chaos")).collect::<Vec<_>>()
+    };
+    let kafka = "  kafka: {brokers: {1: k1}}";
+    assert_eq!(read("frankfurt", kafka, "see-saw: 1, wan-cut: 1"), Vec::<String>::new());
+    let stories = read("frankfurt", "", "see-saw: 1, kill: 1, bad-return: 2, deaf-broker: 1, ousted-controller: 1");
+    assert_eq!(stories.len(), 1, "{stories:?}");
+    assert!(
+        stories[0].ends_with("bad-return, see-saw, deaf-broker need brokers; set their weights to 0"),
+        "{stories:?}"
+    );
+}

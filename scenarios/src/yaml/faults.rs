@@ -88,13 +88,23 @@ impl<'a> Targets<'a> {
         if profile.weights.is_empty() {
             item.error("all weights are 0; at least one kind must be possible");
         }
-        if self.scenario.topology.sites.len() < 2 {
-            let kinds = profile.weights.iter();
-            let impossible: Vec<&str> =
-                kinds.filter(|(kind, _)| kind.needs_wan()).map(|(kind, _)| kind.word()).collect();
-            if !impossible.is_empty() {
-                item.error(format!("{} need two sites; set their weights to 0", impossible.join(", ")));
-            }
+        let two_sites = self.scenario.topology.sites.len() > 1;
+        self.check_kinds(item, profile, |kind| two_sites || !kind.needs_wan(), "two sites");
+        let has_kafka = self.scenario.cluster.has_kafka();
+        self.check_kinds(item, profile, |kind| has_kafka || !kind.needs_kafka(), "brokers");
+    }
+
+    fn check_kinds(
+        &self,
+        item: &Item<'_>,
+        profile: &ChaosProfile,
+        is_possible: impl Fn(ChaosKind) -> bool,
+        needed: &str,
+    ) {
+        let kinds = profile.weights.iter().map(|(kind, _)| kind);
+        let impossible: Vec<&str> = kinds.filter(|kind| !is_possible(*kind)).map(ChaosKind::word).collect();
+        if !impossible.is_empty() {
+            item.error(format!("{} need {needed}; set their weights to 0", impossible.join(", ")));
         }
     }
 
