@@ -1,5 +1,7 @@
 //! The disk of a host: one queue of requests, a page cache that a power loss empties, and faults.
 
+use std::collections::VecDeque;
+
 use models::id::{DiskToken, ProcessId};
 use models::process::{DiskError, DiskState};
 use models::random::{Purpose, Random};
@@ -110,7 +112,10 @@ pub(crate) struct Request {
     pub(crate) process: ProcessId,
     pub(crate) incarnation: u32,
     pub(crate) token: DiskToken,
+    /// How long a sound disk is busy with it.
     pub(crate) takes: Span,
+    /// What it reads or writes.
+    pub(crate) bytes: u64,
     pub(crate) op: Op,
 }
 
@@ -124,6 +129,10 @@ pub(crate) struct Disk {
     busy_until: Instant,
     /// When the last request ends: a slow disk answers later than it is done.
     last_end: Instant,
+    /// What is under way, in the order in which it ends.
+    waiting: VecDeque<Request>,
+    /// How often that has been put in another order: ends that were foretold before are void.
+    round: u32,
     parked: Vec<Request>,
     random: Random,
 }
@@ -137,6 +146,8 @@ impl Disk {
             faults: Vec::new(),
             busy_until: Instant::ZERO,
             last_end: Instant::ZERO,
+            waiting: VecDeque::new(),
+            round: 0,
             parked: Vec::new(),
             random: Random::new(seed, Purpose::Disk, stream),
         }
@@ -147,15 +158,14 @@ impl Disk {
         self.random = Random::new(seed, Purpose::Disk, stream);
     }
 
-    /// How long `work` keeps the disk busy. An fsync takes the dirty pages with it.
-    pub(crate) fn measure(&mut self, work: Work) -> Span {
+    /// How long `work` keeps a sound disk busy, and with how many bytes. An fsync takes the dirty pages with it.
+    pub(crate) fn measure(&mut self, work: Work) -> (Span, u64) {
         let (base, jitter, bytes) = match work {
             Work::Fsync => (self.profile.fsync, self.profile.fsync_jitter, std::mem::take(&mut self.state.dirty)),
             Work::Read { bytes } => (self.profile.read, Span::ZERO, bytes),
         };
         let jitter = if jitter == Span::ZERO { jitter } else { self.random.span(Span::ZERO, jitter) };
-        let takes = base + jitter + Span::from_secs(1).scaled(bytes, self.profile.bandwidth);
-        takes.max(self.least(work.op(), bytes))
+        (base + jitter + Span::from_secs(1).scaled(bytes, self.profile.bandwidth), bytes)
     }
 
     /// The least time that the bounds in force leave a request.
@@ -171,11 +181,13 @@ impl Disk {
         self.faults.iter().map(least).max().unwrap_or(Span::ZERO)
     }
 
-    /// Puts work at the end of the queue and says when it will end. What a slow disk adds delays the end, as dm-delay does, and
+    /// Puts a request at the end of the queue and says when it will end, and in which round that is foretold. What a slow disk adds delays the end, as dm-delay does, and
     /// keeps nobody else waiting for the disk: else a minute of a slow disk under load would be followed by hours of it.
     /// Requests end in their order.
-    pub(crate) fn enqueue(&mut self, now: Instant, takes: Span, op: Op) -> Instant {
-        self.busy_until = self.busy_until.max(now) + takes;
+    pub(crate) fn enqueue(&mut self, now: Instant, request: Request) -> (Instant, u32) {
+        let Request { takes, bytes, op, .. } = request;
+        self.waiting.push_back(request);
+        self.busy_until = self.busy_until.max(now) + takes.max(self.least(op, bytes));
         let mut end = self.busy_until;
         for fault in &self.faults {
             if let DiskFault::Slow { read, sync } = fault {
@@ -183,7 +195,12 @@ impl Disk {
             }
         }
         self.last_end = self.last_end.max(end);
-        self.last_end
+        (self.last_end, self.round)
+    }
+
+    /// The request that ends next, if its end still is what was foretold in `round`.
+    pub(crate) fn next_done(&mut self, round: u32) -> Option<Request> {
+        if round == self.round { self.waiting.pop_front() } else { None }
     }
 
     /// The result of a request that ends now; nothing if the disk stalls, then the request waits inside.
@@ -208,19 +225,34 @@ impl Disk {
         self.state.failing = self.failing();
     }
 
-    /// Takes one fault away; returns the requests that had been waiting for it, to be queued again.
-    pub(crate) fn clear_fault(&mut self, fault: DiskFault) -> Vec<Request> {
+    /// Takes one fault away; returns the requests that had been waiting for it, to be queued again. Without a bound all that waits
+    /// goes on at the disk's own pace, as with cgroup's `io.max`: else what was read in one bad moment took minutes.
+    pub(crate) fn clear_fault(&mut self, now: Instant, fault: DiskFault) -> Vec<Request> {
         if let Some(index) = self.faults.iter().position(|f| *f == fault) {
             self.faults.remove(index);
         }
         self.state.failing = self.failing();
-        if self.faults.contains(&DiskFault::Stall) { Vec::new() } else { std::mem::take(&mut self.parked) }
+        let mut again = Vec::new();
+        if matches!(fault, DiskFault::Limited { .. }) {
+            again.extend(self.forget(now));
+        }
+        if !self.faults.contains(&DiskFault::Stall) {
+            again.append(&mut self.parked);
+        }
+        again
+    }
+
+    /// Takes back all that is under way.
+    fn forget(&mut self, now: Instant) -> VecDeque<Request> {
+        self.round += 1;
+        (self.busy_until, self.last_end) = (now, now);
+        std::mem::take(&mut self.waiting)
     }
 
     /// The host lost power: what waits is gone, and so is the page cache.
     pub(crate) fn power_off(&mut self, now: Instant) {
         self.parked.clear();
-        (self.busy_until, self.last_end) = (now, now);
+        self.forget(now);
         self.state.dirty = 0;
     }
 
@@ -234,20 +266,31 @@ impl Disk {
     }
 }
 
+#[cfg(test)]
+impl Disk {
+    /// When `work` will end that is asked for at `now`.
+    fn ask(&mut self, now: Instant, work: Work) -> Instant {
+        let (takes, bytes) = self.measure(work);
+        self.enqueue(now, Request { takes, bytes, ..request(work.op()) }).0
+    }
+}
+
+#[cfg(test)]
+fn request(op: Op) -> Request {
+    Request { process: ProcessId(0), incarnation: 1, token: DiskToken(1), takes: Span::from_ms(1), bytes: 0, op }
+}
+
 #[test]
 fn requests_queue_and_dirty_pages_cost_time() {
     let profile = DiskProfile { fsync_jitter: Span::ZERO, bandwidth: 1_000_000, ..DiskProfile::default() };
     let mut disk = Disk::new(profile, 1, 0);
     disk.state.dirty = 2_000;
-    let first = disk.measure(Work::Fsync);
-    assert_eq!((first, disk.state.dirty), (Span::from_ms(3), 0), "1 ms and 2,000 bytes at 1 MB/s");
-    assert_eq!(disk.enqueue(Instant::ZERO, first, Op::Sync).as_ms(), 3);
-    let second = disk.measure(Work::Fsync);
-    assert_eq!(disk.enqueue(Instant::ZERO, second, Op::Sync).as_ms(), 4, "it waits for the first");
+    assert_eq!(disk.ask(Instant::ZERO, Work::Fsync).as_ms(), 3, "1 ms and 2,000 bytes at 1 MB/s");
+    assert_eq!(disk.state.dirty, 0);
+    assert_eq!(disk.ask(Instant::ZERO, Work::Fsync).as_ms(), 4, "it waits for the first");
     disk.set_fault(DiskFault::Slow { read: Span::from_ms(100), sync: Span::from_ms(5) });
-    let third = disk.measure(Work::Fsync);
-    assert_eq!(disk.enqueue(Instant::ZERO, third, Op::Sync).as_ms(), 10, "1 ms and 5 ms more");
-    assert_eq!(disk.enqueue(Instant::ZERO, Span::from_ms(1), Op::Read).as_ms(), 106, "a read has its own delay");
+    assert_eq!(disk.ask(Instant::ZERO, Work::Fsync).as_ms(), 10, "1 ms and 5 ms more");
+    assert_eq!(disk.enqueue(Instant::ZERO, request(Op::Read)).0.as_ms(), 106, "a read has its own delay");
 }
 
 #[test]
@@ -255,14 +298,14 @@ fn a_slow_disk_under_load_is_fast_again_soon_after() {
     let mut disk = Disk::new(DiskProfile::default(), 1, 0);
     let slow = DiskFault::Slow { read: Span::from_secs(9), sync: Span::from_secs(9) };
     let ms = |ms: u64| Instant::from_ns(ms * 1_000_000);
-    let write = Span::from_ms(1);
+    let end = |disk: &mut Disk, at: u64| disk.enqueue(ms(at), request(Op::Sync)).0;
     disk.set_fault(slow);
     for at in (0..10_000).step_by(10) {
-        assert_eq!(disk.enqueue(ms(at), write, Op::Sync), ms(at + 1 + 9_000), "all wait at the same time");
+        assert_eq!(end(&mut disk, at), ms(at + 1 + 9_000), "all wait at the same time");
     }
-    disk.clear_fault(slow);
-    assert_eq!(disk.enqueue(ms(10_000), write, Op::Sync), ms(9_990 + 1 + 9_000), "in order");
-    assert_eq!(disk.enqueue(ms(20_000), write, Op::Sync), ms(20_001));
+    disk.clear_fault(ms(10_000), slow);
+    assert_eq!(end(&mut disk, 10_000), ms(9_990 + 1 + 9_000), "in order");
+    assert_eq!(end(&mut disk, 20_000), ms(20_001));
 }
 
 #[test]
@@ -270,30 +313,53 @@ fn bounds_of_a_disk_apply_to_each_direction_and_to_requests() {
     let profile = DiskProfile { fsync_jitter: Span::ZERO, ..DiskProfile::default() };
     let mut disk = Disk::new(profile, 1, 0);
     disk.set_fault(DiskFault::Limited { read: 1_000_000, write: 0, iops: 0 });
-    assert_eq!(disk.measure(Work::Read { bytes: 500_000 }), Span::from_ms(500));
+    let takes = |disk: &mut Disk, work| {
+        let now = disk.busy_until;
+        disk.ask(now, work) - now
+    };
+    assert_eq!(takes(&mut disk, Work::Read { bytes: 500_000 }), Span::from_ms(500));
     disk.state.dirty = 500_000;
-    assert_eq!(disk.measure(Work::Fsync), Span::from_ms(2), "1 ms, and 500 kB at the disk's own 500 MB/s");
+    assert_eq!(takes(&mut disk, Work::Fsync), Span::from_ms(2), "1 ms, and 500 kB at the disk's own 500 MB/s");
     disk.set_fault(DiskFault::Limited { read: 0, write: 100_000, iops: 10 });
     disk.state.dirty = 50_000;
-    assert_eq!(disk.measure(Work::Fsync), Span::from_ms(500));
-    assert_eq!(disk.measure(Work::Read { bytes: 0 }), Span::from_ms(100), "ten requests a second");
+    assert_eq!(takes(&mut disk, Work::Fsync), Span::from_ms(500));
+    assert_eq!(takes(&mut disk, Work::Read { bytes: 0 }), Span::from_ms(100), "ten requests a second");
+}
+
+#[test]
+fn what_a_bound_keeps_waiting_goes_on_once_it_is_lifted() {
+    let profile = DiskProfile { fsync_jitter: Span::ZERO, ..DiskProfile::default() };
+    let mut disk = Disk::new(profile, 1, 0);
+    let bound = DiskFault::Limited { read: 20_000, write: 0, iops: 0 };
+    disk.set_fault(bound);
+    let asked = Work::Read { bytes: 1_000_000 };
+    assert_eq!(disk.ask(Instant::ZERO, asked).as_ms(), 50_000);
+    assert_eq!(disk.ask(Instant::ZERO, Work::Fsync).as_ms(), 50_001, "behind it");
+    let lifted = Instant::ZERO + Span::from_ms(40);
+    let again = disk.clear_fault(lifted, bound);
+    let ends: Vec<(Instant, u32)> = again.into_iter().map(|request| disk.enqueue(lifted, request)).collect();
+    let after = ends.iter().map(|(at, _)| at.since(lifted).as_ns()).collect::<Vec<_>>();
+    assert_eq!(after, [2_100_000, 3_100_000], "100 us and 1 MB at 500 MB/s, then the fsync");
+    assert!(disk.next_done(0).is_none(), "what was foretold before is void");
+    let order = [(); 2].map(|()| disk.next_done(ends[0].1).map(|request| request.op));
+    assert_eq!(order, [Some(Op::Read), Some(Op::Sync)]);
 }
 
 #[test]
 fn faults_compose_and_are_cleared_one_by_one() {
     let mut disk = Disk::new(DiskProfile::default(), 1, 0);
-    let ask = |op| Request { process: ProcessId(0), incarnation: 1, token: DiskToken(1), takes: Span::from_ms(1), op };
+    let ask = request;
     let full = Failing { error: DiskError::Full, read: false, sync: false, ..Failing::ALL };
     disk.set_fault(DiskFault::Fails(full));
     disk.set_fault(DiskFault::Fails(Failing::ALL));
     assert_eq!(disk.state.failing, Some(DiskError::Io));
     assert_eq!(disk.complete(ask(Op::Sync)), Some(Err(DiskError::Io)));
-    assert!(disk.clear_fault(DiskFault::Fails(Failing::ALL)).is_empty());
+    assert!(disk.clear_fault(Instant::ZERO, DiskFault::Fails(Failing::ALL)).is_empty());
     assert_eq!(disk.state.failing, Some(DiskError::Full));
     assert_eq!(disk.complete(ask(Op::Sync)), Some(Ok(())), "fsync writes over what is allocated");
     disk.set_fault(DiskFault::Stall);
     assert_eq!(disk.complete(ask(Op::Sync)), None);
-    assert_eq!(disk.clear_fault(DiskFault::Stall).len(), 1);
+    assert_eq!(disk.clear_fault(Instant::ZERO, DiskFault::Stall).len(), 1);
 }
 
 #[test]
@@ -301,10 +367,7 @@ fn a_share_of_one_kind_of_request_fails() {
     let mut disk = Disk::new(DiskProfile::default(), 1, 0);
     disk.set_fault(DiskFault::Fails(Failing { write: false, sync: false, share: Ppm(250_000), ..Failing::ALL }));
     assert_eq!(disk.state.failing, None, "writes work");
-    let mut failed = |op| {
-        let request = Request { process: ProcessId(0), incarnation: 1, token: DiskToken(1), takes: Span::ZERO, op };
-        (0..10_000).filter(|_| disk.complete(request) == Some(Err(DiskError::Io))).count()
-    };
+    let mut failed = |op| (0..10_000).filter(|_| disk.complete(request(op)) == Some(Err(DiskError::Io))).count();
     assert_eq!(failed(Op::Sync), 0);
     let reads = failed(Op::Read);
     assert!((2_350..2_650).contains(&reads), "{reads}");

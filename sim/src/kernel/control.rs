@@ -221,12 +221,12 @@ impl<P: Process> Simulation<P> {
         self.hosts[usize::from(id.0)].disk.set_fault(fault);
     }
 
-    /// Mends a disk in one way. Requests that had stalled go to the end of its queue.
+    /// Mends a disk in one way. Requests that had stalled go to the end of its queue; those that a bound keeps waiting go on without it.
     pub fn clear_disk_fault(&mut self, id: HostId, fault: DiskFault) {
         let disk = &mut self.hosts[usize::from(id.0)].disk;
-        for request in disk.clear_fault(fault) {
-            let at = disk.enqueue(self.now, request.takes, request.op);
-            self.queue.push(at, Event::Disk(request));
+        for request in disk.clear_fault(self.now, fault) {
+            let (at, round) = disk.enqueue(self.now, request);
+            self.queue.push(at, Event::Disk { host: id, round });
         }
     }
 

@@ -1,6 +1,6 @@
 //! Carrying out what processes ask for.
 
-use models::id::{DiskToken, Port, ProcessId};
+use models::id::{DiskToken, HostId, Port, ProcessId};
 use models::process::{Effect, Input, Payload, Process};
 use models::time::Instant;
 
@@ -80,23 +80,22 @@ impl<P: Process> Simulation<P> {
 
     fn request(&mut self, me: ProcessId, token: DiskToken, work: Work) {
         let slot = &self.slots[usize::from(me.0)];
-        let disk = &mut self.hosts[usize::from(slot.host.0)].disk;
-        let (takes, op) = (disk.measure(work), work.op());
-        let at = disk.enqueue(self.now, takes, op);
-        self.queue.push(at, Event::Disk(Request { process: me, incarnation: slot.incarnation, token, takes, op }));
+        let host = slot.host;
+        let disk = &mut self.hosts[usize::from(host.0)].disk;
+        let (takes, bytes) = disk.measure(work);
+        let asked = Request { process: me, incarnation: slot.incarnation, token, takes, bytes, op: work.op() };
+        let (at, round) = disk.enqueue(self.now, asked);
+        self.queue.push(at, Event::Disk { host, round });
     }
 
-    pub(super) fn on_disk(&mut self, request: Request) {
-        let slot = &self.slots[usize::from(request.process.0)];
+    pub(super) fn on_disk(&mut self, host: HostId, round: u32) {
+        let disk = &mut self.hosts[usize::from(host.0)].disk;
+        let Some(request) = disk.next_done(round) else { return };
         // The process that asked is gone; its successor numbers its requests anew.
-        if slot.incarnation != request.incarnation {
+        if self.slots[usize::from(request.process.0)].incarnation != request.incarnation {
             return;
         }
-        let host = &mut self.hosts[usize::from(slot.host.0)];
-        if !host.up {
-            return;
-        }
-        if let Some(result) = host.disk.complete(request) {
+        if let Some(result) = disk.complete(request) {
             self.deliver(request.process, Input::Disk { token: request.token, result });
         }
     }

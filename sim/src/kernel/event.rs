@@ -1,9 +1,8 @@
 //! What waits in the queue, and how much of it came to pass.
 
-use models::id::{ProcessId, TimerId};
+use models::id::{HostId, ProcessId, TimerId};
 use models::observation::Observed;
 
-use crate::disk::Request;
 use crate::net::connection::{ConnRef, Side};
 
 /// An event in the queue. Small: messages wait in their connection or in the post.
@@ -24,7 +23,10 @@ pub(crate) enum Event<T> {
         to: ProcessId,
         letter: u32,
     },
-    Disk(Request),
+    Disk {
+        host: HostId,
+        round: u32,
+    },
     /// A packet of a stream arrives from the end `side`.
     Packet {
         conn: ConnRef,

@@ -214,7 +214,7 @@ impl<P: Process> Simulation<P> {
             Event::Timer { process, id, timer } => self.on_timer(process, id, timer),
             Event::Retransmit { conn, side } => self.on_retransmit(conn, side),
             Event::TornDown { conn, side } => self.close_end(conn, side),
-            Event::Disk(request) => self.on_disk(request),
+            Event::Disk { host, round } => self.on_disk(host, round),
             Event::Serve { process } => self.on_served(process),
             Event::Start { process, incarnation } => self.on_start(process, incarnation),
         }
