@@ -188,3 +188,24 @@ fn what_cannot_be_shrunk_is_told_apart() {
         assert!(errors(&output).contains(expected), "{args:?}: `{expected}` is missing in:\n{}", errors(&output));
     }
 }
+
+#[test]
+fn stories_are_told_where_there_are_brokers_and_refused_where_there_are_none() {
+    let folder = folder();
+    let told = |name: &str, kinds: &str| {
+        let scenario = scenarios::library::find(name).expect("it is in the library").scenario();
+        let mut scenario = scenario.unwrap_or_else(|errors| panic!("{errors:?}"));
+        (scenario.faults, scenario.chaos) = (Vec::new(), None);
+        let text = scenario.to_yaml();
+        let text = text.split("schedule:").next().expect("the part before");
+        let text = format!("{text}\nschedule:\n  chaos: {{faults: 1, weights: {{{kinds}}}}}\n");
+        std::fs::write(folder.path().join("story.yaml"), text).expect("it can be written");
+        sim(folder.path(), &["run", "story.yaml", "--seed", "2", "--duration", "60s"])
+    };
+    let see_saw = told("stretch-cluster", "see-saw: 1");
+    let begun = text(&see_saw).lines().filter(|line| line.starts_with("schedule   f")).count();
+    assert!(begun >= 2, "one story is several faults: {}{}", text(&see_saw), errors(&see_saw));
+    let refused = told("zookeeper-2-2-cut", "see-saw: 1");
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(errors(&refused).contains("see-saw need brokers; set their weights to 0"), "{}", errors(&refused));
+}
