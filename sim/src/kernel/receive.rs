@@ -181,7 +181,7 @@ impl<P: Process> Simulation<P> {
         }
         let [from, to] = [known.ends[usize::from(1 - side)].host, known.ends[usize::from(side)].host];
         let half = &mut known.halves[usize::from(side)];
-        let at_once = at_once || half.needs_acks();
+        let is_event = at_once || half.needs_acks();
         let wait = half.ack_delay(self.now, &self.hosts[usize::from(from.0)].tcp);
         let delay = if at_once { Span::ZERO } else { wait };
         // Sent now as far as queues of lines are concerned: an ACK that waits must not keep a line from other packets.
@@ -194,7 +194,7 @@ impl<P: Process> Simulation<P> {
             return self.expect_timeout(conn, side);
         };
         let half = &mut known.halves[usize::from(side)];
-        if at_once {
+        if is_event {
             let patience = if let News::Selective(_) = news { half.rtt.reordering_window() } else { Span::ZERO };
             let packet = Packet::Ack { ack, news };
             self.queue.push(at + patience, Event::Packet { conn, side: 1 - side, packet });
