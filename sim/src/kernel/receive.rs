@@ -4,7 +4,7 @@ use models::process::{CloseReason, Input, Process};
 use models::time::Span;
 
 use crate::net::connection::{Ack, Body, ConnRef, EndState, Side};
-use crate::net::rule::Rule;
+use crate::net::rule::{Effect, Rule};
 
 use super::Simulation;
 use super::event::{Event, News, Packet};
@@ -213,8 +213,8 @@ impl<P: Process> Simulation<P> {
         }
     }
 
-    /// A rule that drops packets begins. An ACK that still waits for a segment to ride on meets it, although its fate was decided
-    /// when it began to wait.
+    /// A rule that stops packets begins. An ACK that still waits for a segment to ride on meets it, although its fate was decided
+    /// when it began to wait; who rejects it says so when it is sent.
     pub(super) fn lose_waiting_acks(&mut self, rule: &Rule) {
         for index in 0..self.conns.len() {
             for side in [0, 1] {
@@ -225,13 +225,17 @@ impl<P: Process> Simulation<P> {
                     continue;
                 }
                 let acks = &mut known.halves[usize::from(side)].acks;
-                let all = acks.len();
-                while acks.pop_back_if(|ack| ack.leaves > self.now).is_some() {}
-                let lost = all - acks.len();
-                if lost > 0 {
-                    self.counts.lost += lost as u64;
-                    self.expect_timeout(self.conn_ref(index), side);
+                let mut lost = None;
+                while let Some(ack) = acks.pop_back_if(|ack| ack.leaves > self.now) {
+                    self.counts.lost += 1;
+                    lost = Some(ack.leaves);
                 }
+                let Some(leaves) = lost else { continue };
+                let conn = self.conn_ref(index);
+                if rule.effect == Effect::Reset {
+                    self.queue.push(leaves, Event::Packet { conn, side, packet: Packet::Reset });
+                }
+                self.expect_timeout(conn, side);
             }
         }
     }
