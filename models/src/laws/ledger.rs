@@ -205,8 +205,8 @@ impl Permit {
             Self::NotIdempotent => "enable.idempotence=false: a retry may append twice or too late (KIP-98)",
             Self::NoForceSync => "forceSync=no: a ZooKeeper server acknowledges what no fsync has covered",
             Self::LeaderWritesIsr => {
-                "known hazard: before inter.broker.protocol.version 2.7-IV2 a leader that has not heard of a broker's end takes it into \
-                 the ISR, and no controller refuses (KIP-497)"
+                "known hazard: before inter.broker.protocol.version 2.7-IV2 a leader that has not heard of a broker's end, perhaps its \
+                 own, writes an ISR with it, and no controller refuses (KIP-497)"
             }
         }
     }
