@@ -88,13 +88,7 @@ impl GroupLaws {
     }
 
     /// Any consumer got records of a partition, by its number.
-    pub(super) fn on_poll(
-        &mut self,
-        partition: usize,
-        read: Read<'_>,
-        views: Views<'_>,
-        ledger: &mut Ledger,
-    ) {
+    pub(super) fn on_poll(&mut self, partition: usize, read: Read<'_>, views: Views<'_>, ledger: &mut Ledger) {
         let told = self.no_silent_skip.on_poll(partition, read, views, ledger);
         let Some(group) = self.groups.get(usize::from(views.process.0)).and_then(Option::as_ref) else { return };
         let (base_offset, end) = (read.base_offset, read.end());

@@ -113,8 +113,7 @@ impl NoSilentSkip {
         if offset > expected {
             ledger.breach(Law::NoSilentSkip, None, views.at, views.process, || {
                 let name = views.roster.name(partition);
-                let what =
-                    format!("{name}: the consumer went from offset {expected} to {offset} and was told nothing");
+                let what = format!("{name}: the consumer went from offset {expected} to {offset} and was told nothing");
                 (what, views.partition_state(partition))
             });
             return before.next;
