@@ -508,6 +508,18 @@ fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
     check("by an election", old(), elected, &broken);
 }
 
+#[test]
+fn a_known_breach_is_counted_and_does_not_hide_another() {
+    let known = || Facts { known_breaches: vec![Law::NoFencedInIsr], ..facts() };
+    let permitted: &[_] = &[(Law::NoFencedInIsr, "known to be broken")];
+    check("known", known(), |h| take_back(h, true), &Expect { broken: None, permitted });
+    let and_another: Story = |h| {
+        take_back(h, true);
+        h.state(Some(1), 1, &[2, 3]);
+    };
+    check("and another", known(), and_another, &Expect { broken: Some(Law::LeaderInIsr), permitted });
+}
+
 /// The session of broker 1, the last in the ISR, has ended and no controller has acted on it; it takes broker 2 in.
 fn take_in_while_gone(h: &mut History, told: bool) {
     h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[1, 2, 3]) });

@@ -43,6 +43,7 @@ pub(crate) fn facts() -> Facts {
         produce_interval: Some(Span::from_secs(5)),
         controller_probe: true,
         zookeeper_probe: true,
+        known_breaches: Vec::new(),
         start: Instant::ZERO,
     }
 }
