@@ -20,7 +20,7 @@ use crate::record::Record;
 
 const MAGIC: &[u8; 8] = b"FAULTLIN";
 /// Raised whenever [`Record`] or anything within it changes its shape.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// No record is larger; a damaged length must not make the reader allocate without bound.
 const LIMIT: usize = 256 << 20;
 const HEADER: usize = 20;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use models::kafka::metrics::Metric;
+use models::laws::Law;
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ pub struct Expect {
     /// Acknowledged records that may be lost. Setting it judges losses even where the settings promise nothing (acks=1,
     /// unclean election); `None` leaves that to the laws' own gates.
     pub permitted_losses: Option<u64>,
+    /// Laws that are known to be broken, each once: the run goes on past that, counts it as permitted, and fails by others alone.
+    pub known_breaches: Vec<Law>,
     /// The steady-state hypothesis: true at the end of the warm-up, else the run is void.
     pub steady_state: Vec<(Gauge, Bound)>,
     /// True at every instant from the end of the warm-up to the end of the run.

@@ -231,6 +231,7 @@ fn facts(scenario: &Scenario, deployment: &Deployment, start: Instant) -> Facts 
             .then(|| deploy::interval(workload.records_per_second, producers) * partition_count),
         controller_probe: false,
         zookeeper_probe: !workload.sessions.is_empty(),
+        known_breaches: scenario.expect.known_breaches.clone(),
         start,
     }
 }

@@ -69,6 +69,7 @@ fn bad_input_exits_with_2_and_says_what_would_be_valid() {
         (&["--seed", "x"], "invalid value 'x'"),
         (&["--seed", "1", "--duration", "soon"], "--duration soon: expected a number with a unit"),
         (&["--seed", "1", "--topics", "0"], "--topics 0: expected at least 1"),
+        (&["run", "hw-truncation", "--known-breach", "R-TRUNC-BELOWHW"], "did you mean `R-TRUNC-BELOW-HW`?"),
         (&["survey", "--seeds", "9..3"], "expected A..B with A < B"),
         (&["survey", "--queue", "heap"], "expected one of: wheel, binary-heap, 4-ary-heap, radix-heap"),
         (&["run", "--server-properties", "no/*.properties", "--zoo-cfg", "zoo.cfg"], "no such file"),
@@ -78,6 +79,26 @@ fn bad_input_exits_with_2_and_says_what_would_be_valid() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", errors(&output));
         assert!(errors(&output).contains(expected), "{args:?}: `{expected}` is missing in:\n{}", errors(&output));
     }
+}
+
+#[test]
+fn a_known_breach_is_counted_and_what_else_is_broken_still_fails() {
+    let folder = folder();
+    let run = |law: &[&str]| {
+        let output =
+            sim(folder.path(), &[&["run", "reset-to-start-on-out-of-range", "--record", "it.flt"], law].concat());
+        (output.status.code(), text(&output))
+    };
+    let (code, story) = run(&[]);
+    assert_eq!(code, Some(1));
+    assert!(story.contains("BROKEN R-NO-FULL-TRUNCATION"), "{story}");
+    let (code, story) = run(&["--known-breach", "R-NO-FULL-TRUNCATION"]);
+    assert_eq!(code, Some(0), "{story}");
+    assert!(story.contains("permitted: known to be broken"), "{story}");
+    // What is known goes with the record.
+    assert_eq!(sim(folder.path(), &["replay", "it.flt"]).status.code(), Some(0));
+    let output = sim(folder.path(), &["run", "hw-truncation", "--known-breach", "R-CANDIDATE-COMPLETE"]);
+    assert!(text(&output).contains("BROKEN R-TRUNC-BELOW-HW"), "{}", text(&output));
 }
 
 /// Thousands of runs are compared by one word; what keeps their events in order must not show in it.

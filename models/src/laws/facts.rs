@@ -1,5 +1,6 @@
 //! What the judge is told of a deployment before it sees the first observation.
 
+use super::ledger::Law;
 use crate::id::{BrokerId, Group, HostId, ProcessId, Sid, Topic, TopicPartition};
 use crate::kafka::config::Acks;
 use crate::time::{Instant, Span};
@@ -97,6 +98,8 @@ pub struct Facts {
     pub controller_probe: bool,
     /// Whether clients of ZooKeeper's own keep writing to it: then "a write succeeded" can be demanded of it.
     pub zookeeper_probe: bool,
+    /// Laws that are known to be broken: that is counted, and fails nothing.
+    pub known_breaches: Vec<Law>,
     /// When start-up is over: coverage and controller counts begin.
     pub start: Instant,
 }

@@ -83,6 +83,7 @@ impl ChaosProfile {
             ChaosKind::SeeSaw => Story::new(scenario, aim, at, random).see_saw(),
             ChaosKind::DeafBroker => Story::new(scenario, aim, at, random).deaf_broker(),
             ChaosKind::RoughSync => Story::new(scenario, aim, at, random).rough_sync(),
+            ChaosKind::DarkReturn => Story::new(scenario, aim, at, random).dark_return(),
             ChaosKind::HostReset => resets(scenario, aim, (at, duration), random),
             kind => vec![Planned::new(at, duration, self.draw_fault(kind, scenario, aim, duration, random))],
         }

@@ -135,6 +135,8 @@ kinds! {
     DeafBroker = "deaf-broker";
     /// A story: a ZooKeeper server was away, and its line is bad while it catches up.
     RoughSync = "rough-sync";
+    /// A story: a server or broker was away, and its host loses power while its slow disk catches up.
+    DarkReturn = "dark-return";
 }
 
 impl ChaosKind {

@@ -35,6 +35,8 @@ const SOON: (Span, Span) = (Span::from_ms(20), Span::from_secs(20));
 const MUTE: (Span, Span) = (Span::from_ms(100), Span::from_secs(8));
 /// How late a disk answers that is busy with a recovery.
 const DISK: (Span, Span) = (Span::from_secs(1), Span::from_secs(20));
+/// How late a disk answers that has to catch up: a group commit takes the longer, the more others wait for it.
+const BUSY: (Span, Span) = (Span::from_ms(50), Span::from_secs(3));
 /// When something happens again to who is back: while it catches up, before or after it leads again.
 const AFTER_RETURN: (Span, Span) = (Span::from_ms(500), Span::from_secs(25));
 /// How late a story's first outage begins.
@@ -237,6 +239,53 @@ impl<'a> Story<'a> {
         self.told()
     }
 
+    /// Somebody was away, and its host loses power while it catches up, which takes long since its disk is slow; perhaps others
+    /// whose disks have as much to do lose it soon after.
+    pub(super) fn dark_return(mut self) -> Vec<Planned> {
+        let servers =
+            self.scenario.cluster.zookeeper.servers.iter().map(|server| ProcessSelector::ZooKeeper(server.sid));
+        let brokers = self.ids().into_iter().map(ProcessSelector::Broker).collect();
+        let mut alike: Vec<ProcessSelector> = if self.random.chance(1, 2) { servers.collect() } else { brokers };
+        if alike.is_empty() {
+            alike.push(ProcessSelector::ZooKeeperLeader);
+        }
+        self.random.shuffle(&mut alike);
+        let process = alike[0];
+        let away = self.log(AWAY);
+        match self.random.weighted(&[3, 1, 1]) {
+            0 => self.add(Span::ZERO, away, Fault::Kill { process }),
+            1 => self.dark(Span::ZERO, away, process),
+            _ => {
+                let to = alike[1..].iter().copied().map(host_of).collect();
+                let route = Route { from: vec![host_of(process)], to, both_ways: true, ..Route::default() };
+                match alike.len() {
+                    1 => self.add(Span::ZERO, away, Fault::Pause { process }),
+                    _ => self.add(Span::ZERO, away, Fault::cut(route)),
+                }
+            }
+        }
+        let (latency, length) = (self.log(BUSY), self.log(BAD));
+        for busy in &alike[..self.random.within(1, alike.len() as u64) as usize] {
+            let host = HostSelector::Of(*busy);
+            let begin = away.scaled(self.random.within(0, 100), 100);
+            self.add(begin, length, Fault::SlowDisk { host, read: Span::ZERO, sync: latency });
+        }
+        let dark = away + self.log(SOON);
+        let down = self.log(AWAY);
+        self.dark(dark, down, process);
+        if let Some(other) = alike.get(1).copied().filter(|_| self.random.chance(1, 2)) {
+            let after = dark + self.log(SOON);
+            self.dark(after, down, other);
+        }
+        self.told()
+    }
+
+    /// A host loses power.
+    fn dark(&mut self, after: Span, length: Span, process: ProcessSelector) {
+        let (host, unsynced) = (HostSelector::Of(process), unsynced(self.random));
+        self.add(after, length, Fault::HostCrash { host, unsynced });
+    }
+
     /// Two or three outages one after the other, mostly of `first`, each perhaps just when its leaderships have come back.
     fn outages(&mut self, first: ProcessSelector, second: ProcessSelector) {
         let mut after = self.within(FIRST_OUTAGE);
@@ -255,7 +304,10 @@ impl<'a> Story<'a> {
             1 => Fault::Restart { process, grace: length, delay: Span::ZERO },
             2 => Fault::Pause { process },
             3 => Fault::cut(self.to_zookeeper(process)),
-            _ => Fault::HostCrash { host: HostSelector::Of(process), unsynced: unsynced(self.random) },
+            _ => {
+                self.dark(after, length, process);
+                return length;
+            }
         };
         self.add(after, length, fault);
         length

@@ -131,13 +131,14 @@ fn stories(kind: super::ChaosKind) -> Vec<Vec<crate::schedule::Planned>> {
 
 #[test]
 fn a_story_has_all_its_parts_within_the_phase() {
-    use super::ChaosKind::{BadReturn, DeafBroker, OustedController, RoughSync, SeeSaw};
-    let parts: [(super::ChaosKind, &[&str]); 5] = [
+    use super::ChaosKind::{BadReturn, DarkReturn, DeafBroker, OustedController, RoughSync, SeeSaw};
+    let parts: [(super::ChaosKind, &[&str]); 6] = [
         (OustedController, &["delete-controller", "delay", "pause", "kill"]),
         (BadReturn, &["cut", "delay", "flap", "reset-connections"]),
         (SeeSaw, &["cut", "delay", "slow-disk", "kill", "restart"]),
         (DeafBroker, &["cut", "kill", "restart"]),
         (RoughSync, &["kill", "cut", "delay", "rate", "loss", "reset-connections"]),
+        (DarkReturn, &["kill", "cut", "slow-disk", "host-crash"]),
     ];
     for (kind, parts) in parts {
         let told = stories(kind);

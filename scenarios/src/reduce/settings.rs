@@ -37,6 +37,8 @@ pub enum Setting {
     Expectation(usize, usize),
     /// The bound on acknowledged records that may be lost.
     PermittedLosses,
+    /// A law that is known to be broken, by position.
+    KnownBreach(usize),
     /// The restart policy.
     Supervisor,
     /// The time of a start.
@@ -75,6 +77,7 @@ impl Scenario {
             // From the last, so that the positions of the others stay.
             all.extend((0..length).rev().map(|index| Setting::Expectation(list, index)));
         }
+        all.extend((0..self.expect.known_breaches.len()).rev().map(Setting::KnownBreach));
         all.extend([Setting::PermittedLosses, Setting::Supervisor, Setting::StartUp, Setting::Tcp]);
         all.extend([Setting::Monitoring, Setting::Rollback, Setting::Lan, Setting::Loopback]);
         all.extend((0..self.topology.hosts.len()).map(Setting::Host));
@@ -140,6 +143,7 @@ impl Setting {
                 }
             }
             Self::PermittedLosses => expect.permitted_losses = None,
+            Self::KnownBreach(index) => remove(&mut expect.known_breaches, *index),
             Self::Supervisor => scenario.supervisor = Restart::default(),
             Self::StartUp => scenario.start_up = Default::default(),
             Self::Tcp => scenario.tcp = Tcp::default(),

@@ -33,6 +33,8 @@ const PROTOCOLS: [&str; 6] = ["2.1", "2.4", "2.6", "2.7-IV1", "2.8", "3.2"];
 const OFFSETS_PARTITIONS: u32 = 3;
 /// An election of a controller and of leaders, and the ISR changes that follow.
 const AFTERMATH: Span = Span::from_secs(2);
+/// From the first leader of the ensemble to a controller and to all brokers serving.
+const FIRST_CONTROLLER: Span = Span::from_secs(10);
 /// Between two writes of an application that has a ZooKeeper session.
 const SESSION_PAUSE: (Span, Span) = (Span::from_ms(50), Span::from_secs(2));
 
@@ -57,6 +59,7 @@ pub(super) fn draw(scenario: &mut Scenario, world: u64) {
     }
     sessions(scenario, &layout, &mut stream(SESSIONS));
     supervisor(scenario, &mut stream(SUPERVISOR));
+    scenario.phases.warm_up = warm_up(scenario);
     scenario.phases.quiet_hold = hold(scenario);
     scenario.monitoring = Monitoring { hosts: None, ..scenario.monitoring.clone() };
     let fits = |(gauge, bound): &mut (Gauge, Bound)| match gauge {
@@ -222,6 +225,14 @@ fn sessions(scenario: &mut Scenario, layout: &Layout, random: &mut Random) {
         group.host = layout.clients[number % layout.clients.len()];
         group.config.servers.clone_from(&sids);
     }
+}
+
+/// How long a world takes to start, at least as long as the scenario says. Servers that start while others elect may join neither
+/// the elected leader, which has too few followers then, nor elect another: until that leader gives up after `initLimit`.
+fn warm_up(scenario: &Scenario) -> Span {
+    let config = &scenario.cluster.zookeeper.config;
+    let init_limit = Span::from_ms(u64::from(config.init_limit) * u64::from(config.tick_time));
+    scenario.phases.warm_up.max(scenario.start_up.1 + init_limit + FIRST_CONTROLLER)
 }
 
 /// How long a world has to stay as it should be, at most as long as the scenario says: until the last session has ended that nobody

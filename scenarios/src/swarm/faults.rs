@@ -114,6 +114,7 @@ const STORIES: &[(ChaosKind, u32)] = &[
     (ChaosKind::SeeSaw, 16),
     (ChaosKind::DeafBroker, 10),
     (ChaosKind::RoughSync, 10),
+    (ChaosKind::DarkReturn, 10),
 ];
 
 /// So many at most in worlds that have nothing else.

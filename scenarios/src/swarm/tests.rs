@@ -43,6 +43,19 @@ fn a_schedule_can_be_written_into_its_scenario() {
 }
 
 #[test]
+fn a_leader_that_nobody_joins_has_given_up_before_the_start_is_over() {
+    let worlds = |base| (0..60).map(move |world| swarm(base, Profile::Everything).world(world));
+    let mut longer = 0;
+    for world in worlds("stretch-cluster").chain(worlds("zookeeper-2-2-cut")) {
+        let config = &world.cluster.zookeeper.config;
+        let alone = Span::from_ms(u64::from(config.init_limit) * u64::from(config.tick_time));
+        assert!(world.phases.warm_up >= Span::from_secs(30).max(world.start_up.1 + alone + Span::from_secs(10)));
+        longer += usize::from(world.phases.warm_up > Span::from_secs(60));
+    }
+    assert!(longer > 0, "the drawn limits reach beyond the library's warm-up");
+}
+
+#[test]
 fn seeds_of_a_world_differ_in_their_schedules_alone() {
     let swarm = swarm("stretch-cluster", Profile::Everything);
     let cases: Vec<_> = (0..SEEDS_PER_WORLD * 2).map(|seed| swarm.case(seed)).collect();

@@ -1,6 +1,7 @@
 //! `expect:`.
 
 use models::kafka::metrics::Metric;
+use models::laws::Law;
 
 use super::fields::{Fields, Item, unknown};
 use crate::expect::{Bound, Expect, Gauge, Total, Unit};
@@ -11,6 +12,7 @@ pub(super) fn read(item: &Item<'_>, topology: &Topology) -> Expect {
     let mut fields = item.fields();
     let mut expect = Expect {
         permitted_losses: fields.optional("permitted_losses").and_then(|losses| losses.integer(0..=u64::MAX)),
+        known_breaches: fields.optional("known_breaches").map(|item| laws(&item)).unwrap_or_default(),
         steady_state: gauges(&mut fields, "steady_state", topology),
         throughout: gauges(&mut fields, "throughout", topology),
         at_end: gauges(&mut fields, "at_end", topology),
@@ -22,6 +24,19 @@ pub(super) fn read(item: &Item<'_>, topology: &Topology) -> Expect {
     }
     fields.finish();
     expect
+}
+
+/// Each law once.
+fn laws(item: &Item<'_>) -> Vec<Law> {
+    let words: Vec<(&str, Law)> = Law::ALL.iter().map(|law| (law.name(), *law)).collect();
+    let mut laws: Vec<Law> = Vec::new();
+    for item in item.list() {
+        match item.choice(&words) {
+            Some(law) if laws.contains(&law) => item.error(format!("{law} is named twice")),
+            law => laws.extend(law),
+        }
+    }
+    laws
 }
 
 fn gauges(fields: &mut Fields<'_>, name: &'static str, topology: &Topology) -> Vec<(Gauge, Bound)> {

@@ -67,6 +67,7 @@ schedule:
   chaos: {faults: 2..3, weights: {kill: 1, wan-cut: 2}}
 expect:
   permitted_losses: 0
+  known_breaches: [R-TRUNC-BELOW-HW, J-LOST-WRITE]
   steady_state: {controllers: 1}
   throughout: {controllers: 0..2, controllers_seen_from: {frankfurt: 0..2}, metrics: {OfflinePartitionsCount: \"<= 6\", MaxLag: 0}}
   controller_changes: \"<= 3\"

@@ -401,6 +401,10 @@ fn expect(out: &mut Text, expect: &Expect, topology: &Topology) {
     if let Some(losses) = expect.permitted_losses {
         out.field("permitted_losses", losses);
     }
+    if !expect.known_breaches.is_empty() {
+        let laws: Vec<&str> = expect.known_breaches.iter().map(|law| law.name()).collect();
+        out.field("known_breaches", format!("[{}]", laws.join(", ")));
+    }
     let bound = |bound: Bound, unit| {
         let text = bound.text(unit);
         if text.starts_with(['<', '>']) { quoted(&text) } else { text }

@@ -17,13 +17,16 @@ pub struct Changes {
     /// Records per second in all.
     #[arg(long)]
     pub rate: Option<u32>,
+    /// A law that is known to be broken, by name: go on past that and look for others. May be given several times.
+    #[arg(long = "known-breach", value_name = "LAW")]
+    pub known_breaches: Vec<String>,
 }
 
 impl Changes {
     /// Whether anything is changed.
     pub fn is_any(&self) -> bool {
-        let Self { duration, topics, partitions, rate } = self;
-        duration.is_some() || topics.is_some() || partitions.is_some() || rate.is_some()
+        let Self { duration, topics, partitions, rate, known_breaches } = self;
+        duration.is_some() || topics.is_some() || partitions.is_some() || rate.is_some() || !known_breaches.is_empty()
     }
 }
 

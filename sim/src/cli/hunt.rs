@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use models::defect::{Defect, Mark};
+use models::defect::{Defect, Defects, Mark};
+use models::laws::Law;
 use replay::record::Record;
 use replay::shrink::{Budget, Case, Shrunk, Size, Target, shrink};
 use scenarios::Seeds;
@@ -77,6 +78,16 @@ fn defects(args: &HuntArgs) -> Result<Vec<Defect>, Failure> {
     args.defects.iter().map(|word| fuzz::defect(word)).collect()
 }
 
+/// Adds the laws that what a defect implies is known to break and the defect itself is not: a run that ends at one of them may
+/// never get to what is hunted.
+fn overshadowing(defect: Defect, known: &mut Vec<Law>) {
+    let implied = Defects::NONE.with(defect).iter().filter(|other| *other != defect);
+    for name in implied.flat_map(|other| other.facts().laws) {
+        let law = Law::named(name).filter(|law| !known.contains(law) && !defect.facts().laws.contains(name));
+        known.extend(law);
+    }
+}
+
 /// What all hunts have in common.
 struct Hunter<'a> {
     args: &'a HuntArgs,
@@ -103,7 +114,8 @@ impl<'a> Hunter<'a> {
     /// One campaign.
     fn hunt(&self, defect: Defect, strategy: Strategy, campaign: u64) -> Result<(Hunt, Duration), Failure> {
         let word = defect.word().to_owned();
-        let scenario = fuzz::base(self.args.scenario.as_deref(), &[word], &self.args.changes)?;
+        let mut scenario = fuzz::base(self.args.scenario.as_deref(), &[word], &self.args.changes)?;
+        overshadowing(defect, &mut scenario.expect.known_breaches);
         let spec = Spec {
             build: crate::build_identity(),
             name: scenario.name.clone(),

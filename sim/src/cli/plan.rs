@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use models::laws::Law;
 use models::time::Span;
 use scenarios::schedule::Schedule;
 use scenarios::{Scenario, Seeds};
@@ -63,6 +64,14 @@ pub(super) fn change(scenario: &mut Scenario, changes: &Changes) -> Result<(), F
     }
     if let Some(rate) = changes.rate {
         workload.records_per_second = positive("rate", rate)?;
+    }
+    for word in &changes.known_breaches {
+        let law = Law::named(word).ok_or_else(|| {
+            let hint = scenarios::nearest::hint(word, Law::ALL.iter().map(|law| law.name()));
+            Failure::Input(format!("--known-breach {word}: there is no such law{hint}; every run lists them all"))
+        })?;
+        let known = &mut scenario.expect.known_breaches;
+        known.extend((!known.contains(&law)).then_some(law));
     }
     // What was changed has to fit the rest, exactly as if the file had said so.
     let text = scenario.to_yaml();

@@ -76,7 +76,8 @@ impl Spec {
         compare("shard", format!("{}/{}", self.shard.0, self.shard.1), format!("{}/{}", other.shard.0, other.shard.1));
         if found.is_empty() && self.scenario != other.scenario {
             found.push(
-                "the scenario, its defects, or what `--duration`, `--topics`, `--partitions`, `--rate` say".into(),
+                "the scenario, its defects, or what `--duration`, `--topics`, `--partitions`, `--rate`, `--known-breach` say"
+                    .into(),
             );
         }
         found

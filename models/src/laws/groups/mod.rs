@@ -21,11 +21,12 @@ use self::group_no_loss::GroupNoLoss;
 use self::group_stable::GroupStable;
 use self::member_fencing::MemberFencing;
 use self::no_silent_skip::NoSilentSkip;
+pub(in crate::laws) use self::no_silent_skip::Read;
 use self::overlap_bound::OverlapBound;
 use super::facts::Roster;
 use super::ledger::{Law, Ledger};
 use super::views::Views;
-use crate::id::{Group, ProcessId, Topic, TopicPartition, ValueId};
+use crate::id::{Group, ProcessId, Topic, TopicPartition};
 use crate::observation::Observation;
 use crate::time::Instant;
 
@@ -87,17 +88,10 @@ impl GroupLaws {
     }
 
     /// Any consumer got records of a partition, by its number.
-    pub(super) fn on_poll(
-        &mut self,
-        partition: usize,
-        base_offset: u64,
-        values: &[ValueId],
-        views: Views<'_>,
-        ledger: &mut Ledger,
-    ) {
-        let told = self.no_silent_skip.on_poll(partition, base_offset, values, views, ledger);
+    pub(super) fn on_poll(&mut self, partition: usize, read: Read<'_>, views: Views<'_>, ledger: &mut Ledger) {
+        let told = self.no_silent_skip.on_poll(partition, read, views, ledger);
         let Some(group) = self.groups.get(usize::from(views.process.0)).and_then(Option::as_ref) else { return };
-        let end = base_offset + values.len() as u64;
+        let (base_offset, end) = (read.base_offset, read.end());
         let name = views.roster.name(partition);
         self.group_no_loss.on_poll(group, partition, told.unwrap_or(base_offset).min(base_offset), end);
         self.overlap_bound.on_poll(group, name, views, ledger);

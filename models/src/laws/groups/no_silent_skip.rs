@@ -1,14 +1,43 @@
 //! G-NO-SILENT-SKIP: a consumer's position passes an offset only if the consumer read it or was told (a reset). What it read
-//! last must still stand in the committed log when it reads on: otherwise other records took the place of what it had read,
-//! and it passes them by.
+//! last must stand before what it reads on with, in the log that it reads: otherwise other records took the place of what it
+//! had read, and it passes them by. A leader that was replaced uncleanly and does not know it yet serves its own log to
+//! whoever read from it before: nothing is passed by until they read from the other log.
 
 use super::super::facts::Roster;
 use super::super::ledger::{Law, Ledger};
 use super::super::views::Views;
-use crate::id::{ProcessId, ValueId};
+use crate::id::{BrokerId, ProcessId, ValueId};
 use crate::observation::Observation;
 
 pub(in crate::laws) const SOURCE: &str = "KIP-320, KAFKA-7747";
+
+/// Records that a consumer got.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::laws) struct Read<'a> {
+    pub(in crate::laws) base_offset: u64,
+    pub(in crate::laws) values: &'a [ValueId],
+    /// Who served them.
+    pub(in crate::laws) replica: BrokerId,
+}
+
+impl Read<'_> {
+    /// Offset after the last record.
+    pub(in crate::laws) fn end(&self) -> u64 {
+        self.base_offset + self.values.len() as u64
+    }
+
+    /// What stands before the first record in the log that it was read from. The replica that served it may have cut it off
+    /// since: then the committed log tells, if that holds the record.
+    fn predecessor(&self, partition: usize, views: Views<'_>) -> Option<ValueId> {
+        let (first, before) = (self.values.first()?, self.base_offset.checked_sub(1)?);
+        let served = views.roster.broker_number(self.replica).map(|broker| views.logs.replica(broker, partition));
+        if let Some(log) = served.filter(|log| log.value(self.base_offset) == Some(*first)) {
+            return log.value(before);
+        }
+        let committed = views.logs.committed(partition);
+        committed.value(self.base_offset).filter(|value| value == first).and_then(|_| committed.value(before))
+    }
+}
 
 /// The position of each consumer in each partition.
 #[derive(Clone, Debug)]
@@ -72,34 +101,31 @@ impl NoSilentSkip {
     pub(super) fn on_poll(
         &mut self,
         partition: usize,
-        base_offset: u64,
-        values: &[ValueId],
+        read: Read<'_>,
         views: Views<'_>,
         ledger: &mut Ledger,
     ) -> Option<u64> {
         let position = self.position(views.process, partition)?;
-        let next = Position { next: Some(base_offset + values.len() as u64), last: values.last().copied() };
+        let next = Position { next: Some(read.end()), last: read.values.last().copied() };
         let before = std::mem::replace(position, next);
-        let expected = before.next?;
+        let (expected, offset) = (before.next?, read.base_offset);
         ledger.judged(Law::NoSilentSkip, 1);
-        if base_offset > expected {
+        if offset > expected {
             ledger.breach(Law::NoSilentSkip, None, views.at, views.process, || {
                 let name = views.roster.name(partition);
-                let what =
-                    format!("{name}: the consumer went from offset {expected} to {base_offset} and was told nothing");
+                let what = format!("{name}: the consumer went from offset {expected} to {offset} and was told nothing");
                 (what, views.partition_state(partition))
             });
             return before.next;
         }
-        let stands = expected.checked_sub(1).and_then(|last| views.logs.committed(partition).value(last));
-        if let (Some(read), Some(stands)) = (before.last, stands)
-            && base_offset == expected
-            && read != stands
+        if let (Some(last), Some(stands)) = (before.last, read.predecessor(partition, views))
+            && offset == expected
+            && last != stands
         {
             ledger.breach(Law::NoSilentSkip, None, views.at, views.process, || {
                 let name = views.roster.name(partition);
                 let what = format!(
-                    "{name}: the consumer reads on at offset {expected}, before which it read {read}; {stands} stands there"
+                    "{name}: the consumer reads on at offset {offset}, before which it read {last}; {stands} stands there"
                 );
                 (what, views.partition_state(partition))
             });

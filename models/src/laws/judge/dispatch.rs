@@ -4,6 +4,7 @@ use super::Judge;
 use crate::id::{ProcessId, TopicPartition, ValueId};
 use crate::kafka::config::Acks;
 use crate::laws::clients::{aborted_read, poll_order, realtime};
+use crate::laws::groups::Read;
 use crate::laws::ledger::Law;
 use crate::laws::metadata::transitions;
 use crate::laws::records::{Ack, Sent, Standing, Value, Witness};
@@ -59,9 +60,10 @@ impl Judge {
                     aborted_read::judge(partition, *value, read && failed, views, &mut self.ledger);
                 }
             }
-            Observation::Poll { partition, base_offset, values, .. } => {
+            Observation::Poll { partition, base_offset, values, replica } => {
                 if let Some(partition) = self.roster.partition(*partition) {
-                    self.on_poll(at, process, partition, *base_offset, values);
+                    let read = Read { base_offset: *base_offset, values, replica: *replica };
+                    self.on_poll(at, process, partition, read);
                 }
             }
             Observation::Assign { partitions } => {
@@ -103,14 +105,8 @@ impl Judge {
         }
     }
 
-    pub(super) fn on_poll(
-        &mut self,
-        at: Instant,
-        process: ProcessId,
-        partition: usize,
-        base_offset: u64,
-        values: &[ValueId],
-    ) {
+    pub(super) fn on_poll(&mut self, at: Instant, process: ProcessId, partition: usize, read: Read<'_>) {
+        let Read { base_offset, values, .. } = read;
         let mut first = None;
         for (offset, value) in (base_offset..).zip(values) {
             let fate = self.place(at, process, partition, (*value, offset), Witness::Poll);
@@ -119,7 +115,7 @@ impl Judge {
         }
         self.ledger.judged(Law::AbortedRead, values.len() as u64);
         self.ledger.judged(Law::Phantom, values.len() as u64);
-        let end = base_offset + values.len() as u64;
+        let end = read.end();
         // A member of a group reads only its share, and again after a rebalance: it owes no read to the end.
         let reads_all = self.groups.group_of(process).is_none();
         let records = &mut self.records[partition];
@@ -139,7 +135,7 @@ impl Judge {
         }
         consistent_read::on_poll(partition, base_offset, values, views, &mut self.ledger);
         committed_read_only::on_poll(partition, end, views, &mut self.ledger);
-        self.groups.on_poll(partition, base_offset, values, views, &mut self.ledger);
+        self.groups.on_poll(partition, read, views, &mut self.ledger);
     }
 
     /// A client saw `value` at `offset`.

@@ -29,7 +29,8 @@ impl Judge {
         self.deadline.deadline(&self.roster.facts)
     }
 
-    /// The liveness conditions that do not hold now, one a law at most. Also measures how long they take.
+    /// The liveness conditions that do not hold now, one a law at most, without those of laws that are known to be broken. Also
+    /// measures how long they take.
     pub fn unmet(&mut self, now: Instant) -> Vec<Unmet> {
         let unmet = unmet(self.waits(now));
         for wait in &unmet {
@@ -40,7 +41,8 @@ impl Judge {
         let views = views!(self, now, OBSERVER);
         self.no_offline.look(views);
         self.fully_replicated.look(views);
-        unmet
+        let known = &self.roster.facts.known_breaches;
+        unmet.into_iter().filter(|wait| !known.contains(&wait.law)).collect()
     }
 
     pub(super) fn finish_liveness(&self, now: Instant, ledger: &mut Ledger) {

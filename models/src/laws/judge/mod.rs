@@ -126,7 +126,7 @@ impl Judge {
         let (brokers, servers) = (roster.brokers.len(), roster.servers.len());
         let partitions = roster.facts.partitions.len();
         Self {
-            ledger: Ledger::default(),
+            ledger: Ledger::new(&roster.facts.known_breaches),
             deadline: Deadline::default(),
             count: ControllerCount::new(roster.facts.start),
             coverage: Coverage::default(),

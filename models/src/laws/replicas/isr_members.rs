@@ -8,7 +8,8 @@
 //! All that keeps an ended broker out is then `Partition.isReplicaIsrEligible`, and in ZooKeeper mode that asks the leader's own
 //! `ZkMetadataCache.hasAliveBroker`: what the controller has told it, however long ago. Such a leader breaks the law once it has
 //! been told, not before; and who it took in then stays until it leaves or registers, since the controller's answer to its end
-//! is over.
+//! is over. The leader itself is in every ISR that it writes. Where no controller has acted on the end of its session, the first
+//! thing that its next session carries may be such a write, before it has registered again.
 
 use crate::id::BrokerId;
 use crate::kafka::protocol::LeaderAndIsr;
@@ -118,8 +119,8 @@ impl IsrMembers {
         }
     }
 
-    /// Whether a broker that is gone was taken in, before or now, by a leader of an older protocol that had not been told when it
-    /// began to write.
+    /// Whether a broker that is gone was taken in, before or now, by a leader of an older protocol (perhaps itself) that had not
+    /// been told when it began to write.
     fn is_taken_in(
         &self,
         partition: usize,
@@ -129,11 +130,11 @@ impl IsrMembers {
         views: Views<'_>,
     ) -> bool {
         let Some(before) = before else { return false };
-        if before.isr.contains(&id) {
-            return self.taken_in[partition].contains(&id);
-        }
         let same_reign = (before.leader, before.leader_epoch) == (now.leader, now.leader_epoch);
         let writer = now.leader.filter(|leader| same_reign && views.roster.facts.isr_writers.contains(leader));
+        if before.isr.contains(&id) && writer != Some(id) {
+            return self.taken_in[partition].contains(&id);
+        }
         let numbers = writer.and_then(|leader| views.roster.broker_number(leader)).zip(views.roster.broker_number(id));
         numbers.is_some_and(|(leader, member)| {
             let began = views.leaders.reign(leader, partition).and_then(|reign| reign.changing_since);

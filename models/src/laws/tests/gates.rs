@@ -236,13 +236,65 @@ fn acknowledged_by_two(h: &mut History) {
     acknowledge(h, 1, 1);
 }
 
-/// What J-LOST-WRITE comes to where unclean elections are allowed: whether it is broken, and how often that is permitted.
-fn lost_writes(story: impl FnOnce(&mut History)) -> (bool, u64) {
+/// What a law comes to where unclean elections are allowed: whether it is broken, and how often that is permitted.
+fn where_unclean(law: Law, story: impl FnOnce(&mut History)) -> (bool, u64) {
     let mut history = History::started(UNCLEAN());
     story(&mut history);
     let reports = history.judge.finish(history.now());
-    let report = &reports[Law::LostWrite as usize];
+    let report = &reports[law as usize];
     (matches!(report.outcome, crate::laws::Outcome::Broken(_)), report.permitted)
+}
+
+fn lost_writes(story: impl FnOnce(&mut History)) -> (bool, u64) {
+    where_unclean(Law::LostWrite, story)
+}
+
+/// A consumer has read two records from broker 1. Broker 3, which has the first alone, is elected, and two others follow it there.
+fn read_and_replaced(h: &mut History) {
+    h.told(0, 0);
+    h.write(&[1, 2, 3], 0, 0, &[1]);
+    h.state(Some(1), 0, &[1, 2]);
+    h.write(&[1, 2], 1, 0, &[2]);
+    h.poll_from(1, 0, &[1, 2]);
+    h.state(None, 1, &[1]);
+    h.state(Some(3), 2, &[3]);
+    h.begin(3, 2);
+    h.write(&[3], 1, 2, &[4, 5]);
+}
+
+#[test]
+fn a_consumer_may_read_on_in_the_log_of_a_deposed_leader_and_must_be_told_before_it_reads_on_in_another() {
+    let skips = |story: Story| where_unclean(Law::NoSilentSkip, story);
+    let from_the_new: Story = |h| {
+        read_and_replaced(h);
+        h.poll_from(3, 2, &[5]);
+    };
+    assert_eq!(skips(from_the_new), (true, 0), "4 is passed by");
+    let from_the_deposed: Story = |h| {
+        read_and_replaced(h);
+        h.send(6);
+        h.append(1, 2, 0, &[6]);
+        h.poll_from(1, 2, &[6]);
+        h.told(3, 1);
+        h.poll_from(3, 1, &[4, 5]);
+    };
+    assert_eq!(skips(from_the_deposed), (false, 0), "it is told before it reads from the other log");
+    let without_a_word: Story = |h| {
+        read_and_replaced(h);
+        h.send(6);
+        h.append(1, 2, 0, &[6]);
+        h.poll_from(1, 2, &[6]);
+        h.write(&[3], 3, 2, &[7]);
+        h.poll_from(3, 3, &[7]);
+    };
+    assert_eq!(skips(without_a_word), (true, 0), "4 and 5 are passed by");
+    // The replica that served a record has cut it off since: the committed log still tells what stands before it.
+    let cut_off: Story = |h| {
+        read_and_replaced(h);
+        h.truncate(1, (2, 1), 2, TruncateReason::DivergingEpoch);
+        h.poll_from(1, 2, &[5]);
+    };
+    assert_eq!(skips(cut_off), (true, 0), "4 is passed by");
 }
 
 #[test]
@@ -452,6 +504,49 @@ fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
         h.expire(3);
         h.pass(19);
         h.state(Some(1), 1, &[1, 2, 3]);
+    };
+    check("by an election", old(), elected, &broken);
+}
+
+#[test]
+fn a_known_breach_is_counted_and_does_not_hide_another() {
+    let known = || Facts { known_breaches: vec![Law::NoFencedInIsr], ..facts() };
+    let permitted: &[_] = &[(Law::NoFencedInIsr, "known to be broken")];
+    check("known", known(), |h| take_back(h, true), &Expect { broken: None, permitted });
+    let and_another: Story = |h| {
+        take_back(h, true);
+        h.state(Some(1), 1, &[2, 3]);
+    };
+    check("and another", known(), and_another, &Expect { broken: Some(Law::LeaderInIsr), permitted });
+}
+
+/// The session of broker 1, the last in the ISR, has ended and no controller has acted on it; it takes broker 2 in.
+fn take_in_while_gone(h: &mut History, told: bool) {
+    h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[1, 2, 3]) });
+    h.state(Some(1), 0, &[1]);
+    h.expire(1);
+    h.pass(19);
+    if told {
+        h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[2, 3]) });
+    }
+    h.broker(1, Observation::IsrChange { partition: P, leader_epoch: 0, isr: znode::brokers(&[1, 2]) });
+    h.state(Some(1), 0, &[1, 2]);
+}
+
+#[test]
+fn a_leader_that_writes_the_isr_is_in_it_though_its_session_has_ended() {
+    let old = || Facts { isr_writers: vec![BrokerId(1)], ..facts() };
+    let permitted = Expect { broken: None, permitted: &[(Law::NoFencedInIsr, "KIP-497")] };
+    check("not told", old(), |h| take_in_while_gone(h, false), &permitted);
+    let broken = Expect { broken: Some(Law::NoFencedInIsr), permitted: &[] };
+    check("told", old(), |h| take_in_while_gone(h, true), &broken);
+    check("the controller decides", facts(), |h| take_in_while_gone(h, false), &broken);
+    // What another leader leaves in is another matter.
+    let elected: Story = |h| {
+        h.state(Some(1), 0, &[1]);
+        h.expire(1);
+        h.pass(19);
+        h.state(Some(2), 1, &[1, 2]);
     };
     check("by an election", old(), elected, &broken);
 }

@@ -111,10 +111,6 @@ impl History {
     fn unloaded(&mut self, broker: u16, leader_epoch: i32) {
         self.broker(broker, Observation::CoordinatorUnloaded { partition: HOME, leader_epoch });
     }
-
-    fn told(&mut self, from: u64, to: u64) {
-        self.see(7, Observation::PositionReset { partition: P, from, to });
-    }
 }
 
 /// Safety laws, each with a history that breaks it and one that comes as close as is allowed.

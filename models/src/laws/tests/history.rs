@@ -43,6 +43,7 @@ pub(crate) fn facts() -> Facts {
         produce_interval: Some(Span::from_secs(5)),
         controller_probe: true,
         zookeeper_probe: true,
+        known_breaches: Vec::new(),
         start: Instant::ZERO,
     }
 }
@@ -366,8 +367,18 @@ impl History {
     }
 
     pub(crate) fn poll(&mut self, base_offset: u64, values: &[u64]) {
+        self.poll_from(1, base_offset, values);
+    }
+
+    /// The consumer gets records from the replica of this broker.
+    pub(crate) fn poll_from(&mut self, broker: i32, base_offset: u64, values: &[u64]) {
         let values = values.iter().map(|value| ValueId(*value)).collect();
-        self.see(7, Observation::Poll { partition: P, base_offset, values, replica: BrokerId(1) });
+        self.see(7, Observation::Poll { partition: P, base_offset, values, replica: BrokerId(broker) });
+    }
+
+    /// The consumer is told that its position is reset.
+    pub(crate) fn told(&mut self, from: u64, to: u64) {
+        self.see(7, Observation::PositionReset { partition: P, from, to });
     }
 
     pub(crate) fn end_offset(&mut self, offset: u64) {

@@ -114,6 +114,7 @@ pub(super) fn base(name: Option<&str>, defects: &[String], changes: &Changes) ->
             topics: changes.topics.or(Some(1)),
             partitions: changes.partitions.or(Some(10)),
             rate: changes.rate.or(Some(100)),
+            known_breaches: changes.known_breaches,
         };
     }
     plan::change(&mut scenario, &changes)?;

@@ -309,6 +309,7 @@ fn facts(servers: u16) -> Facts {
         delivery: Span::ZERO,
         controller_probe: false,
         zookeeper_probe: false,
+        known_breaches: Vec::new(),
         start: Instant::ZERO,
     }
 }
