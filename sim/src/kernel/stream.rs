@@ -1,7 +1,8 @@
 //! The sending half of streams: segments, the retransmission timer, the end of a connection.
 //!
 //! What Linux does and what the models rest on: one timer per direction, armed only while data is unacknowledged; on its
-//! expiry the head alone is sent again and nothing new until it is acknowledged, then all the rest; holes that later
+//! expiry the head is sent again, with what was sent after it and fits in its packet, and nothing new until it is acknowledged,
+//! then all the rest; holes that later
 //! segments reveal are filled after about a round trip (RACK) without waiting for the timer; the last segment is sent once more
 //! soon after it (the tail loss probe), from which the first timeout counts; timers go off on the wheel's ticks. Not modelled,
 //! because it changes no figure that was measured: slow start.
