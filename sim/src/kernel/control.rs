@@ -178,7 +178,7 @@ impl<P: Process> Simulation<P> {
 
     /// Puts a rule in force, for packets sent from now on.
     pub fn add_rule(&mut self, rule: Rule) -> RuleId {
-        if rule.effect == Effect::Cut {
+        if matches!(rule.effect, Effect::Cut | Effect::Reset | Effect::NoRoute | Effect::Above(_)) {
             self.lose_waiting_acks(&rule);
         }
         self.network.add_rule(rule)

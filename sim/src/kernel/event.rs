@@ -56,8 +56,10 @@ pub(crate) enum Packet {
     SynAck,
     /// The third packet of the handshake.
     Established,
+    /// A segment, and so many that follow it.
     Data {
         sequence: u32,
+        more: u16,
         /// First segment of the other direction that the sender has not.
         ack: u32,
     },

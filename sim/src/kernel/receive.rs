@@ -4,7 +4,7 @@ use models::process::{CloseReason, Input, Process};
 use models::time::Span;
 
 use crate::net::connection::{Ack, Body, ConnRef, EndState, Side};
-use crate::net::rule::Rule;
+use crate::net::rule::{Effect, Rule};
 
 use super::Simulation;
 use super::event::{Event, News, Packet};
@@ -24,7 +24,7 @@ impl<P: Process> Simulation<P> {
             return self.expect_timeout(conn, side);
         }
         match packet {
-            Packet::Data { sequence, ack } => self.on_data(conn, side, sequence, ack),
+            Packet::Data { sequence, more, ack } => self.on_data(conn, side, (sequence, more), ack),
             Packet::Ack { ack, news } => match state {
                 EndState::Established | EndState::Orphaned => self.on_ack(conn, 1 - side, ack, news),
                 _ => {}
@@ -53,7 +53,7 @@ impl<P: Process> Simulation<P> {
     }
 
     /// Data from the end `side` arrives.
-    fn on_data(&mut self, conn: ConnRef, side: Side, sequence: u32, ack: u32) {
+    fn on_data(&mut self, conn: ConnRef, side: Side, (sequence, more): (u32, u16), ack: u32) {
         let receiver = 1 - side;
         if self.conns[conn.index as usize].ends[usize::from(receiver)].state == EndState::SynReceived
             && !self.on_established(conn)
@@ -68,7 +68,7 @@ impl<P: Process> Simulation<P> {
             Some(EndState::Gone) => return self.send_reset(conn, receiver),
             Some(EndState::Established | EndState::Orphaned) => {}
         }
-        if self.takes_at_once(conn, side, sequence) {
+        if more == 0 && self.takes_at_once(conn, side, sequence) {
             return self.take_segment(conn, side);
         }
         let paused = self.is_paused_end(conn, receiver);
@@ -76,22 +76,23 @@ impl<P: Process> Simulation<P> {
         let room = self.hosts[usize::from(known.ends[usize::from(receiver)].host.0)].tcp.receive_buffer;
         let orphaned = known.ends[usize::from(receiver)].state == EndState::Orphaned;
         let half = &mut known.halves[usize::from(side)];
-        if sequence < half.received {
+        let last = sequence + u32::from(more);
+        if last < half.received {
             return self.send_ack(conn, side, News::Nothing, true);
         }
-        if orphaned && matches!(half.segment(sequence).body, Body::Message(_) | Body::Ahead) {
+        let first = sequence.max(half.received);
+        if orphaned && matches!(half.segment(first).body, Body::Message(_) | Body::Ahead) {
             // Nobody will ever read it (`TCPAbortOnData`).
             self.send_reset(conn, receiver);
             return self.forget_end(conn, receiver);
         }
-        if sequence > half.received {
-            if half.refused {
-                return self.send_ack(conn, side, News::WindowClosed, true);
-            }
-            half.segment(sequence).arrived = true;
-            return self.send_ack(conn, side, News::Selective(sequence), true);
+        if first > half.received && half.refused {
+            return self.send_ack(conn, side, News::WindowClosed, true);
         }
-        half.segment(sequence).arrived = true;
+        (first..=last).for_each(|sequence| half.segment(sequence).arrived = true);
+        if first > half.received {
+            return self.send_ack(conn, side, News::Selective(last), true);
+        }
         let mut arrivals = std::mem::take(&mut self.arrivals);
         let mut fin = false;
         while half.received < half.next {
@@ -104,7 +105,8 @@ impl<P: Process> Simulation<P> {
             if paused {
                 let unread = unread.saturating_add(segment.bytes);
                 if unread > room {
-                    segment.arrived = false;
+                    // Nothing of the packet from here on is kept.
+                    (received..=last).for_each(|sequence| half.segment(sequence).arrived = false);
                     half.refused = true;
                     break;
                 }
@@ -181,7 +183,7 @@ impl<P: Process> Simulation<P> {
         }
         let [from, to] = [known.ends[usize::from(1 - side)].host, known.ends[usize::from(side)].host];
         let half = &mut known.halves[usize::from(side)];
-        let at_once = at_once || half.needs_acks();
+        let is_event = at_once || half.needs_acks();
         let wait = half.ack_delay(self.now, &self.hosts[usize::from(from.0)].tcp);
         let delay = if at_once { Span::ZERO } else { wait };
         // Sent now as far as queues of lines are concerned: an ACK that waits must not keep a line from other packets.
@@ -194,7 +196,7 @@ impl<P: Process> Simulation<P> {
             return self.expect_timeout(conn, side);
         };
         let half = &mut known.halves[usize::from(side)];
-        if at_once {
+        if is_event {
             let patience = if let News::Selective(_) = news { half.rtt.reordering_window() } else { Span::ZERO };
             let packet = Packet::Ack { ack, news };
             self.queue.push(at + patience, Event::Packet { conn, side: 1 - side, packet });
@@ -211,8 +213,8 @@ impl<P: Process> Simulation<P> {
         }
     }
 
-    /// A rule that drops packets begins. An ACK that still waits for a segment to ride on meets it, although its fate was decided
-    /// when it began to wait.
+    /// A rule that stops packets begins. An ACK that still waits for a segment to ride on meets it, although its fate was decided
+    /// when it began to wait; who rejects it says so when it is sent.
     pub(super) fn lose_waiting_acks(&mut self, rule: &Rule) {
         for index in 0..self.conns.len() {
             for side in [0, 1] {
@@ -223,13 +225,17 @@ impl<P: Process> Simulation<P> {
                     continue;
                 }
                 let acks = &mut known.halves[usize::from(side)].acks;
-                let all = acks.len();
-                while acks.pop_back_if(|ack| ack.leaves > self.now).is_some() {}
-                let lost = all - acks.len();
-                if lost > 0 {
-                    self.counts.lost += lost as u64;
-                    self.expect_timeout(self.conn_ref(index), side);
+                let mut lost = None;
+                while let Some(ack) = acks.pop_back_if(|ack| ack.leaves > self.now) {
+                    self.counts.lost += 1;
+                    lost = Some(ack.leaves);
                 }
+                let Some(leaves) = lost else { continue };
+                let conn = self.conn_ref(index);
+                if rule.effect == Effect::Reset {
+                    self.queue.push(leaves, Event::Packet { conn, side, packet: Packet::Reset });
+                }
+                self.expect_timeout(conn, side);
             }
         }
     }

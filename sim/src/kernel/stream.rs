@@ -1,7 +1,8 @@
 //! The sending half of streams: segments, the retransmission timer, the end of a connection.
 //!
 //! What Linux does and what the models rest on: one timer per direction, armed only while data is unacknowledged; on its
-//! expiry the head alone is sent again and nothing new until it is acknowledged, then all the rest; holes that later
+//! expiry the head is sent again, with what was sent after it and fits in its packet, and nothing new until it is acknowledged,
+//! then all the rest; holes that later
 //! segments reveal are filled after about a round trip (RACK) without waiting for the timer; the last segment is sent once more
 //! soon after it (the tail loss probe), from which the first timeout counts; timers go off on the wheel's ticks. Not modelled,
 //! because it changes no figure that was measured: slow start.
@@ -73,11 +74,12 @@ impl<P: Process> Simulation<P> {
             let sequence = half.next;
             half.sends_new(now, &tcp);
             half.next += 1;
-            self.transmit(conn, side, sequence);
+            self.transmit(conn, side, sequence, 0);
         }
     }
 
-    fn transmit(&mut self, conn: ConnRef, side: Side, sequence: u32) {
+    /// Sends a segment, and `more` after it in the same packet.
+    fn transmit(&mut self, conn: ConnRef, side: Side, sequence: u32, more: u16) {
         let (now, known) = (self.now, &mut self.conns[conn.index as usize]);
         let [from, to] = [known.ends[usize::from(side)].host, known.ends[usize::from(1 - side)].host];
         let tcp = self.hosts[usize::from(from.0)].tcp;
@@ -85,9 +87,12 @@ impl<P: Process> Simulation<P> {
         back.answered(now, &tcp);
         let ack = back.received;
         let half = &mut known.halves[usize::from(side)];
-        let segment = half.segment(sequence);
-        segment.sent_at = now;
-        let bytes = segment.bytes.saturating_add(IP_TCP_HEADERS);
+        let mut bytes = IP_TCP_HEADERS;
+        for sequence in sequence..=sequence + u32::from(more) {
+            let segment = half.segment(sequence);
+            segment.sent_at = now;
+            bytes = bytes.saturating_add(segment.bytes);
+        }
         if half.deadline == Instant::MAX {
             half.deadline = now + half.rtt.timeout(&tcp);
         }
@@ -100,21 +105,31 @@ impl<P: Process> Simulation<P> {
         let half = &mut known.halves[usize::from(side)];
         let at = half.arrival(at, fate.ordered);
         let late = at > half.deadline;
-        self.queue.push(at, Event::Packet { conn, side, packet: Packet::Data { sequence, ack } });
+        self.queue.push(at, Event::Packet { conn, side, packet: Packet::Data { sequence, more, ack } });
         if late {
             self.expect_timeout(conn, side);
         }
     }
 
-    fn retransmit(&mut self, conn: ConnRef, side: Side, sequence: u32) {
+    /// Sends a segment again, and with it what fits. Returns one past the last.
+    fn retransmit(&mut self, conn: ConnRef, side: Side, sequence: u32) -> u32 {
         self.counts.retransmissions += 1;
-        self.conns[conn.index as usize].halves[usize::from(side)].segment(sequence).retransmitted = true;
-        self.transmit(conn, side, sequence);
+        let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
+        let more = half.collapsible(sequence);
+        let end = sequence + 1 + u32::from(more);
+        for sequence in sequence..end {
+            half.segment(sequence).retransmitted = true;
+        }
+        self.transmit(conn, side, sequence, more);
+        end
     }
 
     fn retransmit_all(&mut self, conn: ConnRef, side: Side, sequences: &[u32]) {
+        let mut sent = 0;
         for sequence in sequences {
-            self.retransmit(conn, side, *sequence);
+            if *sequence >= sent {
+                sent = self.retransmit(conn, side, *sequence);
+            }
         }
     }
 

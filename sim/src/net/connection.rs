@@ -110,6 +110,9 @@ pub(crate) struct Ack {
     pub(crate) ack: u32,
 }
 
+/// Bytes of data in a full packet of 1,500 (`tcp_current_mss`, with timestamps).
+const FULL_SEGMENT: u32 = 1_448;
+
 /// One direction of a connection: the state of its sender and, further down, of its receiver.
 #[derive(Clone, Debug)]
 pub(crate) struct Half<M> {
@@ -311,6 +314,20 @@ impl<M> Half<M> {
         }
         self.last_arrival = self.last_arrival.max(at);
         self.last_arrival
+    }
+
+    /// How many segments after `sequence` go along when it is sent again (`tcp_retrans_try_collapse`): those that were sent after
+    /// it, as far as they fit into its packet and none is known to have arrived. Never what waits to be sent for the first time.
+    pub(crate) fn collapsible(&self, sequence: u32) -> u16 {
+        let sent = (self.next - self.una) as usize;
+        let mut from = self.segments.iter().take(sent).skip((sequence - self.una) as usize);
+        let mut room = from.next().map_or(0, |head| FULL_SEGMENT.saturating_sub(head.bytes));
+        let fits = |segment: &&Segment<M>| {
+            let left = room.checked_sub(segment.bytes).filter(|_| !segment.arrived);
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        from.take_while(fits).take(usize::from(u16::MAX)).count() as u16
     }
 
     /// Holes that the arrival of `sequence` shows: what was sent before it and has not arrived (RACK).

@@ -12,6 +12,7 @@ use crate::observation::{Observation, ZkRole};
 use crate::process::CloseReason;
 use crate::time::{Instant, Span};
 use crate::world::{Ctx, Message, Timer, ZK_QUORUM_PORT};
+use crate::zk::config::ZooKeeperConfig;
 
 /// How far a learner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,7 +100,7 @@ impl Server {
             held_acks: Vec::new(),
             needs_reload: false,
             last_read: ctx.now,
-            read_timeout: config.init_limit_span(),
+            read_timeout: ZooKeeperConfig::read_timeout(config.init_limit_span(), ctx.random),
             read_timer: None,
             touched: BTreeMap::new(),
         };
@@ -402,15 +403,15 @@ impl Server {
     }
 
     fn ack_new_leader_to_leader(&mut self, ctx: &mut Ctx<'_>) {
-        let sync_limit = self.spec.config.sync_limit_span();
+        let read_timeout = ZooKeeperConfig::read_timeout(self.spec.config.sync_limit_span(), ctx.random);
         let generation = self.generation;
         let Role::Following(learner) = &mut self.role else { return };
         learner.phase = LearnerPhase::Finishing;
-        learner.read_timeout = sync_limit;
+        learner.read_timeout = read_timeout;
         if let Some(timer) = learner.read_timer.take() {
             ctx.cancel(timer);
         }
-        learner.read_timer = Some(ctx.set_timer(sync_limit, Timer::ZkServer(ZkServerTimer::LearnerRead(generation))));
+        learner.read_timer = Some(ctx.set_timer(read_timeout, Timer::ZkServer(ZkServerTimer::LearnerRead(generation))));
         let zxid = Zxid::new(learner.epoch, 0);
         ctx.observe(Observation::ZkAck { zxid, history: self.committed_history() });
         self.tell_leader(ctx, QuorumPacket::Ack { zxid });

@@ -12,6 +12,7 @@ use crate::id::{ConnId, Sid, TimerId, Zxid};
 use crate::observation::Observation;
 use crate::time::{Instant, Span};
 use crate::world::{Ctx, Message, Timer};
+use crate::zk::config::ZooKeeperConfig;
 use crate::zk::protocol::Op;
 
 /// How far a learner's handler is.
@@ -91,7 +92,8 @@ impl Server {
     /// A learner has connected. The acceptor wakes to take the connection, and starts the handler's thread.
     pub(super) fn learner_accepted(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let config = &self.spec.config;
-        let (read_timeout, limit) = (config.init_limit_span(), config.init_limit + config.sync_limit);
+        let read_timeout = ZooKeeperConfig::read_timeout(config.init_limit_span(), ctx.random);
+        let limit = config.init_limit + config.sync_limit;
         let Role::Leading(leader) = &mut self.role else { return ctx.close(conn) };
         let read_timer = ctx.set_timer(read_timeout, Timer::ZkServer(ZkServerTimer::HandlerRead(conn)));
         let handler = Handler {
@@ -326,7 +328,7 @@ impl Server {
 
     /// The leader serves: so may the learner.
     pub(super) fn up_to_date(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
-        let read_timeout = self.spec.config.sync_limit_span();
+        let read_timeout = ZooKeeperConfig::read_timeout(self.spec.config.sync_limit_span(), ctx.random);
         let Some(handler) = self.handler(conn) else { return };
         handler.phase = HandlerPhase::Serving;
         handler.sync_limit.started = true;

@@ -92,6 +92,34 @@ fn retransmissions_come_when_a_real_kernel_sends_them() {
     near(&sent(2), &[(4, 12), (206, 222), (620, 662), (1_452, 1_500), (3_110, 3_170), (6_400, 6_690)]);
 }
 
+/// What a kernel of 6.18 did (veth, RTT 0, HZ=250): five short segments were lost, two more were written while their timeout ran. The
+/// timeout sends the five as one packet; the two follow when it is acknowledged, which takes a receiver that has answered before
+/// 48 ms.
+#[test]
+fn a_timeout_sends_again_all_that_fits_in_a_packet_and_its_ack_may_wait() {
+    let heard = |lost: u32, answers: bool| {
+        let mut world = World::new(2, Span::ZERO);
+        let conn = world.open(0, 1);
+        world.sim.process_mut(ProcessId(1)).echo = answers;
+        world.send(0, conn, 1..2);
+        world.run_to(2_000);
+        world.sim.process_mut(ProcessId(1)).echo = false;
+        let rule = world.cut(0, 1);
+        world.send(0, conn, SHORT..SHORT + lost);
+        world.run_to(3_000);
+        world.send(0, conn, SHORT + lost..SHORT + lost + 2);
+        world.run_to(4_200);
+        world.sim.remove_rule(rule);
+        world.run_to(10_000);
+        let at: Vec<u64> = (SHORT..SHORT + lost + 2).filter_map(|word| world.when(1, Note::Said(word))).collect();
+        at.iter().map(|ms| ms - at[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(heard(5, false), [0; 7], "who has not answered acknowledges at once");
+    assert_eq!(heard(5, true), [0, 0, 0, 0, 0, 40, 40]);
+    let full = heard(20, true);
+    assert_eq!((full[13], full[14], full[21]), (0, 40, 40), "1,448 bytes are a packet");
+}
+
 #[test]
 fn recovery_is_not_monotonic_in_the_length_of_the_cut() {
     let late = |cut_ms| heard_after(0, Talk::OneWay, cut_ms) - cut_ms;

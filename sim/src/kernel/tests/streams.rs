@@ -1,6 +1,7 @@
 //! Connecting and closing.
 
 use super::*;
+use crate::net::rule::Effect as RuleEffect;
 
 #[test]
 fn a_connection_opens_talks_and_closes_at_latency() {
@@ -153,10 +154,11 @@ fn a_process_may_talk_to_itself() {
     assert_eq!(world.sim.free_conns.len(), 1);
 }
 
-/// An ACK that waits is sent when its time has come, so a cut that began meanwhile stops it; the sender repeats what has arrived.
+/// An ACK that waits is sent when its time has come, so a rule that began meanwhile stops it; the sender repeats what has arrived.
+/// Who is told that it was rejected has no connection any more.
 #[test]
-fn an_ack_that_waits_meets_a_cut_that_begins_before_it_is_sent() {
-    let retransmissions = |cut_after_ms: u64| {
+fn an_ack_that_waits_meets_a_rule_that_begins_before_it_is_sent() {
+    let after = |effect: RuleEffect, rule_after_ms: u64| {
         let mut world = World::new(2, Span::from_ms(10));
         let conn = world.open(0, 1);
         // The receiver has answered at once before, so its ACKs wait.
@@ -166,14 +168,20 @@ fn an_ack_that_waits_meets_a_cut_that_begins_before_it_is_sent() {
         world.sim.process_mut(ProcessId(1)).echo = false;
         world.send(0, conn, 1..2);
         let before = world.sim.events().retransmissions;
-        world.run_to(2_000 + cut_after_ms);
-        let rule = world.cut(1, 0);
+        world.run_to(2_000 + rule_after_ms);
+        let rule = world.sim.add_rule(Rule::new(vec![HostId(1)], vec![HostId(0)], effect));
         world.run_to(2_100);
         world.sim.remove_rule(rule);
         world.run_to(5_000);
         assert_eq!(world.said(1), vec![0, 1]);
-        world.sim.events().retransmissions - before
+        (world.sim.events().retransmissions - before, world.when(1, Note::Closed(CloseReason::Reset)))
     };
-    // It arrives after 5 ms, and its ACK waits for 40.
-    assert_eq!([25, 50].map(retransmissions), [1, 0]);
+    use RuleEffect::{Above, Cut, NoRoute, Reset};
+    // It arrives after 5 ms, and its ACK, of 52 bytes, waits for 40.
+    for (effect, stops) in [(Cut, true), (NoRoute, true), (Above(51), true), (Above(52), false)] {
+        assert_eq!(after(effect, 25), (u64::from(stops), None), "{effect:?}");
+        assert_eq!(after(effect, 50), (0, None), "{effect:?}, too late");
+    }
+    assert_eq!(after(Reset, 25).1, Some(2_045));
+    assert_eq!(after(Reset, 50), (0, None));
 }

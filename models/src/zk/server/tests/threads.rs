@@ -194,3 +194,28 @@ fn a_followers_sync_thread_has_to_wake_and_either_follower_may_be_the_last() {
     assert!(busy > idle + Span::from_ms(5) && busy < idle + Span::from_ms(10), "{idle} and {busy}");
     assert!(last.iter().all(|count| *count >= 25), "{last:?}");
 }
+
+/// A read that times out ends a little late, as the timer of `poll` has slack: a follower that has just heard of a commit goes
+/// LOOKING 10,005 to 10,010 ms later.
+#[test]
+fn a_follower_gives_up_its_leader_a_little_after_the_sync_limit() {
+    let mut after = Vec::new();
+    let mut e = Ensemble::new(3, 1, &[]);
+    e.ms(5_000);
+    e.dial(0, 2);
+    for round in 0..8 {
+        assert_eq!(e.leader(), Some(2), "round {round}");
+        assert!(e.ask(0, create(&format!("/{round}"))).is_ok());
+        e.hold_between(&[0], &[1, 2]);
+        let commits = |seen: &&crate::observation::Observed| {
+            seen.process.0 == 0 && matches!(seen.what, Observation::ZkApply { .. })
+        };
+        let heard = e.h.observed.iter().rfind(commits).expect("it has heard of the write").at;
+        e.ms(11_000);
+        after.push(e.role_after(0, ZkRole::Looking, heard));
+        e.release_between(&[0], &[1, 2]);
+        e.ms(5_000);
+    }
+    assert!(after.iter().all(|ms| (10_005..=10_010).contains(ms)), "{after:?}");
+    assert!(after.iter().any(|ms| *ms != after[0]), "{after:?}: it varies");
+}
