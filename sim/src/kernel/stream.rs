@@ -4,8 +4,8 @@
 //! expiry the head is sent again, with what was sent after it and fits in its packet, and nothing new until it is acknowledged,
 //! then all the rest; holes that later
 //! segments reveal are filled after about a round trip (RACK) without waiting for the timer; the last segment is sent once more
-//! soon after it (the tail loss probe), from which the first timeout counts; timers go off on the wheel's ticks. Not modelled,
-//! because it changes no figure that was measured: slow start.
+//! soon after it (the tail loss probe), from which the first timeout counts; timers go off on the wheel's ticks. The congestion
+//! window lets a bulk leave in steps.
 
 use models::id::{ConnId, ProcessId};
 use models::process::{CloseReason, Input, Payload, Process};
@@ -44,7 +44,9 @@ impl<P: Process> Simulation<P> {
             return;
         }
         let half = &mut conn.halves[side];
-        half.absorb(now, &hosts[usize::from(host.0)].tcp);
+        let tcp = &hosts[usize::from(host.0)].tcp;
+        half.absorb(now, tcp);
+        half.writes(now, tcp);
         let bytes = message.wire_size();
         let ahead = message.written_ahead();
         if ahead > 0 {
@@ -75,6 +77,8 @@ impl<P: Process> Simulation<P> {
             half.sends_new(now, &tcp);
             half.next += 1;
             self.transmit(conn, side, sequence, 0);
+            let half = &mut self.conns[conn.index as usize].halves[usize::from(side)];
+            half.probe_from = half.segment(sequence).sent_at;
         }
     }
 
@@ -87,14 +91,12 @@ impl<P: Process> Simulation<P> {
         back.answered(now, &tcp);
         let ack = back.received;
         let half = &mut known.halves[usize::from(side)];
-        let mut bytes = IP_TCP_HEADERS;
-        for sequence in sequence..=sequence + u32::from(more) {
-            let segment = half.segment(sequence);
-            segment.sent_at = now;
-            bytes = bytes.saturating_add(segment.bytes);
-        }
+        let together = sequence..=sequence + u32::from(more);
+        let data = together.clone().fold(0, |bytes: u32, next| bytes.saturating_add(half.segment(next).bytes));
+        let (bytes, leaves) = (data.saturating_add(IP_TCP_HEADERS), half.departure(now, data));
+        together.for_each(|sequence| half.segment(sequence).sent_at = leaves);
         if half.deadline == Instant::MAX {
-            half.deadline = now + half.rtt.timeout(&tcp);
+            half.deadline = leaves + half.rtt.timeout(&tcp);
         }
         let fate = self.network.transit(now, (from, to), bytes, || known.header(side, bytes, false));
         let Some(at) = fate.at else {
@@ -103,7 +105,7 @@ impl<P: Process> Simulation<P> {
             return self.expect_timeout(conn, side);
         };
         let half = &mut known.halves[usize::from(side)];
-        let at = half.arrival(at, fate.ordered);
+        let at = half.arrival(at + leaves.since(now), fate.ordered);
         let late = at > half.deadline;
         self.queue.push(at, Event::Packet { conn, side, packet: Packet::Data { sequence, more, ack } });
         if late {

@@ -11,6 +11,7 @@ use models::time::{Instant, Span};
 
 use crate::kernel::queue::Ticket;
 
+use super::congestion::{FULL_SEGMENT, Window};
 use super::rule::Header;
 use super::tcp::{RttEstimator, TcpConfig};
 
@@ -92,7 +93,7 @@ pub(crate) enum Body<M> {
 pub(crate) struct Segment<M> {
     pub(crate) body: Body<M>,
     pub(crate) bytes: u32,
-    /// Of the last transmission.
+    /// When it left last, or will: the congestion window may let it wait.
     pub(crate) sent_at: Instant,
     pub(crate) retransmitted: bool,
     /// Reached the receiver, in order or not.
@@ -110,9 +111,6 @@ pub(crate) struct Ack {
     pub(crate) ack: u32,
 }
 
-/// Bytes of data in a full packet of 1,500 (`tcp_current_mss`, with timestamps).
-const FULL_SEGMENT: u32 = 1_448;
-
 /// One direction of a connection: the state of its sender and, further down, of its receiver.
 #[derive(Clone, Debug)]
 pub(crate) struct Half<M> {
@@ -123,6 +121,7 @@ pub(crate) struct Half<M> {
     /// First segment never sent.
     pub(crate) next: u32,
     pub(crate) rtt: RttEstimator,
+    window: Window,
     /// When to retransmit; [`Instant::MAX`] while nothing is unacknowledged.
     pub(crate) deadline: Instant,
     /// How often the timeout was doubled since the last progress. While it is not zero only the head is sent.
@@ -167,6 +166,7 @@ impl<M> Half<M> {
             una: 0,
             next: 0,
             rtt: RttEstimator::default(),
+            window: Window::default(),
             deadline: Instant::MAX,
             backoff: 0,
             retries: 0,
@@ -226,6 +226,18 @@ impl<M> Half<M> {
         if self.probed && self.backoff == 0 && self.is_outstanding() {
             let head = self.segments[0].sent_at + self.rtt.timeout(tcp);
             self.deadline = head.max(now + self.rtt.probe_timeout(tcp, self.next + 1 - self.una));
+        }
+    }
+
+    /// Packets with `bytes` of data are sent at `now`: when the last of them leaves, as the congestion window lets it.
+    pub(crate) fn departure(&mut self, now: Instant, bytes: u32) -> Instant {
+        self.window.departure(now, bytes, self.rtt.least())
+    }
+
+    /// Its process is about to write.
+    pub(crate) fn writes(&mut self, now: Instant, tcp: &TcpConfig) {
+        if self.segments.is_empty() {
+            self.window.restart(now, self.rtt.timeout(tcp));
         }
     }
 
@@ -293,7 +305,9 @@ impl<M> Half<M> {
         self.probed = false;
         self.probe_from = at;
         self.blocked = false;
-        self.deadline = if self.is_outstanding() { at + self.rtt.timeout(tcp) } else { Instant::MAX };
+        // What is still to leave is not late before it has.
+        let head = self.segments.front().filter(|_| self.una < self.next).map(|head| head.sent_at);
+        self.deadline = head.map_or(Instant::MAX, |left| left.max(at) + self.rtt.timeout(tcp));
         true
     }
 
@@ -304,6 +318,10 @@ impl<M> Half<M> {
         }
         self.backoff += 1;
         self.retries += 1;
+        // A probe of a closed window is no sign of loss.
+        if !self.blocked {
+            self.window.collapse(now);
+        }
         self.deadline = now + tcp.backed_off(self.rtt.timeout(tcp), self.backoff);
     }
 

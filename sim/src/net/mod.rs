@@ -4,6 +4,7 @@
 //! ([`rule`]) add what is wrong: some stop packets, the others are in netem's words ([`netem`]). A fate is decided when the packet is sent: what is under
 //! way when a cut begins still arrives. [`connection`] and [`tcp`] hold the state of streams, which the kernel drives.
 
+mod congestion;
 pub(crate) mod connection;
 pub mod netem;
 pub mod resolver;

@@ -113,11 +113,14 @@ pub(crate) struct RttEstimator {
     variation4: u64,
     /// When the round trip that `deviation4_max` covers ends.
     round_ends: Instant,
+    /// The least measurement, 0 before the first one.
+    least: u64,
 }
 
 impl RttEstimator {
     pub(crate) fn sample(&mut self, now: Instant, rtt: Span, rto_min: Span) {
         let (rtt_ns, floor) = (rtt.as_ns().max(1), rto_min.as_ns());
+        self.least = if self.least == 0 { rtt_ns } else { self.least.min(rtt_ns) };
         if self.srtt8 == 0 {
             self.srtt8 = rtt_ns << 3;
             self.deviation4 = rtt_ns << 1;
@@ -143,6 +146,11 @@ impl RttEstimator {
             self.deviation4_max = floor;
             self.round_ends = now + Span::from_ns(self.srtt8 >> 3);
         }
+    }
+
+    /// The least round trip measured (`tcp_min_rtt`): that of an ACK that did not wait. Zero before the first measurement.
+    pub(crate) fn least(&self) -> Span {
+        Span::from_ns(self.least)
     }
 
     /// The retransmission timeout before any doubling.

@@ -185,3 +185,40 @@ fn an_ack_that_waits_meets_a_rule_that_begins_before_it_is_sent() {
     assert_eq!(after(Reset, 25).1, Some(2_045));
     assert_eq!(after(Reset, 50), (0, None));
 }
+
+/// Words of 1,000 bytes; a full packet holds 1,448, and so the 20 packets of the second window 27 words and a packet.
+#[test]
+fn a_bulk_is_heard_in_windows_that_double_each_round_trip() {
+    let mut world = World::new(2, Span::from_ms(10));
+    let conn = world.open(0, 1);
+    world.send(0, conn, 0..100);
+    let mut heard = Vec::new();
+    for round in 0..4 {
+        world.run_to(1_006 + 10 * round);
+        heard.push(world.said(1).len());
+    }
+    assert_eq!(heard, [10, 38, 96, 100]);
+    assert_eq!(world.sim.counts.retransmissions, 0, "what has not left is not late");
+}
+
+#[test]
+fn after_a_timeout_what_was_lost_follows_in_windows_that_double() {
+    let mut world = World::new(2, Span::from_ms(10));
+    let conn = world.open(0, 1);
+    let rule = world.cut(0, 1);
+    world.send(0, conn, 0..10);
+    world.run_to(1_500);
+    assert!(world.sim.remove_rule(rule));
+    while world.said(1).is_empty() {
+        let now = world.sim.now().as_ms();
+        world.run_to(now + 1);
+    }
+    let first = world.sim.now().as_ms();
+    let mut heard = Vec::new();
+    for round in 0..4 {
+        world.run_to(first + 1 + 10 * round);
+        heard.push(world.said(1).len());
+    }
+    // Four packets hold the better part of six words.
+    assert_eq!(heard, [1, 3, 8, 10]);
+}
