@@ -7,13 +7,13 @@ use crate::{run, scenario};
 
 /// Scenario, seed, length of the fault phase in seconds, fingerprint.
 const GOLDEN: &[(&str, u64, u64, u64)] = &[
-    ("stretch-cluster", 4, 120, 0xd587_8ad9_ce8b_3f65),
-    ("stretch-cluster", 7, 300, 0x9d73_573a_55b8_8e73),
-    ("stretch-cluster", 101, 300, 0x07cd_3177_e475_3def),
-    ("wan-cut-zero-controllers", 1, 300, 0xbb02_fe4a_36df_7450),
-    ("one-way-wan-cut", 2, 300, 0x6493_ea51_c7e3_122d),
-    ("three-zookeepers-2-1", 3, 300, 0x9359_a804_f002_b124),
-    ("unclean-election-loss", 0, 300, 0x314f_06ed_6ed8_2e4f),
+    ("stretch-cluster", 4, 120, 0x50df_28c1_f64b_9185),
+    ("stretch-cluster", 7, 300, 0xe425_5c7a_6baf_d673),
+    ("stretch-cluster", 101, 300, 0x937e_6300_0852_115d),
+    ("wan-cut-zero-controllers", 1, 300, 0x311f_5cbe_2413_2390),
+    ("one-way-wan-cut", 2, 300, 0x59c2_4594_d710_9e3f),
+    ("three-zookeepers-2-1", 3, 300, 0xf6f5_01ef_6bc4_be4f),
+    ("unclean-election-loss", 0, 300, 0xa51e_333a_45e8_77c8),
 ];
 
 #[test]

@@ -153,7 +153,7 @@ mod tests {
             (MAGIC.to_vec(), "x.flt: damaged replay file: 8 bytes, too short for a header"),
             (
                 framed(9, 9, &body, 0),
-                "x.flt: replay format 9, but this build reads format 2; replay it with the build that wrote it",
+                "x.flt: replay format 9, but this build reads format 3; replay it with the build that wrote it",
             ),
             (
                 framed(VERSION, 10, &body, 0),

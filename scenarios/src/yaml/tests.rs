@@ -67,7 +67,6 @@ schedule:
   chaos: {faults: 2..3, weights: {kill: 1, wan-cut: 2}}
 expect:
   permitted_losses: 0
-  known_breaches: [R-TRUNC-BELOW-HW, J-LOST-WRITE]
   steady_state: {controllers: 1}
   throughout: {controllers: 0..2, controllers_seen_from: {frankfurt: 0..2}, metrics: {OfflinePartitionsCount: \"<= 6\", MaxLag: 0}}
   controller_changes: \"<= 3\"
@@ -258,6 +257,11 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "faults: 2..3",
         "faults: 3..2",
         "56:19: schedule.chaos.faults: `3..2` is not valid; expected a range `low..high` (or one value) of numbers from 0 to 10000",
+    ),
+    (
+        "permitted_losses: 0",
+        "known_breaches: [J-LOST-WRITE, J-UNSEEN, J-LOST-WRITE]",
+        "58:44: expect.known_breaches[2]: J-LOST-WRITE is named twice",
     ),
     (
         "controller_changes: \"<= 3\"",
