@@ -25,6 +25,8 @@ pub(super) struct GroupStable {
 struct Coordinators {
     /// The newest epoch in which somebody led it.
     newest: i32,
+    /// Who leads in it, and from which epoch on without another in between.
+    reign: Option<(ProcessId, i32)>,
     /// The newest epoch in which each led it. A leader that is told to go on leading in a newer epoch loads nothing anew:
     /// `ReplicaManager.becomeLeaderOrFollower` calls `onLeadershipChange` for those only that did not lead before.
     loaded: BTreeMap<ProcessId, i32>,
@@ -52,7 +54,11 @@ impl GroupStable {
             Observation::CoordinatorLoaded { partition, leader_epoch, .. } => {
                 let coordinators = self.offsets_partitions.entry(*partition).or_default();
                 coordinators.newest = coordinators.newest.max(*leader_epoch);
-                coordinators.loaded.insert(views.process, *leader_epoch);
+                // It may have been told to go on leading while it was reading.
+                let goes_on =
+                    coordinators.reign.is_some_and(|(who, from)| who == views.process && from <= *leader_epoch);
+                let epoch = if goes_on { coordinators.newest } else { *leader_epoch };
+                coordinators.loaded.insert(views.process, epoch);
             }
             Observation::CoordinatorUnloaded { partition, .. } => {
                 if let Some(coordinators) = self.offsets_partitions.get_mut(partition) {
@@ -76,7 +82,11 @@ impl GroupStable {
     /// Somebody leads an offsets partition.
     pub(super) fn on_leader(&mut self, partition: TopicPartition, leader_epoch: i32, process: ProcessId) {
         let coordinators = self.offsets_partitions.entry(partition).or_default();
-        coordinators.newest = coordinators.newest.max(leader_epoch);
+        if leader_epoch > coordinators.newest || coordinators.reign.is_none() {
+            coordinators.newest = coordinators.newest.max(leader_epoch);
+            let same = coordinators.reign.filter(|(who, _)| *who == process);
+            coordinators.reign = same.or(Some((process, leader_epoch)));
+        }
         if let Some(epoch) = coordinators.loaded.get_mut(&process) {
             *epoch = leader_epoch.max(*epoch);
         }

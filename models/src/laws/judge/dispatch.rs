@@ -202,6 +202,7 @@ impl Judge {
                     self.service.on_reaction(at);
                 }
                 if *role == ZkRole::Leading {
+                    self.isr_members.on_zk_leader(at);
                     self.on_election(|| format!("ZooKeeper server {process}"), at, process);
                 }
             }

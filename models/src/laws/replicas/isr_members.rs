@@ -2,7 +2,8 @@
 //! broker that has not been registered for long is in no ISR that is written, unless it is the last member.
 //!
 //! In ZooKeeper mode a controller hears of an ended session by a watch, and a leader's change of the ISR may pass it before it
-//! has acted on that. What it does without having heard is bounded by its own session.
+//! has acted on that. What it does without having heard is bounded by its own session, which ends at a tick, and which a new
+//! ZooKeeper leader gives its whole time again (`SessionTrackerImpl`, `ExpiryQueue.roundToNextInterval`).
 //!
 //! Before protocol 2.7-IV2 leaders write the ISR themselves (`ZkAlterPartitionManager`, `ReplicationUtils.updateLeaderAndIsr`).
 //! All that keeps an ended broker out is then `Partition.isReplicaIsrEligible`, and in ZooKeeper mode that asks the leader's own
@@ -28,6 +29,8 @@ const UNTOLD: Option<Instant> = Some(Instant::ZERO);
 #[derive(Clone, Debug)]
 pub(in crate::laws) struct IsrMembers {
     gone_since: Vec<Option<Instant>>,
+    /// When a ZooKeeper leader last began to lead.
+    sessions_from: Instant,
     /// By the number of who was told, then by that of whom: since when UpdateMetadata requests do not list it, `None` if the last one
     /// does.
     told_since: Vec<Option<Instant>>,
@@ -39,9 +42,15 @@ impl IsrMembers {
     pub(in crate::laws) fn new(brokers: usize, partitions: usize) -> Self {
         Self {
             gone_since: vec![Some(Instant::ZERO); brokers],
+            sessions_from: Instant::ZERO,
             told_since: vec![UNTOLD; brokers * brokers],
             taken_in: SharedVec::new(partitions),
         }
+    }
+
+    /// A ZooKeeper leader begins to lead.
+    pub(in crate::laws) fn on_zk_leader(&mut self, at: Instant) {
+        self.sessions_from = at;
     }
 
     /// A broker is told which brokers are alive.
@@ -96,8 +105,8 @@ impl IsrMembers {
         let gone = |id: BrokerId| views.roster.broker_number(id).and_then(|broker| self.gone_since[broker]);
         let untold = |id: &BrokerId| gone(*id).is_some() && self.is_taken_in(partition, *id, before, now, views);
         let taken_in: Vec<BrokerId> = now.isr.iter().copied().filter(untold).collect();
-        let bound = views.roster.facts.session_timeout;
-        let long_gone = |id: &BrokerId| gone(*id).is_some_and(|since| views.at - since > bound);
+        let bound = views.roster.facts.session_timeout + views.roster.facts.tick;
+        let long_gone = |id: &BrokerId| gone(*id).is_some_and(|since| views.at - since.max(self.sessions_from) > bound);
         // A controller in ZooKeeper mode takes the replicas of dead brokers out one by one (`ReplicaStateMachine.startup`,
         // `removeReplicasFromIsr`): what such a step leaves is removed by a later one, and nobody has been added.
         let only_removes = before.is_some_and(|before| {

@@ -444,7 +444,7 @@ fn take_back(h: &mut History, told_before: bool) {
     h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[1, 2, 3]) });
     h.state(Some(1), 0, &[1, 2]);
     h.expire(3);
-    h.pass(19);
+    h.pass(21);
     if told_before {
         told(h);
     }
@@ -474,7 +474,7 @@ fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
         let path = znode::broker_path(BrokerId(3));
         h.transact(4, create(&path, "", true));
         h.transact(4, TxnBody::CloseSession { ephemerals: vec![path] });
-        h.pass(19);
+        h.pass(21);
         h.state(Some(2), 1, &[1, 2, 3]);
     };
     let excused_once = Expect { broken: Some(Law::NoFencedInIsr), permitted: permitted.permitted };
@@ -483,7 +483,7 @@ fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
     let reborn: Story = |h| {
         h.state(Some(1), 0, &[1, 2]);
         h.expire(3);
-        h.pass(19);
+        h.pass(21);
         h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[1, 2]) });
         restart(h, 1, false, 0);
         h.begin(1, 0);
@@ -493,7 +493,7 @@ fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
     let untold: Story = |h| {
         h.state(Some(1), 0, &[1, 2]);
         h.expire(3);
-        h.pass(19);
+        h.pass(21);
         h.broker(1, Observation::IsrChange { partition: P, leader_epoch: 0, isr: znode::brokers(&[1, 2, 3]) });
         h.state(Some(1), 0, &[1, 2, 3]);
     };
@@ -502,7 +502,7 @@ fn a_leader_that_writes_the_isr_knows_what_it_has_been_told() {
     let elected: Story = |h| {
         h.state(Some(1), 0, &[1, 2]);
         h.expire(3);
-        h.pass(19);
+        h.pass(21);
         h.state(Some(1), 1, &[1, 2, 3]);
     };
     check("by an election", old(), elected, &broken);
@@ -525,12 +525,33 @@ fn take_in_while_gone(h: &mut History, told: bool) {
     h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[1, 2, 3]) });
     h.state(Some(1), 0, &[1]);
     h.expire(1);
-    h.pass(19);
+    h.pass(21);
     if told {
         h.broker(1, Observation::AliveServed { brokers: znode::brokers(&[2, 3]) });
     }
     h.broker(1, Observation::IsrChange { partition: P, leader_epoch: 0, isr: znode::brokers(&[1, 2]) });
     h.state(Some(1), 0, &[1, 2]);
+}
+
+/// A new ZooKeeper leader gives every session its whole time again, that of a controller that has not heard yet included.
+#[test]
+fn a_controller_may_not_have_heard_for_as_long_as_its_own_session_may_last() {
+    let story = |elected: bool, later: u64| {
+        move |h: &mut History| {
+            h.expire(3);
+            h.pass(15);
+            if elected {
+                h.zk_leader(3, 2, h.last_zxid());
+            }
+            h.pass(later);
+            h.state(Some(1), 0, &[1, 2, 3]);
+        }
+    };
+    let (silent, broken) = (Expect { broken: None, permitted: &[] }, Law::NoFencedInIsr);
+    let broken = Expect { broken: Some(broken), permitted: &[] };
+    check("without an election", facts(), story(false, 6), &broken);
+    check("after one", facts(), story(true, 6), &silent);
+    check("long after it", facts(), story(true, 21), &broken);
 }
 
 #[test]
@@ -545,7 +566,7 @@ fn a_leader_that_writes_the_isr_is_in_it_though_its_session_has_ended() {
     let elected: Story = |h| {
         h.state(Some(1), 0, &[1]);
         h.expire(1);
-        h.pass(19);
+        h.pass(21);
         h.state(Some(2), 1, &[1, 2]);
     };
     check("by an election", old(), elected, &broken);

@@ -485,6 +485,16 @@ fn groups_are_waited_for() {
     assert!(waits(&mut history), "broker 1 is deposed");
     history.broker(1, Observation::LeaderBegin { partition: HOME, leader_epoch: 5, leo: 0 });
     assert!(!waits(&mut history));
+    // One that was told to go on leading while it read has read for the newer epoch as well, unless another led in between.
+    for (reigns, is_stable) in [(&[(1, 3), (1, 4)][..], true), (&[(1, 3), (2, 4), (1, 5)], false)] {
+        let mut history = healed();
+        for (broker, leader_epoch) in reigns {
+            history.broker(*broker, Observation::LeaderBegin { partition: HOME, leader_epoch: *leader_epoch, leo: 0 });
+        }
+        history.loaded(1, 3);
+        history.group_state(1, GroupState::Stable, 1);
+        assert_eq!(waits(&mut history), !is_stable, "{reigns:?}");
+    }
     // What was acknowledged before the quiet phase is to be read; what came later is not waited for.
     let mut history = History::started(grouped());
     history.write(&[1, 2, 3], 0, 0, &[1]);

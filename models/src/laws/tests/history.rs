@@ -134,6 +134,10 @@ impl History {
         self.zxid = Zxid::new(epoch, 0);
     }
 
+    pub(crate) fn last_zxid(&self) -> Zxid {
+        self.zxid
+    }
+
     /// The next transaction, not observed by anybody yet.
     pub(crate) fn propose(&mut self, session: u64, body: TxnBody) -> Arc<Txn> {
         self.zxid = self.zxid.next();

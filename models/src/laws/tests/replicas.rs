@@ -358,7 +358,7 @@ pub(super) const STORIES: &[Planted] = &[
         Law::NoFencedInIsr,
         |h| {
             h.expire(3);
-            h.pass(19);
+            h.pass(21);
             h.state(Some(1), 0, &[1, 2]);
             h.state(Some(1), 0, &[1, 2, 3]);
         },
@@ -369,7 +369,7 @@ pub(super) const STORIES: &[Planted] = &[
             h.pass(17);
             h.state(Some(1), 0, &[1, 2, 3]);
             h.expire(2);
-            h.pass(19);
+            h.pass(21);
             h.state(Some(1), 0, &[1, 3]);
             h.state(None, 1, &[3]);
         },
