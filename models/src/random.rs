@@ -36,6 +36,8 @@ pub enum Purpose {
     World = 9,
     /// How guided search changes schedules; the entity numbers the case.
     Search = 10,
+    /// Which simulated runs stand for measured ones where models are judged against themselves; the entity numbers the case.
+    Resampling = 11,
 }
 
 /// The number of an entity that has a name. Names stay when others come and go, positions do not.

@@ -112,7 +112,7 @@ fn a_campaign_that_was_killed_goes_on_and_comes_to_the_same() {
 #[test]
 fn a_defect_is_found_grouped_and_its_replay_verifies() {
     let folder = folder();
-    let args = ["--seeds", "0..60", "--defect", "unclean-election-default", "--out", "out"];
+    let args = ["--seeds", "0..60", "--defect", "R17a", "--out", "out"];
     let reports = ["--json", "summary.json", "--junit", "junit.xml", "--annotate", "github", "--duration", "60s"];
     let found = {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));

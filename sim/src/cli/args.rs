@@ -152,7 +152,7 @@ pub enum DefectsCommand {
 /// `sim defects hunt`.
 #[derive(Debug, Args)]
 pub struct HuntArgs {
-    /// Switches to hunt; default is all that the catalogue expects within 1,000 random schedules (marks E and M).
+    /// Switches to hunt, by word or id; default is all that the catalogue expects within 1,000 random schedules (marks E and M).
     #[arg(value_name = "SWITCH")]
     pub defects: Vec<String>,
     /// Give a switch up after so many schedules.

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 
 use super::args::{FidelityArgs, Format};
 use super::{Exit, Failure, campaign, input};
+use crate::fidelity::chance::{CaseRuns, Chance};
 use crate::fidelity::compare::CaseReport;
 use crate::fidelity::lab::{LabRun, Measured};
 use crate::fidelity::metrics::{self, Measures};
 use crate::fidelity::{ZOOKEEPER_3_8_0, report, simulate};
 
-/// Simulates the measured runs and prints where they agree.
+/// Simulates the measured runs and prints where they agree. The exit status tells of more disagreement than chance explains.
 ///
 /// # Errors
 /// The input is bad, or the output cannot be written.
@@ -42,21 +43,27 @@ pub(super) fn fidelity(args: &FidelityArgs) -> Result<Exit, Failure> {
             writeln!(out, "passed over: {line}")?;
         }
     }
-    let reports = reports(&cases, args.seeds, campaign::threads(args.jobs));
+    let (runs, reports) = simulated(&cases, args.seeds, campaign::threads(args.jobs));
     for report in &reports {
         match args.format {
             Format::Text => write!(out, "{}", report::case(report))?,
             Format::Json => writeln!(out, "{}", serde_json::to_string(report).map_err(anyhow::Error::from)?)?,
         }
     }
-    if args.format == Format::Text {
-        write!(out, "{}", report::verdict(&reports))?;
+    let chance = Chance::of(&runs);
+    match (args.format, &chance) {
+        (Format::Text, _) => write!(out, "{}", report::verdict(&reports, chance.as_ref()))?,
+        (Format::Json, Some(chance)) => {
+            writeln!(out, "{}", serde_json::to_string(chance).map_err(anyhow::Error::from)?)?;
+        }
+        (Format::Json, None) => {}
     }
-    Ok(if reports.iter().all(CaseReport::agrees) { Exit::Clean } else { Exit::Broken })
+    let agrees = reports.iter().all(CaseReport::agrees);
+    Ok(if agrees || chance.is_some_and(|chance| chance.explains(&reports)) { Exit::Clean } else { Exit::Broken })
 }
 
 /// Runs `seeds` seeds of each case on `jobs` threads, and compares. Seeds go round the measured runs of a case.
-fn reports(cases: &BTreeMap<&str, &[LabRun]>, seeds: u64, jobs: usize) -> Vec<CaseReport> {
+fn simulated(cases: &BTreeMap<&str, &[LabRun]>, seeds: u64, jobs: usize) -> (Vec<CaseRuns>, Vec<CaseReport>) {
     let tasks: Vec<(&str, &LabRun, u64)> = cases
         .iter()
         .flat_map(|(case, runs)| (0..seeds).map(move |seed| (*case, &runs[seed as usize % runs.len()], seed)))
@@ -67,7 +74,7 @@ fn reports(cases: &BTreeMap<&str, &[LabRun]>, seeds: u64, jobs: usize) -> Vec<Ca
         told.map_err(|what| format!("seed {seed}: {what}"))
     });
     let mut told = tasks.iter().map(|(case, ..)| *case).zip(told).peekable();
-    let mut reports = Vec::new();
+    let (mut all, mut reports) = (Vec::new(), Vec::new());
     for (case, runs) in cases {
         let real: Vec<Measures> = runs.iter().map(|run| metrics::measure(&run.story())).collect();
         let (mut simulated, mut failures) = (Vec::new(), Vec::new());
@@ -78,6 +85,7 @@ fn reports(cases: &BTreeMap<&str, &[LabRun]>, seeds: u64, jobs: usize) -> Vec<Ca
             }
         }
         reports.push(CaseReport::new(case, &real, &simulated, &failures));
+        all.push(CaseRuns { case: (*case).to_owned(), real, simulated });
     }
-    reports
+    (all, reports)
 }

@@ -55,10 +55,14 @@ pub struct Finding {
     pub agree: bool,
     /// Why not, or what has not been judged.
     pub remark: String,
+    /// Of a disagreement, the probability of one as large between samples of the same distribution; `None` where there must
+    /// be none at all.
+    pub p: Option<f64>,
 }
 
 /// What came of a case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "case")]
 pub struct CaseReport {
     /// The case.
     pub case: String,
@@ -99,6 +103,7 @@ impl CaseReport {
             simulated: format!("{} of {}", simulated.len(), simulated.len() + failures.len()),
             agree: false,
             remark: first.clone(),
+            p: None,
         }));
         findings.push(branches(real, simulated));
         let courses: BTreeSet<Branch> = real.iter().chain(simulated).map(|run| run.branch).collect();
@@ -135,6 +140,7 @@ fn branches(real: &[Measures], simulated: &[Measures]) -> Finding {
         simulated: text(&second),
         agree: p >= SIGNIFICANCE,
         remark: if p < 1.0 { format!("exact test: p = {p:.3}") } else { String::new() },
+        p: Some(p),
     }
 }
 
@@ -166,6 +172,7 @@ fn category(category: Category, real: &[Measures], simulated: &[Measures], race:
         simulated: text(&second),
         agree,
         remark: remark.to_owned(),
+        p: None,
     })
 }
 
@@ -185,7 +192,7 @@ fn number(metric: Metric, real: &[Measures], simulated: &[Measures], course: Opt
     let text = |sample: &Option<Sample>, of: usize| sample.map_or_else(|| "never".to_owned(), |s| s.text(of));
     let shown = |sample: &Option<Sample>| sample.map_or(0, |s| s.runs as u64);
     let presence = |sample: &Option<Sample>, of: usize| [shown(sample), of as u64 - shown(sample)];
-    let p = exact::p_value(&presence(&first, real.len()), &presence(&second, simulated.len()));
+    let mut p = exact::p_value(&presence(&first, real.len()), &presence(&second, simulated.len()));
     let mut faults = Vec::new();
     if p < SIGNIFICANCE {
         faults.push(format!("seen in other shares of runs (p = {p:.3})"));
@@ -199,8 +206,9 @@ fn number(metric: Metric, real: &[Measures], simulated: &[Measures], course: Opt
             faults.extend(differences(metric, &first, &second, course.is_some()));
             if !faults.is_empty() {
                 let values: Vec<f64> = simulated.iter().filter_map(|run| run.numbers.get(&metric).copied()).collect();
-                let p = exact::median_p_value(&values, first.runs, first.median);
-                faults.push(format!("a median of {} simulated runs is as far off with p = {p:.2}", first.runs));
+                let median = exact::median_p_value(&values, first.runs, first.median);
+                faults.push(format!("a median of {} simulated runs is as far off with p = {median:.2}", first.runs));
+                p = p.min(median);
             }
         }
         _ => {}
@@ -213,6 +221,7 @@ fn number(metric: Metric, real: &[Measures], simulated: &[Measures], course: Opt
         simulated: text(&second, simulated.len()),
         agree,
         remark: if agree { remark } else { faults.join("; ") },
+        p: Some(p),
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! [`lab`] reads what was measured. [`rig`] builds each run's rig as an ordinary scenario, from the settings that the run
 //! recorded and from nothing else; [`simulate`] runs it. Both sides are told as a [`story::Story`], of which [`metrics`] takes
-//! the same measures, and [`compare`] says whether they agree; [`report`] prints that.
+//! the same measures, and [`compare`] says whether they agree, [`chance`] whether what does not is more than so few
+//! measured runs explain; [`report`] prints that.
 //!
 //! Absent by design: any rule that asks which case it is.
 
+pub mod chance;
 pub mod compare;
 pub mod exact;
 pub mod lab;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::chance::Chance;
 use super::compare::CaseReport;
 
 /// The table of one case.
@@ -19,9 +20,24 @@ pub fn case(report: &CaseReport) -> String {
 }
 
 /// The last lines.
-pub fn verdict(reports: &[CaseReport]) -> String {
+pub fn verdict(reports: &[CaseReport], chance: Option<&Chance>) -> String {
     let all = reports.iter().flat_map(|report| &report.findings);
     let agreeing = all.clone().filter(|finding| finding.agree).count();
     let cases = reports.iter().filter(|report| report.agrees()).count();
-    format!("\n{agreeing} of {} findings agree; {cases} of {} cases agree in all\n", all.count(), reports.len())
+    let total = all.count();
+    let mut out = format!("\n{agreeing} of {total} findings agree; {cases} of {} cases agree in all\n", reports.len());
+    if let Some(chance) = chance {
+        let of = |share: f64| total as f64 * (1.0 - share);
+        let (mean, high) = (of(chance.mean), of(chance.high));
+        let verdict = match (agreeing == total, chance.explains(reports)) {
+            (true, _) => "nothing disagrees",
+            (false, true) => "what disagrees is no more, and no less likely, than so few measured runs explain",
+            (false, false) => "that is more than so few measured runs explain",
+        };
+        let _ = writeln!(
+            out,
+            "judged by as many runs of their own, the models agree in {mean:.0} (95 %: {high:.0} or more): {verdict}"
+        );
+    }
+    out
 }

@@ -121,12 +121,12 @@ pub(super) fn base(name: Option<&str>, defects: &[String], changes: &Changes) ->
     Ok(scenario)
 }
 
-/// The defect of a word.
+/// The defect of a word, or of its id.
 ///
 /// # Errors
 /// There is none.
 pub(super) fn defect(word: &str) -> Result<Defect, Failure> {
-    Defect::ALL.iter().copied().find(|defect| defect.word() == word).ok_or_else(|| {
+    Defect::ALL.iter().copied().find(|defect| defect.word() == word || defect.facts().id == word).ok_or_else(|| {
         let known = Defect::ALL.iter().map(|defect| defect.word());
         let hint = scenarios::nearest::hint(word, known);
         Failure::Input(format!("there is no defect `{word}`{hint}; `sim defects list` names them all"))

@@ -195,3 +195,24 @@ fn a_run_is_a_function_of_its_seed_and_a_clone_goes_on_like_its_original() {
     other.pause(ProcessId(0));
     assert_ne!(go_on(&mut other).0, end.0);
 }
+
+#[test]
+fn an_observer_is_shown_everything_once_and_in_order_however_a_run_is_cut() {
+    // Several times what is shown together, and a rest.
+    let last = 3 * SHOWN_TOGETHER as u64 + 100;
+    let seen_in_pieces_of = |ms: u64| {
+        let mut world = World::new(1, Span::ZERO);
+        (1..=last).for_each(|n| world.act(0, timer(n, n, 98)));
+        (1..=(last + ms) / ms).for_each(|piece| world.run_to(piece * ms));
+        world
+            .seen(0)
+            .into_iter()
+            .filter(|(_, what)| matches!(what, Observation::ZkIllegalMessage { .. }))
+            .map(|(ms, _)| ms)
+            .collect::<Vec<_>>()
+    };
+    let all: Vec<u64> = (1..=last).collect();
+    for ms in [7, 1_500, 2 * last] {
+        assert_eq!(seen_in_pieces_of(ms), all, "in pieces of {ms} ms");
+    }
+}

@@ -16,7 +16,7 @@ use models::process::{CloseReason, Context, Effect, Input, Loss, Payload, Proces
 use models::random::Random;
 use models::time::{Instant, Span};
 
-use super::{HostSpec, LOOPBACK, ProcessSpec, RestartPolicy, Simulation, SimulationSpec};
+use super::{HostSpec, LOOPBACK, ProcessSpec, RestartPolicy, SHOWN_TOGETHER, Simulation, SimulationSpec};
 use crate::net::rule::{Rule, RuleId};
 use crate::net::topology::{LinkProfile, Site, SiteGraph};
 
@@ -79,6 +79,9 @@ impl Process for Node {
             Input::Closed { reason, .. } => Note::Closed(reason),
             Input::Datagram { message, .. } => Note::Datagram(message.0),
             Input::Timer { timer: 99, .. } => return ctx.exit("asked to"),
+            Input::Timer { timer: 98, .. } => {
+                return ctx.observe(Observation::ZkIllegalMessage { what: "seen".into() });
+            }
             Input::Timer { timer, .. } => Note::Timer(timer),
             Input::Disk { token, result } => Note::Disk(token.0, result.is_ok()),
         };
