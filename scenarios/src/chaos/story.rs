@@ -55,9 +55,10 @@ pub(super) struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    /// One that begins in the first half of the phase: at half of that time.
-    pub(super) fn new(scenario: &'a Scenario, aim: &'a Aim<'a>, begin: Span, random: &'a mut Random) -> Self {
-        Self { scenario, aim, random, begin, faults: Vec::new() }
+    /// One that begins in the first half of the phase, at half of `at`: what happens last is what the rest is told for, and
+    /// has to fit in.
+    pub(super) fn new(scenario: &'a Scenario, aim: &'a Aim<'a>, at: Span, random: &'a mut Random) -> Self {
+        Self { scenario, aim, random, begin: at / 2, faults: Vec::new() }
     }
 
     /// The faults told, none of which outlasts the phase.
@@ -145,10 +146,16 @@ impl<'a> Story<'a> {
         let (first, second) = self.two_brokers();
         let begin = self.within(FIRST_OUTAGE);
         if self.random.chance(1, 2) {
-            // Who takes over reads what it has not looked at for long.
+            // Who takes over reads what it has not looked at for long, perhaps from storage that all the others share.
             let (after, length, latency) = (self.within(begin), self.log(BAD), self.log(DISK));
-            let host = HostSelector::Of(second);
-            self.add(after, length, Fault::SlowDisk { host, read: latency, sync: latency });
+            let all = self.random.chance(1, 2);
+            for id in self.ids() {
+                let other = ProcessSelector::Broker(id);
+                if other == second || all && other != first {
+                    let host = HostSelector::Of(other);
+                    self.add(after, length, Fault::SlowDisk { host, read: latency, sync: latency });
+                }
+            }
         }
         let back = begin + self.outage(begin, first);
         let bad = if self.random.chance(2, 3) { back + self.log(AFTER_RETURN) } else { self.within(back) };

@@ -111,7 +111,7 @@ const CONTROL: &[(ChaosKind, u32)] = &[
 const STORIES: &[(ChaosKind, u32)] = &[
     (ChaosKind::OustedController, 10),
     (ChaosKind::BadReturn, 10),
-    (ChaosKind::SeeSaw, 16),
+    (ChaosKind::SeeSaw, 24),
     (ChaosKind::DeafBroker, 10),
     (ChaosKind::RoughSync, 10),
     (ChaosKind::DarkReturn, 10),
@@ -145,7 +145,7 @@ fn kinds(profile: Profile, random: &mut Random) -> Vec<(ChaosKind, u32)> {
         Profile::Disk => DISK.to_vec(),
         Profile::Clock => CLOCK.to_vec(),
         Profile::Flap => FLAP.to_vec(),
-        Profile::Everything => match random.weighted(&[38, 18, 8, 12, 24]) {
+        Profile::Everything => match random.weighted(&[32, 18, 8, 12, 30]) {
             0 => [WAN, MACHINES, DISK, CLOCK, STORIES].concat(),
             1 => CONTROL.to_vec(),
             2 => WAN.to_vec(),
