@@ -34,7 +34,9 @@ const SOON: (Span, Span) = (Span::from_ms(20), Span::from_secs(20));
 /// How long answers alone are lost.
 const MUTE: (Span, Span) = (Span::from_ms(100), Span::from_secs(8));
 /// How late a disk answers that is busy with a recovery.
-const DISK: (Span, Span) = (Span::from_secs(1), Span::from_secs(20));
+const DISK: (Span, Span) = (Span::from_secs(1), Span::from_secs(30));
+/// For how long it is busy when others have gone.
+const TAKING_OVER: (Span, Span) = (Span::from_ms(200), Span::from_secs(30));
 /// How late a disk answers that has to catch up: a group commit takes the longer, the more others wait for it.
 const BUSY: (Span, Span) = (Span::from_ms(50), Span::from_secs(3));
 /// When something happens again to who is back: while it catches up, before or after it leads again.
@@ -145,10 +147,13 @@ impl<'a> Story<'a> {
     pub(super) fn see_saw(mut self) -> Vec<Planned> {
         let (first, second) = self.two_brokers();
         let begin = self.within(FIRST_OUTAGE);
-        if self.random.chance(1, 2) {
-            // Who takes over reads what it has not looked at for long, perhaps from storage that all the others share.
-            let (after, length, latency) = (self.within(begin), self.log(BAD), self.log(DISK));
-            let all = self.random.chance(1, 2);
+        let slow = self.random.chance(1, 2);
+        if slow {
+            // Who takes over reads what it has not looked at for long, perhaps from storage that all the others share, and is
+            // not done when the leaderships go back.
+            let length = self.log(TAKING_OVER);
+            let after = begin - self.within(length.min(begin));
+            let (latency, all) = (self.log(DISK), self.random.chance(2, 3));
             for id in self.ids() {
                 let other = ProcessSelector::Broker(id);
                 if other == second || all && other != first {
@@ -159,11 +164,17 @@ impl<'a> Story<'a> {
         }
         let back = begin + self.outage(begin, first);
         let bad = if self.random.chance(2, 3) { back + self.log(AFTER_RETURN) } else { self.within(back) };
-        self.bad_line(bad, first, second);
+        // What is led meanwhile goes back only if the first one catches up.
+        if !slow || self.random.chance(1, 3) {
+            self.bad_line(bad, first, second);
+        }
         let mut after = bad.max(back) + self.log(AFTER_RETURN);
         for _ in 0..self.random.within(1, 2) {
             let who = if self.random.chance(3, 4) { first } else { second };
-            after = after + self.outage(after, who) + self.log(AFTER_RETURN);
+            // Clients have sessions as well, mostly longer ones than brokers.
+            let length = if slow { self.session_share(50, 500) } else { self.session_share(10, 200) };
+            self.outage_of(after, length, who);
+            after = after + length + self.log(AFTER_RETURN);
         }
         self.told()
     }
@@ -306,18 +317,20 @@ impl<'a> Story<'a> {
     /// Something after which others lead; how long it lasts.
     fn outage(&mut self, after: Span, process: ProcessSelector) -> Span {
         let length = self.session_share(10, 200);
+        self.outage_of(after, length, process);
+        length
+    }
+
+    /// Something of that length after which others lead.
+    fn outage_of(&mut self, after: Span, length: Span, process: ProcessSelector) {
         let fault = match self.random.weighted(&[4, 7, 2, 2, 2]) {
             0 => Fault::Kill { process },
             1 => Fault::Restart { process, grace: length, delay: Span::ZERO },
             2 => Fault::Pause { process },
             3 => Fault::cut(self.to_zookeeper(process)),
-            _ => {
-                self.dark(after, length, process);
-                return length;
-            }
+            _ => return self.dark(after, length, process),
         };
         self.add(after, length, fault);
-        length
     }
 
     fn slow(&mut self, after: Span, length: Span, route: Route, delay: (Span, Span)) {

@@ -200,7 +200,7 @@ fn producer(like: &ProducerConfig, random: &mut Random) -> ProducerConfig {
 /// A member of a group: an impatient one shows more.
 fn member(like: ConsumerConfig, random: &mut Random) -> ConsumerConfig {
     ConsumerConfig {
-        session_timeout_ms: *random.pick(&[45_000, 10_000]),
+        session_timeout_ms: *random.pick(&[45_000, 10_000, 6_000]),
         max_poll_interval_ms: *random.pick(&[60_000, 30_000]),
         enable_auto_commit: random.chance(1, 2),
         auto_commit_interval_ms: *random.pick(&[5_000, 1_000]),
