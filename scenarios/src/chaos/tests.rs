@@ -164,3 +164,14 @@ fn a_broker_has_lost_its_session_when_its_return_is_disturbed() {
         |faults: &&Vec<_>| faults.iter().any(|planned: &crate::schedule::Planned| planned.at >= faults[0].end());
     assert!(lost.filter(disturbed).count() > told.len() / 2);
 }
+
+#[test]
+fn few_stories_are_cut_off_by_the_end_of_the_phase() {
+    let phase = Span::from_secs(120);
+    for kind in [super::ChaosKind::SeeSaw, super::ChaosKind::BadReturn, super::ChaosKind::DarkReturn] {
+        let told = stories(kind);
+        // What is told in full needs no room to the very end.
+        let cut_off = told.iter().filter(|faults| faults.iter().any(|planned| planned.at + Span::from_ms(1) >= phase));
+        assert!(cut_off.count() < told.len() / 5, "{kind:?}");
+    }
+}
