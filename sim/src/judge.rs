@@ -6,7 +6,7 @@ use models::id::{BrokerId, Group, Topic, TopicPartition};
 use models::kafka::config::{Acks, ConsumerConfig, ProducerConfig};
 use models::laws::{
     Coverage, Facts, GroupFacts, Judge, LawReport, Outcome, PartitionFacts, ProcessFacts, ProcessKind as Kind,
-    ServiceLevels,
+    ServiceLevels, Violation,
 };
 use models::observation::{Observation, Observed};
 use models::time::{Instant, Span};
@@ -51,20 +51,23 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// The laws that were broken, by name.
+    pub fn broken(&self) -> impl Iterator<Item = (&'static str, &Violation)> {
+        self.reports.iter().filter_map(|report| match &report.outcome {
+            Outcome::Broken(violation) => Some((report.name, violation)),
+            _ => None,
+        })
+    }
+
     /// Whether nothing was broken.
     pub fn is_clean(&self) -> bool {
-        let broken = |report: &LawReport| matches!(report.outcome, Outcome::Broken(_));
-        !self.reports.iter().any(broken) && self.expectations.iter().all(|met| met.met)
+        self.broken().next().is_none() && self.expectations.iter().all(|met| met.met)
     }
 
     /// What was broken first: the law with its moment and what happened, or else the first expectation that was not met, at
     /// the end of the run.
     pub fn first_broken(&self, ended: Instant) -> Option<(String, Instant, String)> {
-        let violations = self.reports.iter().filter_map(|report| match &report.outcome {
-            Outcome::Broken(violation) => Some((report.name, violation)),
-            _ => None,
-        });
-        if let Some((name, violation)) = violations.min_by_key(|(_, violation)| violation.at) {
+        if let Some((name, violation)) = self.broken().min_by_key(|(_, violation)| violation.at) {
             return Some((name.to_owned(), violation.at, violation.what.clone()));
         }
         self.expectations.iter().find(|met| !met.met).map(|met| (met.name.clone(), ended, met.what.clone()))

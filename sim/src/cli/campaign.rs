@@ -6,7 +6,6 @@ use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use models::laws::Outcome;
 use models::observation::Observed;
 use scenarios::Scenario;
 use scenarios::schedule::Schedule;
@@ -47,10 +46,7 @@ pub(super) fn watch(scenario: &Scenario, seed: u64, watcher: &mut impl FnMut(&Ob
 
 /// The laws that a run broke, with what happened.
 pub(super) fn broken(finished: &Finished) -> impl Iterator<Item = (&'static str, &str)> {
-    finished.judgement.reports.iter().filter_map(|report| match &report.outcome {
-        Outcome::Broken(violation) => Some((report.name, violation.what.as_str())),
-        _ => None,
-    })
+    finished.judgement.broken().map(|(law, violation)| (law, violation.what.as_str()))
 }
 
 /// The first thing that was wrong with a run; empty if nothing was.

@@ -82,9 +82,10 @@ pub fn story(run: &LabRun, seed: u64) -> Result<Story, String> {
     if recorder.leader_at_fault != Some(recorder.story.leader) {
         return Err("another server than the intended one led when the fault began".to_owned());
     }
-    let broken = finished.judgement.first_broken(finished.outcome.ended);
-    match broken.filter(|(law, ..)| !is_expected(law, defects)) {
-        Some((law, _, what)) => Err(format!("{law} is broken: {what}")),
+    // Another one may have been broken before.
+    let unexpected = finished.judgement.broken().filter(|(law, _)| !is_expected(law, defects));
+    match unexpected.min_by_key(|(_, violation)| violation.at) {
+        Some((law, violation)) => Err(format!("{law} is broken: {}", violation.what)),
         None => Ok(recorder.finish()),
     }
 }

@@ -3,7 +3,6 @@
 
 use std::ops::ControlFlow;
 
-use models::laws::Outcome;
 use models::observation::Observed;
 use models::random::together;
 use models::time::{Instant, Span};
@@ -201,8 +200,7 @@ impl Asking<'_> {
 }
 
 fn fate(finished: &Finished, law: &str) -> Fate {
-    let reports = finished.judgement.reports.iter();
-    let broken = reports.filter(|report| matches!(report.outcome, Outcome::Broken(_))).map(|report| report.name);
+    let broken = finished.judgement.broken().map(|(law, _)| law);
     let unmet = finished.judgement.expectations.iter().filter(|met| !met.met).map(|met| met.name.as_str());
     let all: Vec<_> = broken.chain(unmet).collect();
     match all.is_empty() {
