@@ -18,6 +18,8 @@ pub(super) struct Exclusive {
 #[derive(Clone, Debug, Default)]
 struct Owners {
     generation: i32,
+    /// What was committed of the offsets topic's partition when the generation was first told: its record stands below.
+    written_to: u64,
     owners: BTreeMap<TopicPartition, MemberId>,
 }
 
@@ -45,12 +47,14 @@ impl Exclusive {
         views: Views<'_>,
         ledger: &mut Ledger,
     ) {
+        let home = views.roster.facts.offsets_partition(group).and_then(|home| views.roster.partition(home));
         let known = self.groups.entry(group.clone()).or_default();
         if generation < known.generation {
             return;
         }
         if generation > known.generation {
-            *known = Owners { generation, owners: BTreeMap::new() };
+            let written_to = home.map_or(0, |home| views.logs.committed(home).true_hw());
+            *known = Owners { generation, written_to, owners: BTreeMap::new() };
         }
         for partition in partitions {
             ledger.judged(Law::Exclusive, 1);
@@ -58,9 +62,8 @@ impl Exclusive {
             if owner == member {
                 continue;
             }
-            // Generations are counted in the offsets topic: where that may be lost, they are counted again.
-            let home = views.roster.facts.offsets_partition(group).and_then(|home| views.roster.partition(home));
-            let permit = home.and_then(|home| views.gate.log(home, 0));
+            // Generations are counted in the offsets topic: where the record of one may be lost, it is counted again.
+            let permit = home.and_then(|home| views.gate.log(home, known.written_to.saturating_sub(1)));
             ledger.breach(Law::Exclusive, permit, views.at, views.process, || {
                 let what = format!("group {group}: {partition} is assigned to {owner} and to {member}");
                 (what, format!("both in generation {generation}"))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::history::{History, P, facts};
 use super::{Expect, Story, check};
 use crate::id::{Group, MemberId, ProcessId, Topic, TopicPartition};
-use crate::laws::{Facts, GroupFacts, Law, Outcome};
+use crate::laws::{Facts, GroupFacts, Law, Outcome, PartitionFacts};
 use crate::observation::{GroupState, Observation, RemovalReason};
 use crate::time::{Instant, Span};
 
@@ -505,4 +505,41 @@ fn groups_are_waited_for() {
     history.write(&[1, 2, 3], 1, 0, &[2]);
     let unmet = history.judge.unmet(history.now());
     assert_eq!(unmet.iter().map(|unmet| unmet.law).collect::<Vec<_>>(), [Law::Consume], "{unmet:#?}");
+}
+
+/// Whether handing a partition out twice in a generation is a breach, or how often it is permitted, where the last replica of the
+/// offsets partition lost its second record with the power. The generation was told after so many records of that partition.
+fn handed_out_again(after_records: usize) -> (bool, u64) {
+    let partitions = vec![PartitionFacts { partition: HOME, replication_factor: 3 }];
+    let mut h = History::started(Facts { partitions, ..grouped() });
+    let told = |h: &mut History, member| {
+        let assignment = [(member, [P].into())].into();
+        h.broker(1, Observation::GroupAssigned { group: group(), generation: 1, assignment });
+    };
+    h.write(&[1, 2, 3], 0, 0, &[1]);
+    if after_records == 1 {
+        told(&mut h, MEMBER);
+    }
+    h.state(Some(1), 0, &[1]);
+    h.write(&[1], 1, 0, &[2]);
+    if after_records == 2 {
+        told(&mut h, MEMBER);
+    }
+    h.down(1, true);
+    h.broker(1, Observation::Up);
+    h.load(1, 1);
+    h.register(1);
+    h.state(Some(1), 1, &[1]);
+    h.begin(1, 1);
+    h.write(&[1], 1, 1, &[3]);
+    told(&mut h, OTHER);
+    let reports = h.judge.finish(h.now());
+    let report = &reports[Law::Exclusive as usize];
+    (matches!(report.outcome, Outcome::Broken(_)), report.permitted)
+}
+
+#[test]
+fn a_generation_whose_record_was_lost_is_counted_again() {
+    assert_eq!(handed_out_again(2), (false, 1), "its record is lost");
+    assert_eq!(handed_out_again(1), (true, 0), "its record stands before what was lost");
 }

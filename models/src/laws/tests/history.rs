@@ -14,7 +14,7 @@ use crate::observation::{
 use crate::time::{Instant, Span};
 use crate::zk::protocol::{Txn, TxnBody};
 
-/// The partition of all histories.
+/// The partition of all histories, unless their facts name another.
 pub(crate) const P: TopicPartition = TopicPartition { topic: Topic(0), partition: 0 };
 
 /// Three servers (processes 0 to 2), three brokers 1 to 3 (processes 3 to 5), a producer (6) and a consumer (7); one
@@ -50,6 +50,8 @@ pub(crate) fn facts() -> Facts {
 
 /// A history in the making: each call adds observations, a millisecond apart.
 pub(crate) struct History {
+    /// The partition that everything is about.
+    partition: TopicPartition,
     pub(crate) judge: Judge,
     now: Instant,
     stands: bool,
@@ -70,6 +72,7 @@ impl History {
     /// The cluster is up: server 3 leads in epoch 1, broker 1 is controller in epoch 1 and leads the partition in epoch 0.
     pub(crate) fn started(facts: Facts) -> Self {
         let mut history = Self {
+            partition: facts.partitions[0].partition,
             judge: Judge::new(facts),
             now: Instant::ZERO,
             stands: false,
@@ -231,7 +234,7 @@ impl History {
     /// A broker is told the state that was stored last.
     pub(crate) fn serve(&mut self, broker: u16, leader: Option<i32>, leader_epoch: i32, isr: &[i32]) {
         let (leader, isr, partition_epoch) = (leader.map(BrokerId), znode::brokers(isr), self.state_version);
-        let state = ServedState { partition: P, leader, leader_epoch, isr, partition_epoch };
+        let state = ServedState { partition: self.partition, leader, leader_epoch, isr, partition_epoch };
         self.broker(broker, Observation::MetadataServed { states: Arc::new([state]) });
     }
 
@@ -246,12 +249,15 @@ impl History {
             recovering: false,
         };
         let data = znode::encode(&PartitionStateZnode::new(&state, 1));
-        let path = znode::partition_state_path(P);
+        let path = znode::partition_state_path(self.partition);
         self.transact(101, TxnBody::SetData { path, data, version: self.state_version });
     }
 
     pub(crate) fn effect(&mut self, broker: u16, epoch: i32, zxid: Zxid) {
-        self.broker(broker, Observation::ControllerEffect { epoch, path: znode::partition_state_path(P), zxid });
+        self.broker(
+            broker,
+            Observation::ControllerEffect { epoch, path: znode::partition_state_path(self.partition), zxid },
+        );
     }
 
     /// Broker 2 is sent a request. Controller epochs: named and known; broker epochs the same, against its present one.
@@ -272,14 +278,17 @@ impl History {
     pub(crate) fn begin(&mut self, broker: u16, leader_epoch: i32) {
         let leo = self.judge.logs().replica(usize::from(broker) - 1, 0).leo();
         self.leads[usize::from(broker)] = Some(leader_epoch);
-        self.broker(broker, Observation::LeaderBegin { partition: P, leader_epoch, leo });
+        self.broker(broker, Observation::LeaderBegin { partition: self.partition, leader_epoch, leo });
     }
 
     /// A leader knows or asks for an ISR.
     pub(crate) fn isr(&mut self, broker: u16, leader_epoch: i32, isr: &[i32], maximal_isr: &[i32]) {
         let (isr, maximal_isr) = (znode::brokers(isr), znode::brokers(maximal_isr));
         let partition_epoch = self.state_version;
-        self.broker(broker, Observation::IsrLocal { partition: P, leader_epoch, isr, maximal_isr, partition_epoch });
+        self.broker(
+            broker,
+            Observation::IsrLocal { partition: self.partition, leader_epoch, isr, maximal_isr, partition_epoch },
+        );
     }
 
     /// A broker hears that it does not lead, if it holds itself for the leader of another epoch.
@@ -287,12 +296,12 @@ impl History {
         let leads = &mut self.leads[usize::from(broker)];
         if let Some(leader_epoch) = leads.filter(|_| *leads != unless) {
             *leads = None;
-            self.broker(broker, Observation::LeaderEnd { partition: P, leader_epoch });
+            self.broker(broker, Observation::LeaderEnd { partition: self.partition, leader_epoch });
         }
     }
 
     pub(crate) fn load(&mut self, broker: u16, leo: u64) {
-        self.broker(broker, Observation::LogLoaded { partition: P, log_start: 0, leo, high_watermark: 0 });
+        self.broker(broker, Observation::LogLoaded { partition: self.partition, log_start: 0, leo, high_watermark: 0 });
     }
 
     pub(crate) fn append(&mut self, broker: u16, base_offset: u64, leader_epoch: i32, values: &[u64]) {
@@ -312,7 +321,7 @@ impl History {
         let values = values.iter().map(|value| ValueId(*value)).collect();
         let leads = self.leads[usize::from(broker)].is_some();
         let role = if leads { ReplicaRole::Leader } else { ReplicaRole::Follower };
-        let what = Observation::Append { partition: P, base_offset, leader_epoch, values, producer, role };
+        let what = Observation::Append { partition: self.partition, base_offset, leader_epoch, values, producer, role };
         self.broker(broker, what);
     }
 
@@ -320,14 +329,14 @@ impl History {
     pub(crate) fn high_watermark(&mut self, brokers: &[u16], leader_epoch: i32, value: u64) {
         for (index, broker) in brokers.iter().enumerate() {
             let role = if index == 0 { ReplicaRole::Leader } else { ReplicaRole::Follower };
-            self.broker(*broker, Observation::HighWatermark { partition: P, value, leader_epoch, role });
+            self.broker(*broker, Observation::HighWatermark { partition: self.partition, value, leader_epoch, role });
         }
     }
 
     /// A broker reports a high watermark as follower.
     pub(crate) fn reports(&mut self, broker: u16, leader_epoch: i32, value: u64) {
         let role = ReplicaRole::Follower;
-        self.broker(broker, Observation::HighWatermark { partition: P, value, leader_epoch, role });
+        self.broker(broker, Observation::HighWatermark { partition: self.partition, value, leader_epoch, role });
     }
 
     /// Values are sent, appended by these brokers, the first of them the leader, committed and acknowledged.
@@ -342,14 +351,29 @@ impl History {
     pub(crate) fn truncate(&mut self, broker: u16, (from, to): (u64, u64), leader_epoch: i32, reason: TruncateReason) {
         self.step_down(broker, None);
         let role = ReplicaRole::Follower;
-        let what = Observation::Truncate { partition: P, from, to, high_watermark: 0, leader_epoch, role, reason };
+        let what = Observation::Truncate {
+            partition: self.partition,
+            from,
+            to,
+            high_watermark: 0,
+            leader_epoch,
+            role,
+            reason,
+        };
         self.broker(broker, what);
     }
 
     pub(crate) fn acknowledge(&mut self, acks: Acks, high_watermark: u64, maximal_isr: u32) {
         let (base_offset, records, min_isr) = (3, 2, 2);
-        let what =
-            Observation::Acknowledge { partition: P, base_offset, records, acks, high_watermark, maximal_isr, min_isr };
+        let what = Observation::Acknowledge {
+            partition: self.partition,
+            base_offset,
+            records,
+            acks,
+            high_watermark,
+            maximal_isr,
+            min_isr,
+        };
         self.broker(1, what);
     }
 
@@ -362,12 +386,15 @@ impl History {
     pub(crate) fn send(&mut self, value: u64) {
         let (acks, idempotent) = (self.judge.facts().acks, self.judge.facts().idempotence);
         let value = ValueId(value);
-        self.see(6, Observation::Send { partition: P, value, acks, idempotent, max_in_flight: 5 });
+        self.see(6, Observation::Send { partition: self.partition, value, acks, idempotent, max_in_flight: 5 });
     }
 
     pub(crate) fn ok(&mut self, value: u64, offset: Option<u64>) {
         let acks = self.judge.facts().acks;
-        self.see(6, Observation::SendOk { partition: P, value: ValueId(value), offset, acks, latency: Span::ZERO });
+        self.see(
+            6,
+            Observation::SendOk { partition: self.partition, value: ValueId(value), offset, acks, latency: Span::ZERO },
+        );
     }
 
     pub(crate) fn poll(&mut self, base_offset: u64, values: &[u64]) {
@@ -377,16 +404,16 @@ impl History {
     /// The consumer gets records from the replica of this broker.
     pub(crate) fn poll_from(&mut self, broker: i32, base_offset: u64, values: &[u64]) {
         let values = values.iter().map(|value| ValueId(*value)).collect();
-        self.see(7, Observation::Poll { partition: P, base_offset, values, replica: BrokerId(broker) });
+        self.see(7, Observation::Poll { partition: self.partition, base_offset, values, replica: BrokerId(broker) });
     }
 
     /// The consumer is told that its position is reset.
     pub(crate) fn told(&mut self, from: u64, to: u64) {
-        self.see(7, Observation::PositionReset { partition: P, from, to });
+        self.see(7, Observation::PositionReset { partition: self.partition, from, to });
     }
 
     pub(crate) fn end_offset(&mut self, offset: u64) {
-        self.see(7, Observation::EndOffset { partition: P, offset });
+        self.see(7, Observation::EndOffset { partition: self.partition, offset });
     }
 
     pub(crate) fn quiet(&mut self) {
