@@ -1,6 +1,6 @@
 //! A scenario: the argument of a run, beside the seed.
 
-use models::defect::{Defect, Defects};
+use models::defect::Defect;
 use models::time::Span;
 use serde::{Deserialize, Serialize};
 
@@ -161,20 +161,10 @@ impl Scenario {
         repaired
     }
 
-    /// The same scenario with this defect and those that it implies repaired, and all else as it is: what the switch makes
-    /// of a run.
+    /// The same scenario with this defect repaired, and all else as it is, what it implies included: what the switch makes of a
+    /// run.
     #[must_use]
     pub fn repaired_of(&self, defect: Defect) -> Self {
-        let mut repaired = self.clone();
-        for defect in Defects::NONE.with(defect).iter() {
-            repaired = repaired.repaired_of_just(defect);
-        }
-        repaired
-    }
-
-    /// The same scenario with this defect repaired: those that it implies stay.
-    #[must_use]
-    pub fn repaired_of_just(&self, defect: Defect) -> Self {
         let mut repaired = self.clone();
         repaired.cluster.kafka.repair_one(defect);
         repaired.cluster.zookeeper.repair_one(defect);

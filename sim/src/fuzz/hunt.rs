@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use models::defect::Defect;
 use replay::record::{Checkpoint, Record};
 use replay::subject::Subject;
-use scenarios::Scenario;
 use scenarios::swarm::{SEEDS_PER_WORLD, Swarm};
 
 use super::campaign::{self, News};
@@ -90,18 +89,15 @@ pub trait Quarry {
     fn did(&self, failed: &Record) -> bool;
 }
 
-/// One defect: the same schedule does not break the same law once it is repaired. Of a law that the defect is known to break it is enough
-/// that what it implies has to be repaired as well; any other may be broken by that alone.
+/// One defect: the same schedule does not break the same law once it alone is repaired. What it implies stays, and may break that law
+/// by itself: then it was not this one.
 impl Quarry for Defect {
     fn did(&self, failed: &Record) -> bool {
         let Some(broken) = &failed.outcome.violation else { return false };
-        let holds = |repaired: Scenario| {
-            let end = &mut |_: Checkpoint| ControlFlow::Continue(());
-            let Ok(outcome) = Guarded(Simulator).run(&repaired, failed.seeds, &failed.schedule, end);
-            outcome.violation.is_none_or(|other| other.law != broken.law)
-        };
-        let is_its_own = self.facts().laws.contains(&broken.law.as_str());
-        holds(failed.scenario.repaired_of_just(*self)) || is_its_own && holds(failed.scenario.repaired_of(*self))
+        let repaired = failed.scenario.repaired_of(*self);
+        let end = &mut |_: Checkpoint| ControlFlow::Continue(());
+        let Ok(outcome) = Guarded(Simulator).run(&repaired, failed.seeds, &failed.schedule, end);
+        outcome.violation.is_none_or(|other| other.law != broken.law)
     }
 }
 
