@@ -348,9 +348,13 @@ fn a_hunt_counts_what_its_switch_broke_and_nothing_else() {
     let other = hunt(&["late-update-metadata", "--scenario", "both.yaml", "--partitions", "10", "--topics", "1"]);
     assert_eq!(other.status.code(), Some(1), "{}", text(&other));
     assert!(text(&other).contains("more failed without it too"), "{}", text(&other));
-    // It implies `hw-truncation`, which breaks laws of its own in the same schedules: they are passed over.
+    // It implies `hw-truncation`, which breaks laws of its own in half of the same schedules: they are passed over, but not laws that
+    // it breaks only by the way.
     let implied = hunt(&["reset-to-start-on-out-of-range"]);
     assert_eq!(implied.status.code(), Some(1), "{}", text(&implied));
     assert!(text(&implied).contains("0 of 16"), "{}", text(&implied));
-    assert!(!text(&implied).contains("more failed without it too"), "{}", text(&implied));
+    let by_the_way = text(&implied).split_once(" more failed without it too").map_or(0, |(before, _)| {
+        before.rsplit('(').next().and_then(|number| number.parse::<u32>().ok()).expect("a number")
+    });
+    assert!(by_the_way <= 2, "{}", text(&implied));
 }
